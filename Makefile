@@ -1,0 +1,36 @@
+# Two words to know: `make test` and, once you use it, `make demo`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: help test lint types pytest golden bench clean
+
+help:             ## show this
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/:/'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+test: lint types pytest   ## everything that must hold: ruff, mypy --strict, pytest with warnings as errors
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+pytest: $(VENV)/.installed
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+golden: $(VENV)/.installed   ## rewrite the golden trees from what the compiler writes now (read the diff)
+	$(BIN)/python -m pytest tests/compiler/test_golden.py -n auto --write-golden
+
+bench: $(VENV)/.installed    ## the ratios of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean:            ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,74 @@
+"""Every error t0dspy raises on purpose.
+
+    T0dspyError                 exit 1: one clear message
+    ├── SettingsError           a setting is missing, unknown or of the wrong kind
+    ├── ProgramError            the DSPy program could not be found or loaded
+    │   ├── CompileError        a predictor cannot be compiled; says which, why and what to do
+    │   ├── StateError          a saved state does not fit the program
+    │   └── ContractError       what the program promises its callers is unknown or would change
+    ├── BundleError             generated files could not be written safely
+    │   └── HandEditedError     a generated file was changed by hand
+    ├── GatewayError            TensorZero refused a config or a request, or is not there
+    ├── WarehouseError          ClickHouse refused a query, or is not there
+    ├── StackError              the embedded stack could not start, stop or reload
+    └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
+
+Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
+"""
+
+
+class T0dspyError(Exception):
+    """Something expected went wrong; the message says what, with which value, and what to do next."""
+
+    exit_code = 1
+
+
+class SettingsError(T0dspyError):
+    """A setting is missing, unknown or of the wrong kind."""
+
+
+class ProgramError(T0dspyError):
+    """The DSPy program could not be found or loaded."""
+
+
+class CompileError(ProgramError):
+    """A predictor or program cannot be compiled."""
+
+    def __init__(self, where: str, reason: str, remedy: str) -> None:
+        """`where` names the predictor or field, `reason` says why, `remedy` what to do about it."""
+        self.where, self.reason, self.remedy = where, reason, remedy
+        super().__init__(f"{where}: {reason} {remedy}")
+
+
+class StateError(ProgramError):
+    """A saved state does not fit the program."""
+
+
+class ContractError(ProgramError):
+    """What the program promises its callers is unknown, or this export would change it."""
+
+
+class BundleError(T0dspyError):
+    """Generated files could not be written safely."""
+
+
+class HandEditedError(BundleError):
+    """A generated file that this export would rewrite was changed by hand."""
+
+
+class GatewayError(T0dspyError):
+    """TensorZero refused a config or a request, or is not there."""
+
+
+class WarehouseError(T0dspyError):
+    """ClickHouse refused a query, or is not there."""
+
+
+class StackError(T0dspyError):
+    """The embedded stack could not start, stop or reload."""
+
+
+class WireInequalityError(T0dspyError):
+    """The gateway would send the provider something else than DSPy does."""
+
+    exit_code = 4
