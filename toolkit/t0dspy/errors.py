@@ -16,6 +16,9 @@
 Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class T0dspyError(Exception):
     """Something expected went wrong; the message says what, with which value, and what to do next."""
@@ -31,13 +34,27 @@ class ProgramError(T0dspyError):
     """The DSPy program could not be found or loaded."""
 
 
-class CompileError(ProgramError):
-    """A predictor or program cannot be compiled."""
+@dataclass(frozen=True)
+class Refusal:
+    """One thing about a program that cannot be compiled."""
 
-    def __init__(self, where: str, reason: str, remedy: str) -> None:
-        """`where` names the predictor or field, `reason` says why, `remedy` what to do about it."""
-        self.where, self.reason, self.remedy = where, reason, remedy
-        super().__init__(f"{where}: {reason} {remedy}")
+    where: str
+    """The predictor, or its field."""
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason} {self.remedy}"
+
+
+class CompileError(ProgramError):
+    """One or more predictors cannot be compiled; `refusals` says which, why, and what to do."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        """Keeps `refusals`, all that were found, in the order of the program."""
+        self.refusals = tuple(refusals)
+        lead = "this program cannot be compiled:\n  " if len(refusals) > 1 else "cannot compile "
+        super().__init__(lead + "\n  ".join(map(str, refusals)))
 
 
 class StateError(ProgramError):

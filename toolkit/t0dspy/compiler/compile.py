@@ -1,0 +1,128 @@
+"""A live program -> what the gateway will hold, before names and versions are given."""
+
+from typing import Any, cast
+
+import dspy
+from dspy.adapters.utils import serialize_for_json
+
+from t0dspy.compiler import layout
+from t0dspy.compiler.contract import is_only_its_predictor, program_contract
+from t0dspy.compiler.introspect import lm_of, predictors_of, refused_fields
+from t0dspy.compiler.sampling import connection_keys, shorthand_of
+from t0dspy.compiler.schema import input_schema, output_schema
+from t0dspy.compiler.template import arguments_template, escape, finished, user_template
+from t0dspy.errors import CompileError, Refusal
+from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, Predictor, ProgramContract, PromptForm
+
+
+def compile_program(
+    program: dspy.Module,
+    *,
+    form: PromptForm | None = None,
+    model: str | None = None,
+    signature: type[dspy.Signature] | None = None,
+    stages_only: bool = False,
+    code_hash: str | None = None,
+) -> CompiledProgram:
+    """Compile `program` as it is now: its instructions, demos and sampling settings.
+
+    Args:
+        program: the live program, with its optimized state loaded.
+        form: the prompt form; None for that of the configured DSPy adapter.
+        model: the TensorZero model of every predictor, such as `openai::gpt-4o-mini`; None for each predictor's own.
+        signature: the program's own contract; None to read it from its code.
+        stages_only: leave the program function out.
+        code_hash: a hash of the program's source, kept where its code will run.
+
+    Raises:
+        CompileError: with every reason why the program cannot be compiled.
+        ContractError: the program's contract is not certain, or `signature` does not fit.
+    """
+    form = form or _configured_form()
+    predictors = predictors_of(program)
+    models = _models(program, predictors, model)
+    compiled = tuple(_compile_predictor(one, form, models[one.path]) for one in predictors)
+    direct = not stages_only and is_only_its_predictor(program)
+    contract = None if stages_only else _compile_contract(program_contract(program, signature))
+    if direct and signature is not None:  # a narrower contract than the predictor's own needs Python between
+        direct = contract == _compile_contract(predictors[0].signature)
+    needs_python = not stages_only and (not direct or compiled[0].demo_turns > 0)
+    notes = _notes(program, compiled, direct)
+    return CompiledProgram(form, compiled, contract, direct, code_hash if needs_python else None, notes)
+
+
+def _configured_form() -> PromptForm:
+    form = layout.form_of(dspy.settings.adapter)
+    if form is None:
+        name = type(dspy.settings.adapter).__name__
+        remedy = "Optimize under dspy.ChatAdapter, dspy.JSONAdapter or t0dspy.ServedAdapter, or pass --adapter."
+        raise CompileError([Refusal(f"adapter {name}", "writes prompts that no exported template prints.", remedy)])
+    return form
+
+
+def _models(program: dspy.Module, predictors: list[Predictor], model: str | None) -> dict[str, str]:
+    if model is not None:
+        return {one.path: model for one in predictors}
+    models, refusals = {}, []
+    for path, predict in program.named_predictors():
+        found, reason = shorthand_of(lm_of(predict))
+        models[path] = found or ""
+        if found is None:
+            remedy = "Name one with --model, such as openai::gpt-4o-mini or a model of tensorzero.toml."
+            refusals.append(Refusal(path, f"no model is known for it: {reason}.", remedy))
+    if refusals:
+        raise CompileError(refusals)
+    return models
+
+
+def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
+    adapter = cast("dspy.ChatAdapter", layout.served_adapter(form))
+    inputs = input_schema(predictor.signature)
+    settings = dict(predictor.sampling)
+    outputs = None
+    if form.adapter == "json":
+        outputs, settings["json_mode"] = output_schema(predictor.signature)
+    # Without inputs, all that DSPy writes is static: the system text, the demos, the reminder below the inputs.
+    system, *turns, user = adapter.format(predictor.signature, [dict(demo) for demo in predictor.demos], {})
+    templates = {"system": escape(system["content"])}
+    templates["user"] = user_template(predictor.signature, inputs, user["content"])
+    for at, turn in enumerate(turns):
+        templates[f"demo_{at // 2 + 1}_{turn['role']}"] = escape(turn["content"])
+    return CompiledPredictor(
+        path=predictor.path,
+        contract=Contract(form.adapter, inputs, outputs),
+        model=model,
+        settings=settings,
+        templates={name: finished(text) for name, text in templates.items()},
+        state=predictor_state(predictor),
+    )
+
+
+def predictor_state(predictor: Predictor) -> dict[str, Any]:
+    """`predictor` as DSPy's own state, which `Predict.load_state` reads; without traces, LM and foreign fields."""
+    demos = [{name: serialize_for_json(value) for name, value in demo.items()} for demo in predictor.demos]
+    return {"traces": [], "train": [], "demos": demos, "signature": predictor.signature.dump_state(), "lm": None}
+
+
+def _compile_contract(signature: type[dspy.Signature]) -> ProgramContract:
+    refusals = list(refused_fields("the program", signature))
+    if refusals:
+        raise CompileError(refusals)
+    inputs = input_schema(signature)
+    return ProgramContract(inputs, output_schema(signature)[0], finished(arguments_template(inputs)))
+
+
+def _notes(program: dspy.Module, compiled: tuple[CompiledPredictor, ...], direct: bool) -> tuple[str, ...]:
+    notes = []
+    for path, predict in program.named_predictors():
+        left_out = connection_keys(lm_of(predict), predict.config)
+        if left_out:
+            names = ", ".join(left_out)
+            notes.append(f"{path}: {names} of its LM stay out of the export; tensorzero.toml says where a model is.")
+    if direct and compiled[0].demo_turns:
+        notes.append(
+            f"its {compiled[0].demo_turns} demos are chat turns, which only our program server can send, so calls go "
+            "through it. `--demos system` folds them into the system message instead: no Python at serving time, and "
+            "a changed prompt, whose effect `t0dspy evaluate` measures."
+        )
+    return tuple(notes)

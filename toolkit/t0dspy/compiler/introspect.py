@@ -1,0 +1,165 @@
+"""A live DSPy program -> its predictors; refuses, by name and with a reason, what cannot be compiled."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import dspy
+import pydantic
+from pydantic.fields import FieldInfo
+
+from t0dspy.compiler.creations import creations_in
+from t0dspy.compiler.sampling import shorthand_of, variant_settings
+from t0dspy.errors import CompileError, Refusal
+from t0dspy.model import Predictor
+
+_UNSERVABLE = {
+    "RLM": ("rewrites its instructions for every call.", "Export the predictors around it and run it in Python."),
+    "Flex": ("is code that an optimizer writes, not a prompt.", "Use dspy.Predict or dspy.ChainOfThought."),
+    "ReActV2": ("sends tools natively, which no exported prompt can hold.", "Use dspy.ReAct, which prints them."),
+    "Refine": (
+        "adds a `hint_` input to its predictors while it runs, which changes their system message, and calls a "
+        "predictor of its own that no export holds.",
+        "Use dspy.BestOfN with the same reward function.",
+    ),
+    "ProgramOfThought": ("is deprecated and runs code it generates.", "Use dspy.ReAct with a tool."),
+    "CodeAct": ("is deprecated and runs code it generates.", "Use dspy.ReAct with a tool."),
+}
+"""Modules of DSPy that cannot be served, why, and what to use."""
+
+UNLOADABLE_NAMES = frozenset(("true", "false", "none", "True", "False", "None", "not"))
+"""MiniJinja reads these as literals or operators, not as a variable."""
+
+
+def predictors_of(program: dspy.Module) -> list[Predictor]:
+    """The predictors of `program`, in DSPy's order.
+
+    Raises:
+        CompileError: with every reason why the program cannot be served, not only the first.
+    """
+    found = list(program.named_predictors())
+    refusals = [*_refused_modules(program), *_hidden(program, found), *_made_while_running(program)]
+    if not found and not refusals:
+        refusals.append(Refusal("the program", "has no predictors.", "Export a dspy.Module with a dspy.Predict in it."))
+    for path, predict in found:
+        refusals += [*refused_fields(path, signature_of(predict)), *_refused_settings(path, predict)]
+    if refusals:
+        raise CompileError(refusals)
+    return [_predictor(path, predict) for path, predict in found]
+
+
+def modules_of(program: dspy.Module, kind: type[dspy.Module] = dspy.Module) -> list[tuple[str, dspy.Module]]:
+    """`program` and every module in it that is a `kind`, frozen and hidden ones too, each with its path."""
+    return cast("list[tuple[str, dspy.Module]]", list(program.named_sub_modules(kind)))
+
+
+def signature_of(predict: dspy.Predict) -> type[dspy.Signature]:
+    """The signature of `predict`, which DSPy types as optional."""
+    return cast("type[dspy.Signature]", predict.signature)
+
+
+def lm_of(predict: dspy.Predict) -> Any:
+    """The LM that a call of `predict` would use: its own, else the configured one; None without any."""
+    return predict.lm or dspy.settings.lm
+
+
+def refused_fields(where: str, signature: type[dspy.Signature]) -> Iterator[Refusal]:
+    """What keeps the fields of `signature` from becoming a schema and a template."""
+    for name, info in signature.fields.items():
+        field = f"{where}, field {name!r}"
+        if name in UNLOADABLE_NAMES or not name.isascii() or name.startswith("_"):
+            yield Refusal(field, "is a name the gateway's templates cannot use.", "Rename the field.")
+        else:
+            yield from _refused_type(field, info)
+
+
+def _predictor(path: str, predict: dspy.Predict) -> Predictor:
+    settings, _ = variant_settings(lm_of(predict), predict.config)
+    demos = tuple(_demo(demo, signature_of(predict)) for demo in predict.demos)
+    return Predictor(path, signature_of(predict), demos, shorthand_of(lm_of(predict))[0], settings)
+
+
+def _demo(demo: Any, signature: type[dspy.Signature]) -> Mapping[str, Any]:
+    values = dict(demo.toDict() if isinstance(demo, dspy.Example) else demo)
+    if isinstance(demo, dspy.Example):  # toDict() serializes; the prompt prints what the demo holds
+        values = {name: demo[name] for name in values}
+    return {name: value for name, value in values.items() if name in signature.fields or name == "augmented"}
+
+
+def _refused_modules(program: dspy.Module) -> Iterator[Refusal]:
+    for path, module in modules_of(program):
+        where = path.removeprefix("self.")
+        for kind in type(module).__mro__:
+            if kind.__module__.startswith("dspy.") and kind.__name__ in _UNSERVABLE:
+                reason, remedy = _UNSERVABLE[kind.__name__]
+                yield Refusal(where, f"dspy.{kind.__name__} {reason}", remedy)
+        if "forward" in vars(module):
+            reason = "its `forward` was replaced on the instance, as KNNFewShot does, so its prompts differ per call."
+            yield Refusal(where, reason, "Compile with BootstrapFewShot or MIPROv2 instead.")
+        if isinstance(module, dspy.Predict) and getattr(module, "fields", None):
+            yield Refusal(where, "it holds decision criteria, which no template prints.", "Use plain output types.")
+
+
+def _hidden(program: dspy.Module, found: Sequence[tuple[str, dspy.Predict]]) -> Iterator[Refusal]:
+    visible = {id(predict) for _, predict in found}
+    refused = {id(part) for module in _unservable(program) for _, part in modules_of(module, dspy.Predict)}
+    for path, predict in modules_of(program, dspy.Predict):
+        if id(predict) not in visible | refused:
+            reason = (
+                "is hidden from `named_predictors()`: it is in a frozen submodule (`_compiled = True`) or in a "
+                "container inside a container, so no optimizer and no saved state sees it."
+            )
+            remedy = "Set `_compiled = False` on the submodule, or keep predictors in one flat list or dict."
+            yield Refusal(path.removeprefix("self."), reason, remedy)
+    for path, module in modules_of(program):
+        for name, value in vars(module).items():
+            if isinstance(value, set | frozenset) and any(isinstance(one, dspy.Module) for one in value):
+                where = f"{path}.{name}".removeprefix("self.")
+                yield Refusal(where, "holds predictors in a set, where DSPy does not find them.", "Use a list.")
+
+
+def _unservable(program: dspy.Module) -> Iterator[dspy.Module]:
+    for _, module in modules_of(program):
+        if any(kind.__name__ in _UNSERVABLE and kind.__module__.startswith("dspy.") for kind in type(module).__mro__):
+            yield module
+
+
+def _made_while_running(program: dspy.Module) -> Iterator[Refusal]:
+    seen = set()
+    for path, module in modules_of(program):
+        if type(module) in seen or type(module).__module__.startswith("dspy."):
+            continue
+        seen.add(type(module))
+        where = path.removeprefix("self.") if path != "self" else type(module).__name__
+        for creation in creations_in(module):
+            yield Refusal(where, creation.reason, creation.remedy)
+
+
+def _refused_type(field: str, info: FieldInfo) -> Iterator[Refusal]:
+    custom = next(_custom_types(info.annotation), None)
+    if custom is not None:
+        yield Refusal(
+            field,
+            f"type dspy.{custom.__name__} reaches a model as more than text.",
+            "Give the field a JSON type, or keep this predictor out of the exported program.",
+        )
+        return
+    try:
+        adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(cast("Any", info.annotation))
+        adapter.json_schema(mode="serialization")
+        adapter.json_schema(mode="validation")
+    except Exception as error:  # whatever a type's own schema hook raises
+        told = str(error).splitlines()[0]
+        yield Refusal(field, f"type {info.annotation!r} has no JSON Schema ({told}).", "Give the field a JSON type.")
+
+
+def _custom_types(annotation: Any) -> Iterator[type]:
+    if isinstance(annotation, type) and issubclass(annotation, dspy.Type | dspy.History):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _custom_types(inner)
+
+
+def _refused_settings(path: str, predict: dspy.Predict) -> Iterator[Refusal]:
+    for setting in variant_settings(lm_of(predict), predict.config)[1]:
+        remedy = "Remove it from the predictor's config or its LM, or set it on the model in tensorzero.toml."
+        yield Refusal(f"{path}, setting {setting.name!r}", f"{setting.reason}.", remedy)

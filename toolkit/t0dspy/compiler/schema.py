@@ -1,0 +1,160 @@
+"""Signature fields -> JSON Schema.
+
+Input schemas describe what DSPy prints (dumped values, field names); output schemas what a model writes (validated
+values, aliases). Both hold names, order, types, enums, bounds and defaults; descriptions are prompt text and stay out.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, cast
+
+import pydantic
+from dspy import Signature
+from dspy.adapters.utils import annotation_allows_none, serialize_for_json
+from dspy.utils.constants import IS_TYPE_UNDEFINED
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from t0dspy.model import Schema
+
+JsonMode = Literal["strict", "on"]
+
+LEAST_INTEGER, GREATEST_INTEGER = 1 - 2**63, 2**64 - 1
+"""Beyond these the gateway would silently turn an integer into a float; with them in the schema it answers 400."""
+
+UNTYPED: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+"""A field without a type takes a text or, as DSPy prints in a special way, a list of passages."""
+
+_STRICT_KEYWORDS = frozenset(
+    (
+        *("$defs", "$ref", "type", "properties", "required", "additionalProperties", "items", "anyOf", "enum", "const"),
+        *("format", "pattern", "minItems", "maxItems", "multipleOf"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    )
+)
+"""What OpenAI's structured outputs accept (their guide, "Supported schemas")."""
+
+
+def is_untyped(info: FieldInfo) -> bool:
+    """Whether the field was written without a type, as in `"context, question -> answer"`."""
+    extra = info.json_schema_extra
+    return info.annotation is str and isinstance(extra, Mapping) and bool(extra.get(IS_TYPE_UNDEFINED))
+
+
+def has_default(info: FieldInfo) -> bool:
+    """Whether DSPy fills the field in when a caller leaves it out."""
+    return info.default is not PydanticUndefined
+
+
+def input_schema(signature: type[Signature]) -> Schema:
+    """The schema of the arguments that a caller sends for `signature`'s input fields.
+
+    Raises:
+        pydantic.errors.PydanticUserError: a type has no JSON form.
+    """
+    schema = _object_schema(signature.input_fields, "serialization")
+    for name, info in signature.input_fields.items():
+        if is_untyped(info):
+            schema["properties"][name] = copy.deepcopy(UNTYPED)
+        if has_default(info):
+            schema["properties"][name]["default"] = serialize_for_json(info.default)
+        elif annotation_allows_none(info.annotation):
+            schema["properties"][name].setdefault("default", None)
+    _require_what_has_no_default(schema)
+    _bound_integers(schema)
+    return schema
+
+
+def output_schema(signature: type[Signature]) -> tuple[Schema, JsonMode]:
+    """The schema of an answer, and how to ask a provider for it.
+
+    Returns:
+        `"strict"` with a schema in the form that OpenAI's structured outputs accept, where the types allow one; else
+        `"on"` (any JSON object) with a schema that only tells the gateway which answers to call parsed.
+
+    Raises:
+        pydantic.errors.PydanticUserError: a type has no JSON form.
+    """
+    schema = _object_schema(signature.output_fields, "validation")
+    strict = copy.deepcopy(schema)
+    for part in subschemas(strict):
+        part.pop("default", None)
+        if "properties" in part:
+            part["required"] = list(part["properties"])
+        if not _fits_strict_mode(part):
+            _require_what_a_parser_would_miss(schema, signature)
+            return schema, "on"
+    return strict, "strict"
+
+
+def subschemas(schema: Schema) -> Iterator[Schema]:
+    """`schema` and every schema inside it."""
+    yield schema
+    inner = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    inner += [*schema.get("anyOf", []), *schema.get("prefixItems", [])]
+    inner += [schema.get("items"), schema.get("additionalProperties")]
+    for part in inner:
+        if isinstance(part, dict):
+            yield from subschemas(part)
+
+
+def _object_schema(fields: Mapping[str, FieldInfo], mode: Literal["serialization", "validation"]) -> Schema:
+    adapters = [(name, mode, pydantic.TypeAdapter(_bounded(info))) for name, info in fields.items()]
+    by_field, shared = pydantic.TypeAdapter.json_schemas(
+        cast("Any", adapters), by_alias=mode == "validation", ref_template="#/$defs/{model}"
+    )
+    schema: Schema = {
+        "type": "object",
+        "properties": {name: dict(by_field[name, mode]) for name in fields},
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+    schema |= {"$defs": shared["$defs"]} if "$defs" in shared else {}
+    for part in subschemas(schema):
+        _tidy(part)
+        if mode == "serialization" and "properties" in part:
+            _require_what_has_no_default(part)
+    return schema
+
+
+def _bounded(info: FieldInfo) -> Any:
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+def _tidy(part: Schema) -> None:
+    for prompt_text in ("title", "description", "examples", "deprecated", "readOnly", "writeOnly"):
+        part.pop(prompt_text, None)
+    if "oneOf" in part:  # a tagged union; the tag itself is a const of each branch
+        part["anyOf"] = part.pop("oneOf")
+        part.pop("discriminator", None)
+    if "properties" in part:
+        part.setdefault("additionalProperties", False)
+
+
+def _require_what_has_no_default(part: Schema) -> None:
+    part["required"] = [name for name, property in part["properties"].items() if "default" not in property]
+
+
+def _require_what_a_parser_would_miss(schema: Schema, signature: type[Signature]) -> None:
+    schema["required"] = [
+        name
+        for name, info in signature.output_fields.items()
+        if not has_default(info) and not annotation_allows_none(info.annotation)
+    ]
+
+
+def _bound_integers(schema: Schema) -> None:
+    for part in subschemas(schema):
+        if part.get("type") == "integer":
+            if "exclusiveMinimum" not in part:
+                part["minimum"] = max(part.get("minimum", LEAST_INTEGER), LEAST_INTEGER)
+            if "exclusiveMaximum" not in part:
+                part["maximum"] = min(part.get("maximum", GREATEST_INTEGER), GREATEST_INTEGER)
+
+
+def _fits_strict_mode(part: Schema) -> bool:
+    if not part or set(part) - _STRICT_KEYWORDS:
+        return False
+    if part.get("type") == "object" and part.get("additionalProperties") is not False:
+        return False
+    return not (part.get("type") == "array" and "items" not in part)

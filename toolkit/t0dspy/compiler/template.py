@@ -1,0 +1,177 @@
+"""Messages and typed values -> MiniJinja template text."""
+
+import json
+from typing import Any
+
+from dspy import Signature
+
+from t0dspy.compiler import macros
+from t0dspy.compiler.schema import has_default, is_untyped
+from t0dspy.compiler.values import Printer, SchemaWalk, ref_name
+from t0dspy.model import Schema
+
+
+def escape(text: str) -> str:
+    """Template text that renders as exactly `text`, whatever delimiters it holds.
+
+    A `{` at the very end is escaped too, since what follows may open a tag with it.
+    """
+    out = []
+    for at, char in enumerate(text):
+        opens = char == "{" and text[at + 1 : at + 2] in ("", "{", "%", "#")
+        out.append("{{ '{' }}" if opens else char)
+    return "".join(out)
+
+
+def finished(template: str) -> str:
+    """`template` as file content: MiniJinja eats one newline at the end of a file."""
+    return template + "\n" if template.endswith("\n") else template
+
+
+def user_template(signature: type[Signature], schema: Schema, reminder: str) -> str:
+    """The template of the input message: one block per field, then DSPy's reminder of the output format.
+
+    Args:
+        signature: the predictor's signature.
+        schema: its input schema, as `schema.input_schema` makes it.
+        reminder: what the adapter writes below the inputs.
+    """
+    walk, printer = _TemplateWalk(schema), Printer(schema)
+    blocks = []
+    for name, info in signature.input_fields.items():
+        heading = f"[[ ## {name} ## ]]\n"
+        value = walk.passages(name) if is_untyped(info) else walk.as_text(walk.property(name), name)
+        block = f"{heading}{value}\n\n"
+        if name not in schema["required"]:
+            default = f"{heading}{printer.text(name, info.default)}\n\n" if has_default(info) else ""
+            otherwise = f"{{% else %}}{escape(default)}" if default else ""
+            block = f"{{% if {name} is defined %}}{block}{otherwise}{{% endif %}}"
+        blocks.append(block)
+    return "".join(walk.macros.values()) + "".join(blocks) + escape(reminder)
+
+
+def arguments_template(schema: Schema) -> str:
+    """A template that renders the arguments as one JSON object: typed inputs on their way to the program server."""
+    required = schema["required"]
+    comma = "," if required else "{% if _any.pair %},{% endif %}{% set _any.pair = true %}"
+    pairs = ",".join(_pair(name) for name in required)
+    for name in schema["properties"]:
+        if name not in required:
+            pairs += f"{{% if {name} is defined %}}{comma}{_pair(name)}{{% endif %}}"
+    start = "" if required else "{% set _any = namespace(pair=false) %}"
+    return f"{start}{escape('{')}{{% autoescape 'json' %}}{pairs}{{% endautoescape %}}}}"
+
+
+def _pair(name: str) -> str:
+    return f"{json.dumps(name)}:{{{{ {name} }}}}"
+
+
+def _literal(value: Any) -> str:
+    """`value`, any JSON, as a MiniJinja expression."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)}: {_literal(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    return "none" if value is None else json.dumps(value)
+
+
+class _TemplateWalk(SchemaWalk):
+    """Writes template text that prints an expression the way `Printer` prints its value."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__(schema)
+        self.macros: dict[str, str] = {}
+
+    def passages(self, name: str) -> str:
+        """The value of a field without a type: a text as it is, a list of texts as numbered passages."""
+        return f"{{% if {name} is string %}}{{{{ {name} }}}}{{% else %}}{self._call('_passages', name)}{{% endif %}}"
+
+    def as_text(self, part: Schema, expression: str) -> str:
+        """The value of a field: text as it is, objects and lists as JSON, the rest as Python's `str` has it."""
+        kinds = self._kinds(part)
+        if kinds <= {"string", "integer"}:
+            return f"{{{{ {expression} }}}}"
+        if kinds == {"boolean"}:
+            return f"{{{{ 'True' if {expression} else 'False' }}}}"
+        if kinds <= {"object", "array"}:
+            return self._as_json(part, expression)
+        if not self._declares_keys(part):
+            return self._call("_text", expression)
+        json_text, text = self._as_json(part, expression), self._call("_text", expression)
+        test = f"{expression} is mapping or {expression} is sequence"
+        return f"{{% if {test} %}}{json_text}{{% else %}}{text}{{% endif %}}"
+
+    def _call(self, macro: str, expression: str) -> str:
+        for name, text in macros.with_needs(macro).items():
+            self.macros.setdefault(name, text)
+        return f"{{{{ {macro}({expression}) }}}}"
+
+    def _kinds(self, part: Schema) -> set[str]:
+        part = self.definition(part)
+        if "anyOf" in part:
+            return set().union(*map(self._kinds, part["anyOf"]))
+        if "type" in part:
+            return {part["type"]}
+        of_python = {str: "string", bool: "boolean", int: "integer"}
+        return {of_python.get(type(value), "any") for value in part.get("enum", [part.get("const")])}
+
+    def _declares_keys(self, part: Schema, above: tuple[Schema, ...] = ()) -> bool:
+        """Whether an object that declares its keys hides in `part`."""
+        part = self.definition(part)
+        if any(part is one for one in above):
+            return False
+        inner = [part.get("items"), part.get("additionalProperties"), *part.get("anyOf", [])]
+        found = (self._declares_keys(one, (*above, part)) for one in inner if isinstance(one, dict))
+        return part.get("additionalProperties") is False or any(found)
+
+    def _as_json(self, part: Schema, expression: str, depth: int = 0) -> str:
+        if not self._declares_keys(part):
+            return self._call("_json", expression)
+        if "$ref" in part:
+            return f"{{{{ {self._macro_of(part)}({expression}) }}}}"
+        if "anyOf" in part:
+            return self._alternatives(part, expression, depth)
+        if part["type"] == "array":
+            return self._array(part, expression, depth)
+        if part["additionalProperties"] is not False:
+            return self._map(part, expression, depth)
+        return self._object(part, expression, depth)
+
+    def _macro_of(self, part: Schema) -> str:
+        """One macro per definition, so that recursive models work."""
+        name = ref_name(part)
+        macro = "_of_" + "".join(char if char.isascii() and char.isalnum() else f"_{ord(char):x}_" for char in name)
+        if macro not in self.macros:
+            self.macros[macro] = ""  # taken, before the definition refers to itself
+            body = self._as_json(self.definition(part), "v")
+            self.macros[macro] = f"{{%- macro {macro}(v) -%}}{body}{{%- endmacro -%}}\n"
+        return macro
+
+    def _alternatives(self, part: Schema, expression: str, depth: int) -> str:
+        out, word = "", "if"
+        for test, kind in (("mapping", "object"), ("sequence", "array")):
+            branch = self.branch(part, kind)
+            if branch and self._declares_keys(branch):
+                out += f"{{% {word} {expression} is {test} %}}{self._as_json(branch, expression, depth)}"
+                word = "elif"
+        plain = self._call("_json", expression)
+        return f"{out}{{% else %}}{plain}{{% endif %}}" if out else plain
+
+    def _array(self, part: Schema, expression: str, depth: int) -> str:
+        item = f"_x{depth}"
+        inner = self._as_json(part["items"], item, depth + 1)
+        return f"[{{% for {item} in {expression} %}}{inner}{{{{ ', ' if not loop.last }}}}{{% endfor %}}]"
+
+    def _map(self, part: Schema, expression: str, depth: int) -> str:
+        item = f"_x{depth}"
+        pair = f"{self._call('_json', '_k')}: {self._as_json(part['additionalProperties'], item, depth + 1)}"
+        loop = f"{{% for _k, {item} in {expression}|items %}}{pair}{{{{ ', ' if not loop.last }}}}{{% endfor %}}"
+        return f"{{{{ '{{' }}}}{loop}}}"
+
+    def _object(self, part: Schema, expression: str, depth: int) -> str:
+        pairs = []
+        for name, one in part["properties"].items():
+            key, item = escape(json.dumps(name, ensure_ascii=False)), f"{expression}[{json.dumps(name)}]"
+            item = f"({item}|default({_literal(one['default'])}))" if "default" in one else item
+            pairs.append(f"{key}: {self._as_json(one, item, depth)}")
+        return "{{ '{' }}" + ", ".join(pairs) + "}"

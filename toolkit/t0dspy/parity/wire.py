@@ -1,0 +1,51 @@
+"""Two recorded request bodies, compared: the frozen list of allowed differences, and nothing else."""
+
+import difflib
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+F32_SETTINGS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+"""The gateway keeps these as 32-bit floats, so 0.7 arrives as 0.699999988079071."""
+
+
+def normal(body: Mapping[str, Any]) -> dict[str, Any]:
+    """`body` without the differences that are allowed, each for its reason.
+
+    - `stream: false` is what an absent `stream` means.
+    - Sampling floats are compared as the gateway keeps them, in 32 bits.
+    - `max_tokens` is the older spelling of `max_completion_tokens`.
+    """
+    kept = {key: value for key, value in body.items() if (key, value) != ("stream", False)}
+    for key in F32_SETTINGS:
+        if isinstance(kept.get(key), int | float):
+            kept[key] = struct.unpack("f", struct.pack("f", kept[key]))[0]
+    if "max_tokens" in kept:
+        kept["max_completion_tokens"] = kept.pop("max_tokens")
+    return kept
+
+
+def equal(direct: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
+    """Whether the two bodies differ in nothing but what is allowed; the order of keys in a schema counts."""
+    return _ordered(normal(direct)) == _ordered(normal(served))
+
+
+def difference(direct: Mapping[str, Any], served: Mapping[str, Any]) -> str:
+    """The two bodies as a unified diff, messages line by line; empty when they are equal."""
+    one, other = _lines(normal(direct)), _lines(normal(served))
+    return "\n".join(difflib.unified_diff(one, other, "DSPy directly", "through the gateway", lineterm="", n=2))
+
+
+def _ordered(body: Mapping[str, Any]) -> dict[str, str]:
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in body.items()}
+
+
+def _lines(body: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for message in body.get("messages", []):
+        content = message.get("content")
+        text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1)
+        lines += [f"--- {message.get('role')} ---", *(repr(line)[1:-1] for line in text.split("\n"))]
+    rest = {key: value for key, value in sorted(body.items()) if key != "messages"}
+    return lines + json.dumps(rest, ensure_ascii=False, indent=1).splitlines()

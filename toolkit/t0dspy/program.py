@@ -1,0 +1,101 @@
+"""A DSPy program by its import path, and a hash of its source."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dspy
+
+from t0dspy.errors import ProgramError
+from t0dspy.model import digest
+
+
+def load_program(reference: str) -> dspy.Module:
+    """The live program at `reference`, such as `app.review:program`.
+
+    Args:
+        reference: `package.module:attribute`; the attribute is a `dspy.Module`, or a class or function that makes one
+            without arguments. The working directory is importable.
+
+    Raises:
+        ProgramError: no such module or attribute, importing or making it failed, or it is no `dspy.Module`.
+    """
+    module_name, _, attribute = reference.partition(":")
+    if not module_name or not attribute:
+        raise ProgramError(f"{reference!r} is no program: write package.module:attribute, such as app.review:program.")
+    found: Any = _import(module_name)
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise ProgramError(f"{module_name} has no {attribute!r}.{_suggestion(found)}")
+        found = getattr(found, name)
+    if not isinstance(found, dspy.Module) and callable(found):
+        found = _made(found, reference)
+    if not isinstance(found, dspy.Module):
+        raise ProgramError(f"{reference} is a {type(found).__name__}, not a dspy.Module or something that makes one.")
+    return found
+
+
+def code_hash(program: dspy.Module, reference: str | None = None) -> str | None:
+    """A hash of the source files that hold `program`'s own classes and tools; None where there is no source.
+
+    Blank lines, whole-line comments and trailing blanks do not count.
+    """
+    files = {file for module in _own_modules(program, reference) if (file := _source_file(module)) is not None}
+    if not files:
+        return None
+    return digest([[path.name, _significant(path)] for path in sorted(files)])
+
+
+def _import(name: str) -> ModuleType:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ProgramError(f"no module {error.name!r} here or on the Python path (from {name!r}).") from error
+        raise ProgramError(f"importing {name} failed: {error}.") from error
+    except Exception as error:
+        raise ProgramError(f"importing {name} failed: {type(error).__name__}: {error}") from error
+
+
+def _made(factory: Any, reference: str) -> Any:
+    try:
+        return factory()
+    except Exception as error:
+        raise ProgramError(
+            f"{reference}() failed: {type(error).__name__}: {error}. It is called without arguments."
+        ) from error
+
+
+def _suggestion(module: Any) -> str:
+    programs = sorted(name for name, value in vars(module).items() if isinstance(value, dspy.Module))
+    return f" It has {', '.join(programs)}." if programs else ""
+
+
+def _own_modules(program: dspy.Module, reference: str | None) -> Iterator[ModuleType]:
+    names = {type(module).__module__ for _, module in program.named_sub_modules(dspy.Module)}
+    for _, module in program.named_sub_modules(dspy.ReAct):
+        tools = getattr(module, "tools", {})
+        names |= {getattr(tool.func, "__module__", "") for tool in tools.values()}
+    names |= {reference.partition(":")[0]} if reference else set()
+    for name in sorted(names):
+        if name in sys.modules and name.partition(".")[0] not in ("dspy", "builtins"):
+            yield sys.modules[name]
+
+
+def _source_file(module: ModuleType) -> Path | None:
+    try:
+        file = inspect.getsourcefile(module)
+    except TypeError:
+        return None
+    return Path(file) if file and Path(file).is_file() else None
+
+
+def _significant(path: Path) -> list[str]:
+    lines = (line.rstrip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.lstrip().startswith("#")]

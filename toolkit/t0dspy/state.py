@@ -1,0 +1,120 @@
+"""A saved DSPy state, brought onto a live program through a whitelist. Nothing in the file is unpickled or executed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import dspy
+
+from t0dspy.compiler.sampling import CONNECTION_KEYS, VARIANT_KEYS
+from t0dspy.errors import StateError
+
+_KNOWN = frozenset(("traces", "train", "demos", "signature", "lm", "fields"))
+_LM_ATTRIBUTES = frozenset(
+    (
+        *("_dspy_lm_class", "model", "model_type", "finetuning_model", "launch_kwargs", "train_kwargs", "cache"),
+        *("num_retries", "use_developer_role", "engine", "async_engine", "prompt_cache"),
+    )
+)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state saved at `path` with `program.save("x.json")`.
+
+    Raises:
+        StateError: it cannot be read, is not JSON, or is a pickle.
+    """
+    if path.suffix in (".pkl", ".pickle") or path.is_dir():
+        raise StateError(
+            f"{path}: a pickled program, which could run anything when loaded. Save it with program.save('x.json')."
+        )
+    try:
+        state = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StateError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{path}: not the JSON that program.save('x.json') writes ({error}).") from error
+    if not isinstance(state, dict):
+        raise StateError(f"{path}: holds {type(state).__name__}, not the object that program.save('x.json') writes.")
+    return state
+
+
+def with_state(program: dspy.Module, state: Mapping[str, Any], where: str) -> tuple[dspy.Module, list[str]]:
+    """A copy of `program` with `state` loaded, and notes on what was dropped.
+
+    Instructions, field descriptions and prefixes, demos, and the LM's model and sampling settings are taken; every
+    other key is dropped and named.
+
+    Raises:
+        StateError: the state is of another program: predictors or fields do not fit.
+    """
+    program = program.deepcopy()
+    predictors = dict(program.named_predictors())
+    saved = {name: one for name, one in state.items() if name != "metadata"}
+    _check_names(set(predictors), set(saved), where)
+    notes = []
+    for path, predict in predictors.items():
+        notes += _load(predict, saved[path], f"{where}, predictor {path!r}")
+    return program, notes
+
+
+def _check_names(live: set[str], saved: set[str], where: str) -> None:
+    if live - saved:
+        has = ", ".join(sorted(saved)) or "nothing"
+        raise StateError(
+            f"{where}: lacks the predictor {min(live - saved)!r} (it has {has}). Is it the state of another program?"
+        )
+    if saved - live:
+        raise StateError(f"{where}: holds {min(saved - live)!r}, which the program lacks. Is it of another program?")
+
+
+def _load(predict: dspy.Predict, saved: Any, where: str) -> list[str]:
+    if not isinstance(saved, dict):
+        raise StateError(f"{where}: is {type(saved).__name__}, not an object.")
+    if saved.get("fields"):
+        raise StateError(f"{where}: holds decision criteria, which cannot be compiled.")
+    predict.signature = _signature(cast("type[dspy.Signature]", predict.signature), saved.get("signature"), where)
+    predict.demos = _demos(saved.get("demos", []), where)
+    predict.lm, notes = _lm(saved.get("lm"), where)
+    dropped = sorted(saved.keys() - _KNOWN)
+    return [*notes, f"{where}: dropped {', '.join(map(repr, dropped))}, which no prompt needs."] if dropped else notes
+
+
+def _signature(live: type[dspy.Signature], saved: Any, where: str) -> type[dspy.Signature]:
+    fields = saved.get("fields") if isinstance(saved, dict) else None
+    if not isinstance(saved, dict) or not isinstance(saved.get("instructions"), str) or not isinstance(fields, list):
+        raise StateError(f"{where}: has no signature with instructions and fields.")
+    names = list(live.fields)
+    if len(fields) != len(names) or not all(_is_field(one) for one in fields):
+        raise StateError(f"{where}: has {len(fields)} fields, but the signature has {len(names)}: {', '.join(names)}.")
+    prefixes = [cast("dict[str, str]", live.fields[name].json_schema_extra)["prefix"] for name in names]
+    for name, prefix, field in zip(names, prefixes, fields, strict=True):
+        if field["prefix"] != prefix and field["prefix"] in prefixes:  # a new prefix is an optimizer's (COPRO)
+            raise StateError(f"{where}: has {field['prefix']!r} where the signature has the field {name!r}.")
+    return cast("type[dspy.Signature]", live.load_state({"instructions": saved["instructions"], "fields": fields}))
+
+
+def _is_field(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("prefix"), str) and isinstance(one.get("description"), str)
+
+
+def _demos(saved: Any, where: str) -> list[dict[str, Any]]:
+    if not isinstance(saved, list) or not all(isinstance(demo, dict) for demo in saved):
+        raise StateError(f"{where}: its demos are not a list of objects.")
+    return cast("list[dict[str, Any]]", saved)
+
+
+def _lm(saved: Any, where: str) -> tuple[dspy.LM | None, list[str]]:
+    if saved is None:
+        return None, []
+    if not isinstance(saved, dict) or not isinstance(saved.get("model"), str):
+        raise StateError(f"{where}: its `lm` names no model.")
+    kept = {name: saved[name] for name in VARIANT_KEYS if saved.get(name) is not None}
+    dropped = sorted(name for name in saved.keys() - VARIANT_KEYS.keys() - _LM_ATTRIBUTES if saved[name] is not None)
+    reasons = ["connection setting" if name in CONNECTION_KEYS else "unknown setting" for name in dropped]
+    notes = [f"{where}: dropped {name!r} of its LM ({why})." for name, why in zip(dropped, reasons, strict=True)]
+    try:
+        return dspy.LM(saved["model"], model_type=saved.get("model_type") or "chat", **kept), notes
+    except Exception as error:  # dspy.LM checks settings of reasoning models as it likes
+        raise StateError(f"{where}: its LM cannot be made again: {error}") from error
