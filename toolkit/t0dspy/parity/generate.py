@@ -1,6 +1,7 @@
 """Values that fit a JSON Schema, chosen to break things: Unicode, delimiters, markers, extremes, nesting."""
 
 import random
+import re
 import string
 from collections.abc import Iterator
 from typing import Any
@@ -129,8 +130,6 @@ class Generator(SchemaWalk):
         return text[:most]
 
     def _of_pattern(self, pattern: str) -> str:
-        import re
-
         tries = ["1", "-12.50", "0", "a", "A", "abc", "ABC", "abc-123", "a1", "2024-01-02", "x@y.z", "AB12", "123"]
         fitting = [text for text in tries if re.search(pattern, text)]
         if not fitting:
@@ -185,8 +184,8 @@ class Generator(SchemaWalk):
         rest = part.get("additionalProperties", {})
         if rest is not False and not declared:
             count = self.random.randint(0, 3) if depth > 0 else 0
-            names = {self._key(part) for _ in range(count)}
-            value |= {name: self.value(rest if isinstance(rest, dict) else {}, depth - 1) for name in names}
+            keys = [self._key(part) for _ in range(count)]
+            value |= {key: self.value(rest if isinstance(rest, dict) else {}, depth - 1) for key in keys}
         return value
 
     def _key(self, part: Schema) -> str:

@@ -27,8 +27,9 @@ def normal(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def equal(direct: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
-    """Whether the two bodies differ in nothing but what is allowed; the order of keys in a schema counts."""
-    return _ordered(normal(direct)) == _ordered(normal(served))
+    """Whether the two bodies differ in nothing but what is allowed; the order of fields in a schema counts."""
+    one, other = normal(direct), normal(served)
+    return one == other and _schema_text(one) == _schema_text(other)
 
 
 def difference(direct: Mapping[str, Any], served: Mapping[str, Any]) -> str:
@@ -37,8 +38,10 @@ def difference(direct: Mapping[str, Any], served: Mapping[str, Any]) -> str:
     return "\n".join(difflib.unified_diff(one, other, "DSPy directly", "through the gateway", lineterm="", n=2))
 
 
-def _ordered(body: Mapping[str, Any]) -> dict[str, str]:
-    return {key: json.dumps(value, ensure_ascii=False) for key, value in body.items()}
+def _schema_text(body: Mapping[str, Any]) -> str:
+    """The schema that a model is held to, as text: the order of its keys is the order it answers in."""
+    response_format = body.get("response_format") or {}
+    return json.dumps(response_format.get("json_schema", {}).get("schema"), ensure_ascii=False)
 
 
 def _lines(body: Mapping[str, Any]) -> list[str]:
@@ -47,5 +50,6 @@ def _lines(body: Mapping[str, Any]) -> list[str]:
         content = message.get("content")
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1)
         lines += [f"--- {message.get('role')} ---", *(repr(line)[1:-1] for line in text.split("\n"))]
-    rest = {key: value for key, value in sorted(body.items()) if key != "messages"}
-    return lines + json.dumps(rest, ensure_ascii=False, indent=1).splitlines()
+    lines += f"schema: {_schema_text(body)}".splitlines()
+    rest = {key: value for key, value in body.items() if key != "messages"}
+    return lines + json.dumps(rest, ensure_ascii=False, indent=1, sort_keys=True).splitlines()

@@ -1,0 +1,263 @@
+"""The comparison itself: DSPy directly and the gateway with the exported config, one input after the other."""
+
+import json
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+import dspy
+import jsonschema
+import pydantic
+from dspy.utils.exceptions import AdapterParseError
+
+from t0dspy.compiler import layout
+from t0dspy.compiler.introspect import lm_of, signature_of
+from t0dspy.compiler.sampling import CONNECTION_KEYS, VARIANT_KEYS
+from t0dspy.compiler.schema import input_schema, is_untyped
+from t0dspy.errors import GatewayError
+from t0dspy.gateway import Gateway, Inference, input_messages
+from t0dspy.manifest import PredictorEntry, VersionEntry
+from t0dspy.model import PromptForm, Schema
+from t0dspy.parity import wire
+from t0dspy.parity.answers import answers_for
+from t0dspy.parity.generate import Generator, NoFittingValue
+from t0dspy.parity.report import Mismatch, ParityReport, PredictorReport
+from t0dspy.parity.sandbox import MODEL_NAME, gateway_with_recorder
+from t0dspy.testing import ScriptedUpstream
+
+INPUTS = 200
+"""Generated inputs for each predictor, besides each field's extremes, the demos and the examples."""
+
+ENOUGH = 5
+"""Mismatches of one predictor after which the rest of its inputs are left."""
+
+Inputs = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One predictor, live in DSPy and exported."""
+
+    path: str
+    predict: dspy.Predict
+    settings: Mapping[str, Any]
+    """What its LM is called with in DSPy."""
+    entry: PredictorEntry
+
+    @property
+    def signature(self) -> type[dspy.Signature]:
+        """The signature it has now."""
+        return signature_of(self.predict)
+
+
+def subjects_of(program: dspy.Module, version: VersionEntry, *, recorded: bool) -> list[Subject]:
+    """The predictors of `program` as subjects of comparison with `version`.
+
+    Args:
+        program: the live program, its optimized state loaded.
+        version: what was exported of it.
+        recorded: take the LM's settings from the version's record, not from the LM that is configured now.
+    """
+    subjects = []
+    for path, predict in program.named_predictors():
+        entry = version.predictors[path]
+        if recorded:
+            spelled = {variant: name for name, variant in VARIANT_KEYS.items() if name != "max_completion_tokens"}
+            settings = {spelled[key]: value for key, value in entry.sampling.items()}
+        else:
+            kwargs = getattr(lm_of(predict), "kwargs", {})
+            settings = {k: v for k, v in kwargs.items() if k not in CONNECTION_KEYS and v is not None}
+        subjects.append(Subject(path, predict, settings, entry))
+    return subjects
+
+
+def compare(
+    version: str,
+    form: PromptForm,
+    subjects: Sequence[Subject],
+    files: Mapping[str, str],
+    *,
+    examples: Sequence[Inputs] = (),
+    inputs: int = INPUTS,
+    progress: Callable[[str, int], None] = lambda path, count: None,
+) -> ParityReport:
+    """Send every input both ways and compare what would reach the provider; replay answers and compare how they read.
+
+    Args:
+        version: the version under test.
+        form: its prompt form.
+        subjects: its predictors.
+        files: the program's tree, path -> text.
+        examples: inputs of the user's, flat objects of fields; each goes to every predictor whose fields it has.
+        inputs: how many generated inputs each predictor gets.
+        progress: called with a predictor's path and the number of inputs done.
+
+    Raises:
+        GatewayError: TensorZero refuses the config.
+    """
+    reports = []
+    with ScriptedUpstream() as recorder, gateway_with_recorder(files, recorder.url) as gateway, _quiet_dspy():
+        for subject in subjects:
+            pair = _Pair(version, form, subject, gateway, recorder)
+            for count, arguments in enumerate(pair.inputs(examples, inputs), 1):
+                pair.compare_request(arguments)
+                progress(subject.path, count)
+                if len(pair.report.mismatches) >= ENOUGH:
+                    break
+            pair.compare_answers()
+            reports.append(pair.report)
+    return ParityReport(version, reports)
+
+
+class _Pair:
+    """One predictor, both ways."""
+
+    def __init__(
+        self, version: str, form: PromptForm, subject: Subject, gateway: Gateway, recorder: ScriptedUpstream
+    ) -> None:
+        self.version, self.subject, self.gateway, self.recorder = version, subject, gateway, recorder
+        self.form = form
+        self.adapter = cast("dspy.ChatAdapter", layout.served_adapter(form))
+        self.stock = cast("dspy.ChatAdapter", layout.stock_adapter(form))
+        self.schema: Schema = input_schema(subject.signature)
+        self.validator = jsonschema.Draft202012Validator(self.schema)
+        self.report = PredictorReport(subject.path, subject.entry.function)
+        settings: dict[str, Any] = {"api_base": recorder.url, "api_key": "none", **subject.settings}
+        self.lm = dspy.LM(f"openai/{MODEL_NAME}", cache=False, num_retries=0, engine="lm15", **settings)
+
+    def inputs(self, examples: Sequence[Inputs], count: int) -> Iterator[Inputs]:
+        """Demos and examples first, then each field's extremes, then generated ones."""
+        fields = self.subject.signature.input_fields
+        for source, given in (("demo", self.subject.predict.demos), ("example", examples)):
+            for one in given:
+                inputs = {name: one[name] for name in fields if name in one}
+                reason = self._misfit(inputs)
+                if reason:
+                    self.report.skipped[f"{source}: {reason}"] += 1
+                else:
+                    yield inputs
+        generator = Generator(self.schema, random.Random(self.subject.entry.function))
+        try:
+            for arguments in generator.edges():
+                yield from self._fitting(arguments)
+            for _ in range(count):
+                yield from self._fitting(generator.arguments())
+        except NoFittingValue as why:
+            self.report.skipped[f"generated: {why}"] += 1
+
+    def compare_request(self, inputs: Inputs) -> None:
+        """Send `inputs` both ways and compare the bodies."""
+        arguments = layout.json_arguments(self.subject.signature, inputs)
+        self.recorder.script = "{}"
+        direct, _ = self._direct(inputs)
+        self.recorder.requests.clear()
+        try:
+            self._served(arguments)
+        except GatewayError as error:
+            self.report.mismatches.append(Mismatch("refused", arguments, str(error)))
+            return
+        served = self.recorder.requests[-1].body
+        self.report.requests += 1
+        if not wire.equal(direct, served):
+            self.report.mismatches.append(Mismatch("request", arguments, wire.difference(direct, served)))
+        self._compare_with_stock(inputs, direct["messages"])
+
+    def compare_answers(self) -> None:
+        """Replay answers both ways and compare what is read from them."""
+        signature = self.subject.signature
+        inputs = next(self.inputs((), 1), None)
+        if inputs is None:
+            return
+        arguments = layout.json_arguments(signature, inputs)
+        for text in answers_for(signature, self.form.adapter, self.subject.entry.function):
+            self.recorder.script = text
+            _, direct = self._direct(inputs)
+            served = self._read(self._served(arguments).text)
+            self.report.answers += 1
+            if direct != served:
+                self.report.mismatches.append(
+                    Mismatch("answer", arguments, f"answer {text!r}\nDSPy reads  {direct}\nserved reads {served}")
+                )
+
+    def _misfit(self, inputs: Inputs) -> str:
+        arguments = layout.json_arguments(self.subject.signature, inputs)
+        error = jsonschema.exceptions.best_match(self.validator.iter_errors(_as_sent(arguments)))
+        if error is None:
+            return ""
+        where = "/".join(map(str, error.absolute_path))
+        return f"{where + ': ' if where else ''}{error.message[:200]}"
+
+    def _fitting(self, arguments: Inputs) -> Iterator[Inputs]:
+        """`arguments` as the Python values that a program would pass, if they fit the schema."""
+        inputs = {name: self._typed(name, value) for name, value in arguments.items()}
+        if self._misfit(inputs):
+            self.report.skipped["generated: does not fit the schema"] += 1
+        else:
+            yield inputs
+
+    def _typed(self, name: str, value: Any) -> Any:
+        info = self.subject.signature.input_fields[name]
+        if is_untyped(info):
+            return value
+        annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        try:
+            return pydantic.TypeAdapter(cast("Any", annotation)).validate_python(value, by_alias=True, by_name=True)
+        except (ValueError, TypeError):
+            return value
+
+    def _direct(self, inputs: Inputs) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The body that DSPy sends for `inputs`, and what it reads from the answer; None where it reads nothing."""
+        self.recorder.requests.clear()
+        read = None
+        with dspy.context(lm=self.lm, adapter=self.adapter):
+            predict = self.subject.predict.reset_copy()
+            predict.demos, predict.lm = self.subject.predict.demos, self.lm
+            try:
+                prediction = predict(**inputs)
+                read = {name: repr(prediction[name]) for name in self.subject.signature.output_fields}
+            except AdapterParseError:
+                pass
+        return self.recorder.requests[-1].body, read
+
+    def _served(self, arguments: Inputs) -> Inference:
+        messages = input_messages(arguments, self.subject.entry.demo_turns)
+        return self.gateway.infer(self.subject.entry.function, messages, variant=self.version)
+
+    def _read(self, text: str) -> dict[str, Any] | None:
+        try:
+            fields = self.adapter.parse(self.subject.signature, text)
+        except AdapterParseError:
+            return None
+        return {name: repr(fields[name]) for name in self.subject.signature.output_fields}
+
+    def _compare_with_stock(self, inputs: Inputs, direct: list[dict[str, Any]]) -> None:
+        stock = self.stock.format(self.subject.signature, list(self.subject.predict.demos), dict(inputs))
+        if stock != direct:
+            self.report.unlike_stock[_why_unlike(stock, direct)] += 1
+
+
+def _why_unlike(stock: list[dict[str, Any]], served: list[dict[str, Any]]) -> str:
+    if len(stock) != len(served):
+        return "demos stand in the system message, not in chat turns"
+    if any(isinstance(message["content"], list) for message in stock):
+        return "stock DSPy makes a content part of text that looks like its custom-type marker"
+    return "keys of free-form objects are sorted"
+
+
+def _as_sent(arguments: Inputs) -> Any:
+    return json.loads(json.dumps(arguments))
+
+
+@contextmanager
+def _quiet_dspy() -> Iterator[None]:
+    """Without DSPy's warnings about inputs, which strange inputs cause on purpose."""
+    logger = logging.getLogger("dspy")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

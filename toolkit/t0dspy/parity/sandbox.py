@@ -1,0 +1,50 @@
+"""An exported tree, loaded by the real gateway with every provider replaced by one recorder."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from t0dspy.gateway import Gateway, embedded_gateway
+
+RECORDER = "t0dspy_recorder"
+MODEL_NAME = "recorded"
+"""What the recorder is asked for, by DSPy and by the gateway."""
+
+
+@contextmanager
+def gateway_with_recorder(files: Mapping[str, str], recorder_url: str) -> Iterator[Gateway]:
+    """The gateway with the program tree `files` (path -> text), all of whose models are the recorder.
+
+    Nothing but the name of the model and the address of a provider is changed.
+
+    Raises:
+        GatewayError: TensorZero refuses the config.
+    """
+    with tempfile.TemporaryDirectory(prefix="t0dspy-verify-") as place:
+        root = Path(place)
+        for path, text in files.items():
+            target = root / "program" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((_redirected(text, recorder_url) if path.endswith(".toml") else text).encode())
+        models = {RECORDER: {"routing": ["recorder"], "providers": {"recorder": _provider(recorder_url)}}}
+        (root / "models.toml").write_text(tomlkit.dumps({"models": models}), encoding="utf-8")
+        with embedded_gateway(root) as gateway:
+            yield gateway
+
+
+def _provider(url: str) -> dict[str, Any]:
+    return {"type": "openai", "model_name": MODEL_NAME, "api_base": f"{url}/", "api_key_location": "none"}
+
+
+def _redirected(text: str, url: str) -> str:
+    config = tomlkit.parse(text).unwrap()
+    for function in config.get("functions", {}).values():
+        for variant in function.get("variants", {}).values():
+            variant["model"] = RECORDER
+    for model in config.get("models", {}).values():
+        model["providers"] = {name: _provider(url) for name in model["providers"]}
+    return tomlkit.dumps(config)
