@@ -5,16 +5,37 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from t0dspy.compiler.layout import ServedAdapter as ServedAdapter
+    from t0dspy.errors import CompileError as CompileError
     from t0dspy.errors import T0dspyError as T0dspyError
+    from t0dspy.errors import WireInequalityError as WireInequalityError
+    from t0dspy.exporting import ExportOptions as ExportOptions
+    from t0dspy.exporting import export as export
+    from t0dspy.verifying import verify as verify
 
 __version__ = version("t0dspy")
 
 _HOMES = {
+    "CompileError": "t0dspy.errors",
+    "ExportOptions": "t0dspy.exporting",
+    "ServedAdapter": "t0dspy.compiler.layout",
     "T0dspyError": "t0dspy.errors",
+    "WireInequalityError": "t0dspy.errors",
+    "export": "t0dspy.exporting",
+    "verify": "t0dspy.verifying",
 }
 """Public name -> the module it lives in. Loaded on first use, so that `import t0dspy` stays quick without dspy."""
 
-__all__ = ["T0dspyError", "__version__"]
+__all__ = [
+    "CompileError",
+    "ExportOptions",
+    "ServedAdapter",
+    "T0dspyError",
+    "WireInequalityError",
+    "__version__",
+    "export",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

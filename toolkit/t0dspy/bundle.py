@@ -49,6 +49,8 @@ def edited_by_hand(present: Mapping[str, str], recorded: Mapping[str, str]) -> l
 def diff(present: Mapping[str, str], files: Mapping[str, str], version: str, parent: str | None) -> str:
     """What writing `files` changes, as a unified diff; a new version's files are compared with its parent's.
 
+    A file that nothing stands before is named with its length.
+
     Args:
         present: the tree as it is.
         files: path -> text that would be written.
@@ -62,10 +64,13 @@ def diff(present: Mapping[str, str], files: Mapping[str, str], version: str, par
         before = path
         if parent is not None and path.startswith(f"{version}/"):
             before = f"{parent}/{path.removeprefix(f'{version}/')}"
-        old = present.get(before, "").splitlines(keepends=True)
         new = files[path].splitlines(keepends=True)
-        for line in difflib.unified_diff(old, new, before if old else "/dev/null", path):
-            lines.append(line if line.endswith("\n") else line + "\n")
+        if before not in present:
+            lines.append(f"new {path} ({len(new)} lines)\n")
+            continue
+        old = present[before].splitlines(keepends=True)
+        found = difflib.unified_diff(old, new, before, path)
+        lines += [line if line.endswith("\n") else line + "\n" for line in found]
     return "".join(lines)
 
 

@@ -18,6 +18,7 @@ Foreign exceptions become one of these at the door they come in by, with the ori
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 class T0dspyError(Exception):
@@ -55,6 +56,11 @@ class CompileError(ProgramError):
         self.refusals = tuple(refusals)
         lead = "this program cannot be compiled:\n  " if len(refusals) > 1 else "cannot compile "
         super().__init__(lead + "\n  ".join(map(str, refusals)))
+
+    @classmethod
+    def because(cls, where: str, reason: str, remedy: str) -> Self:
+        """An error with a single refusal."""
+        return cls([Refusal(where, reason, remedy)])
 
 
 class StateError(ProgramError):

@@ -24,18 +24,30 @@ def load_program(reference: str) -> dspy.Module:
     Raises:
         ProgramError: no such module or attribute, importing or making it failed, or it is no `dspy.Module`.
     """
+    found = import_attribute(reference)
+    if not isinstance(found, dspy.Module) and callable(found):
+        found = _made(found, reference)
+    if not isinstance(found, dspy.Module):
+        raise ProgramError(f"{reference} is a {type(found).__name__}, not a dspy.Module or something that makes one.")
+    return found
+
+
+def import_attribute(reference: str) -> Any:
+    """What `reference`, such as `app.review:program`, stands for.
+
+    Raises:
+        ProgramError: no such module or attribute, or importing failed.
+    """
     module_name, _, attribute = reference.partition(":")
     if not module_name or not attribute:
-        raise ProgramError(f"{reference!r} is no program: write package.module:attribute, such as app.review:program.")
+        raise ProgramError(
+            f"{reference!r} is no import path: write package.module:attribute, such as app.review:program."
+        )
     found: Any = _import(module_name)
     for name in attribute.split("."):
         if not hasattr(found, name):
             raise ProgramError(f"{module_name} has no {attribute!r}.{_suggestion(found)}")
         found = getattr(found, name)
-    if not isinstance(found, dspy.Module) and callable(found):
-        found = _made(found, reference)
-    if not isinstance(found, dspy.Module):
-        raise ProgramError(f"{reference} is a {type(found).__name__}, not a dspy.Module or something that makes one.")
     return found
 
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from t0dspy.cli import failures
+from t0dspy.cli import export, failures, verify
 
 app = typer.Typer(
     help="Take an optimized DSPy program to production on a TensorZero gateway, and keep learning from what it sees.",
@@ -19,6 +19,10 @@ app = typer.Typer(
 @app.callback()
 def t0dspy() -> None:
     """Take an optimized DSPy program to production on a TensorZero gateway, and keep learning from what it sees."""
+
+
+app.command()(export.export)
+app.command()(verify.verify)
 
 
 def main() -> None:

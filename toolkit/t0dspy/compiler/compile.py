@@ -56,7 +56,7 @@ def _configured_form() -> PromptForm:
     if form is None:
         name = type(dspy.settings.adapter).__name__
         remedy = "Optimize under dspy.ChatAdapter, dspy.JSONAdapter or t0dspy.ServedAdapter, or pass --adapter."
-        raise CompileError([Refusal(f"adapter {name}", "writes prompts that no exported template prints.", remedy)])
+        raise CompileError.because(f"adapter {name}", "writes prompts that no exported template prints.", remedy)
     return form
 
 

@@ -1,9 +1,13 @@
 """What a verification found."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+SHOWN = 400
+"""Characters of an input that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +84,22 @@ def _as_json(one: PredictorReport) -> dict[str, Any]:
         "skipped": dict(one.skipped),
         "unlike_stock": dict(one.unlike_stock),
     }
+
+
+def explain(report: ParityReport, what: str) -> str:
+    """The first mismatch of each predictor as a message: which input, and both texts as a diff."""
+    parts = [f"{what}: the gateway would not send what DSPy sends."]
+    for one in report.predictors:
+        if one.mismatches:
+            found = one.mismatches[0]
+            counted = f"{one.path}: {len(one.mismatches)} of {one.requests} inputs differ; the first one"
+            parts.append(f"{counted} ({found.kind}), {_short(found.arguments)}\n{found.detail}")
+        elif not one.requests:
+            reasons = "; ".join(f"{reason} ({count})" for reason, count in one.skipped.items())
+            parts.append(f"{one.path}: not one input could be compared: {reasons}")
+    return "\n".join(parts)
+
+
+def _short(arguments: dict[str, Any]) -> str:
+    text = json.dumps(arguments, ensure_ascii=False)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"

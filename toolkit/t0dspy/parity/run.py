@@ -241,10 +241,10 @@ class _Pair:
 
 def _why_unlike(stock: list[dict[str, Any]], served: list[dict[str, Any]]) -> str:
     if len(stock) != len(served):
-        return "demos stand in the system message, not in chat turns"
+        return "it sends demos as chat turns, not in the system message"
     if any(isinstance(message["content"], list) for message in stock):
-        return "stock DSPy makes a content part of text that looks like its custom-type marker"
-    return "keys of free-form objects are sorted"
+        return "it makes a content part of text that looks like its custom-type marker"
+    return "it keeps the order of keys in free-form objects, which the gateway sorts"
 
 
 def _as_sent(arguments: Inputs) -> Any:

@@ -1,0 +1,105 @@
+"""Compile a DSPy program into the next version of its gateway config."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from t0dspy.cli import options, output
+
+if TYPE_CHECKING:
+    from t0dspy.exporting import Export
+
+
+def export(
+    program: Annotated[
+        str, typer.Argument(metavar="PROGRAM", help="A name from settings, or package.module:attribute.")
+    ],
+    name: Annotated[str | None, typer.Option(help="Its name at the gateway (default: the attribute's).")] = None,
+    state: Annotated[Path | None, typer.Option(help="A state saved with program.save('x.json').")] = None,
+    model: Annotated[str | None, typer.Option(help="The TensorZero model, such as openai::gpt-4o-mini.")] = None,
+    adapter: Annotated[options.Adapter | None, typer.Option(help="Whose prompt text (default: as optimized).")] = None,
+    demos: Annotated[options.Demos | None, typer.Option(help="Demos as chat turns, or in the system message.")] = None,
+    signature: Annotated[str | None, typer.Option(help="The program's own contract, such as 'spec -> review'.")] = None,
+    stages_only: Annotated[bool, typer.Option("--stages-only", help="Leave the program function out.")] = False,
+    traffic: Annotated[float | None, typer.Option(help="The new version's share, such as 0.1 (default: none).")] = None,
+    breaking: Annotated[bool, typer.Option("--breaking", help="Let the program's contract change: NAME_2.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change; write nothing.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof that prompts are equal.")] = False,
+    configs: options.Configs = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compile PROGRAM and write its next version, once the gateway is shown to send what DSPy sends.
+
+    An unchanged program writes nothing. Old versions are never touched; a new one gets no traffic unless it is the
+    first, or --traffic says so.
+
+    Example: t0dspy export app.review:program --state optimized.json --model openai::gpt-4o-mini
+    """
+    from t0dspy.exporting import ExportOptions
+    from t0dspy.exporting import export as export_program
+
+    settings = options.settings(configs=configs)
+    given = ExportOptions(
+        name=name,
+        state=state,
+        model=model,
+        adapter=adapter.value if adapter else None,
+        demos=demos.value if demos else None,
+        signature=signature,
+        stages_only=stages_only,
+        traffic=traffic,
+        breaking=breaking,
+        dry_run=dry_run,
+        verify=not no_verify,
+    )
+    reference, given = options.configured(program, given, settings)
+    with output.progress(quiet) as progress:
+        result = export_program(
+            reference, settings.configs_dir, given, progress=progress.say, parity_progress=progress.count
+        )
+    if json:
+        output.print_json(_as_json(result))
+    elif not quiet:
+        _print(result)
+
+
+def _print(result: "Export") -> None:
+    for note in result.notes:
+        output.note(note)
+    what = f"{result.name} {result.version}"
+    if result.unchanged:
+        print(f"{what} is this program already: nothing to export.")
+        return
+    if result.diff:
+        print(result.diff)
+    verb = "exported" if result.written else "would export"
+    print(f"{verb} {what} to {result.directory}")
+    served = {"gateway": "the gateway alone", "programs": "our program server", None: "its predictors' functions only"}
+    print(f"  served by   {served[result.served_by]}")
+    if result.parity is not None:
+        output.print_parity(result.parity)
+    else:
+        print("  prompts     not verified")
+    shares = "  ".join(f"{version} {share:.0%}" for version, share in result.shares.items())
+    print(
+        f"  traffic     {shares or 'none'}" + ("" if result.version in result.shares else f"  ({result.version} none)")
+    )
+    if result.written:
+        print("written, not serving: the gateway reads its config when it starts.")
+
+
+def _as_json(result: "Export") -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "version": result.version,
+        "directory": str(result.directory),
+        "unchanged": result.unchanged,
+        "written": result.written,
+        "served_by": result.served_by,
+        "shares": dict(result.shares),
+        "notes": list(result.notes),
+        "diff": result.diff,
+        "parity": result.parity.as_json() if result.parity else None,
+    }

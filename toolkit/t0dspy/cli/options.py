@@ -1,0 +1,68 @@
+"""Options that several verbs share, and how they meet the settings."""
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from t0dspy.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from t0dspy.exporting import ExportOptions
+
+
+class Adapter(StrEnum):
+    """`--adapter`."""
+
+    chat = "chat"
+    json = "json"
+
+
+class Demos(StrEnum):
+    """`--demos`."""
+
+    turns = "turns"
+    system = "system"
+
+
+Configs = Annotated[Path | None, typer.Option("--configs", help="Directory of TensorZero's config (default: configs).")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing when all is well.")]
+
+
+def settings(configs: Path | None = None) -> Settings:
+    """The project's settings, with what was given on the command line."""
+    return load_settings(configs=configs)
+
+
+def configured(program: str, given: "ExportOptions", settings: Settings) -> tuple[str, "ExportOptions"]:
+    """The import path of PROGRAM, and `given` completed from its settings where it is a name from there.
+
+    Raises:
+        SettingsError: it is neither a configured name nor an import path.
+    """
+    from t0dspy.errors import SettingsError
+
+    if program not in settings.programs:
+        if ":" not in program:
+            known = ", ".join(settings.programs) or "none"
+            where = settings.file or "pyproject.toml or t0dspy.toml"
+            raise SettingsError(
+                f"no program {program!r} in {where} (configured: {known}), and it is no import path such as "
+                "app.review:program."
+            )
+        return program, given
+    known_settings = settings.programs[program]
+    base = settings.file.parent if settings.file else Path()
+    filled: dict[str, Any] = {
+        "name": given.name or program,
+        "state": given.state or (base / known_settings.state if known_settings.state else None),
+        "stages_only": given.stages_only or known_settings.stages_only,
+        "stage_timeout": known_settings.stage_timeout,
+        "run_timeout": known_settings.run_timeout,
+    }
+    for key in ("model", "adapter", "demos", "signature"):
+        filled[key] = getattr(given, key) or getattr(known_settings, key)
+    return known_settings.program, replace(given, **filled)

@@ -1,0 +1,71 @@
+"""What the verbs print: results on stdout, progress and notes on stderr."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from t0dspy.parity.report import ParityReport
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """A line that a user should read, beside the result."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def print_parity(report: "ParityReport") -> None:
+    """What was compared, and how the prompts relate to stock DSPy's."""
+    answers = sum(one.answers for one in report.predictors)
+    print(f"  prompts     equal: {report.requests:,} inputs and {answers:,} answers compared")
+    for one in report.predictors:
+        for reason, count in one.skipped.items():
+            print(f"  skipped     {one.path}: {count:,} inputs: {reason}")
+    print("  stock DSPy  writes the same messages" + (", except:" if _unlike_stock(report) else ""))
+    for line in _unlike_stock(report):
+        print(f"              {line}")
+
+
+def _unlike_stock(report: "ParityReport") -> list[str]:
+    return [
+        f"{one.path}: {reason} ({count:,} of {one.requests:,} inputs)"
+        for one in report.predictors
+        for reason, count in one.unlike_stock.items()
+    ]
+
+
+class Progress:
+    """A line on stderr that says what is being done, where stderr is a terminal."""
+
+    def __init__(self, status: "Status | None") -> None:
+        self._status = status
+
+    def say(self, text: str) -> None:
+        """Replace the line."""
+        if self._status is not None:
+            self._status.update(text)
+
+    def count(self, what: str, done: int) -> None:
+        """Replace the line with how far `what` is."""
+        if done % 20 == 0:
+            self.say(f"{what}: {done:,} inputs compared")
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Progress]:
+    """A `Progress` for the length of some work; silent when `quiet` or when stderr is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield Progress(None)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield Progress(status)

@@ -1,0 +1,44 @@
+"""Prove that the gateway sends what DSPy sends."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from t0dspy.cli import options, output
+
+
+def verify(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program.")],
+    version: Annotated[str | None, typer.Option(help="Such as v2 (default: the newest).")] = None,
+    examples: Annotated[Path | None, typer.Option(help="Inputs of your own, as JSON lines.")] = None,
+    inputs: Annotated[int, typer.Option(min=1, help="Generated inputs for each predictor.")] = 200,
+    configs: options.Configs = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare, for each predictor of NAME, the request that DSPy sends with the one that the gateway sends.
+
+    Both go to a recorder that takes every provider's place, so no key and no database is needed; how a provider that
+    does not speak OpenAI's API translates a request is outside the proof. Exit code 4 when anything differs.
+
+    Example: t0dspy verify spec_to_review --version v2 --examples data/specs.jsonl
+    """
+    from t0dspy import parity
+    from t0dspy.errors import WireInequalityError
+    from t0dspy.examples import read_examples
+    from t0dspy.verifying import verify as verify_version
+
+    settings = options.settings(configs=configs)
+    given = list(read_examples(examples)) if examples else []
+    with output.progress(quiet) as progress:
+        report = verify_version(
+            name, version, settings.configs_dir, examples=given, inputs=inputs, progress=progress.count
+        )
+    if json:
+        output.print_json(report.as_json())
+    elif report.equal and not quiet:
+        print(f"{name} {report.version}: the gateway sends what DSPy sends")
+        output.print_parity(report)
+    if not report.equal:
+        raise WireInequalityError(parity.explain(report, f"{name} {report.version}"))

@@ -1,0 +1,43 @@
+"""Data files: JSON lines, flat objects of fields or lines of `t0dspy pull`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from t0dspy.errors import SettingsError
+
+
+def read_examples(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects in the JSON lines of `path`, one flat object of fields each; blank lines are passed over.
+
+    A line of `t0dspy pull` gives its inputs and outputs, and one more object for each of its stages.
+
+    Raises:
+        SettingsError: the file cannot be read, or a line is not a JSON object; says which.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error}).") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield from _flat(_parsed(line, f"{path}, line {number}"))
+
+
+def _parsed(line: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise SettingsError(f"{where}: not JSON ({error}). Write one object a line.") from error
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where}: is {type(value).__name__}, not an object of fields such as {{...}}.")
+    return value
+
+
+def _flat(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if not isinstance(value.get("inputs"), dict):
+        yield value
+        return
+    for one in (value, *(value.get("stages") or [])):
+        yield {**one["inputs"], **(one.get("outputs") or {})}
