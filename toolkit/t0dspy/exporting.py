@@ -18,6 +18,7 @@ from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.naming import checked_name
 from t0dspy.compiler.versions import DEADLINES, NextVersion, Origin, contract_differences, next_version, rollout_toml
 from t0dspy.errors import BundleError, CompileError, ContractError, HandEditedError, WireInequalityError
+from t0dspy.fits import misfits
 from t0dspy.manifest import Manifest, parse_manifest
 from t0dspy.model import CompiledProgram, DemoPlace, PromptForm, Text, digest
 from t0dspy.parity.report import ParityReport
@@ -186,7 +187,7 @@ def _contract_changes(manifest: Manifest, files: Mapping[str, str], compiled: Co
     if entry is None or compiled.contract is None:
         before, after = ("only its stages", "a program function") if entry is None else ("a program function", "none")
         return [f"{manifest.name} has {before}, this export {after} (see --stages-only)"] if manifest.versions else []
-    inputs, outputs = (json.loads(files[path]) for path in (entry.input_schema, str(entry.output_schema)))
+    inputs, outputs = (json.loads(files[path]) for path in (entry.input_schema, entry.output_schema))
     return contract_differences((inputs, outputs), (compiled.contract.inputs, compiled.contract.outputs))
 
 
@@ -215,7 +216,7 @@ class _Export:
 
     def run(self, notes: list[str], progress: Progress, parity_progress: Callable[[str, int], None]) -> Export:
         planned = next_version(self.compiled, self.previous, self._origin())
-        notes += [*self._hand_edits(planned), *self.compiled.notes]
+        notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown()]
         if planned.unchanged:
             return self._result(planned, {}, None, notes, written=False)
         files = self._files(planned)
@@ -265,6 +266,19 @@ class _Export:
                 "change. Restore the file from version control, and make the change in the program or tensorzero.toml."
             )
         return [f"{self.directory / path} was changed by hand since t0dspy wrote it; left as it is." for path in edited]
+
+    def _outgrown(self) -> list[str]:
+        """Versions in traffic that the program server could not run with the code as it is now."""
+        notes = []
+        for version, share in self.shares.items():
+            by_server = self.previous.versions[version].served_by == "programs"
+            misfit = misfits(self.live, self.previous, version, self.present) if by_server else []
+            if misfit:
+                notes.append(
+                    f"{version} has {share:.0%} of the traffic, but the code no longer fits it: {misfit[0]}. Give its "
+                    "share to a version that fits before this code is deployed."
+                )
+        return notes
 
     def _files(self, planned: NextVersion) -> dict[str, str]:
         rollout = rollout_toml(self.present.get(ROLLOUT), planned, self.options.traffic, self.shares, self.rollout_path)

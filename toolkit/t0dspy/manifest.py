@@ -20,8 +20,8 @@ class FunctionEntry:
     type: Text
     input_schema: str
     """Path of the schema file, relative to the program's directory."""
-    output_schema: str | None
-    """The same, None where there is none; a program function of type chat has a file that the gateway does not use."""
+    output_schema: str
+    """The same; the gateway does not use that of a function of type chat."""
     fingerprint: str
     """Of the contract: two functions with the same one promise the same."""
 

@@ -58,8 +58,8 @@ class Contract:
 
     text: Text
     inputs: Schema
-    outputs: Schema | None
-    """None for chat functions, which have no output schema."""
+    outputs: Schema
+    """A chat function has no output schema at the gateway; it promises one all the same."""
 
     @property
     def fingerprint(self) -> str:

@@ -8,11 +8,10 @@ from typing import Any
 import dspy
 
 from t0dspy import parity
-from t0dspy.compiler.introspect import signature_of
-from t0dspy.compiler.schema import input_schema
 from t0dspy.errors import BundleError, ProgramError, StateError
 from t0dspy.exporting import read_program
-from t0dspy.manifest import Manifest, VersionEntry, same_contract
+from t0dspy.fits import misfits
+from t0dspy.manifest import Manifest
 from t0dspy.parity.report import ParityReport
 from t0dspy.program import load_program
 from t0dspy.state import with_state
@@ -79,21 +78,7 @@ def _fitting(
         live, _ = with_state(live, state, f"{version}/state.json")
     except StateError as error:
         raise ProgramError(f"the code no longer fits {what}: {error} Export it again.") from error
-    misfit = misfits(live, manifest, manifest.versions[version], files)
+    misfit = misfits(live, manifest, version, files)
     if misfit:
         raise ProgramError(f"the code no longer fits {what}: {misfit[0]}. Export it again.")
     return live
-
-
-def misfits(live: dspy.Module, manifest: Manifest, version: VersionEntry, files: dict[str, str]) -> list[str]:
-    """How the predictors of `live` differ from those of an exported `version`; empty when the code fits."""
-    found = []
-    predictors = dict(live.named_predictors())
-    for path, entry in version.predictors.items():
-        if path not in predictors:
-            found.append(f"it has no predictor {path!r} any more")
-            continue
-        recorded = json.loads(files[manifest.functions[entry.function].input_schema])
-        if not same_contract(recorded, input_schema(signature_of(predictors[path]))):
-            found.append(f"the inputs of {path!r} are others")
-    return found + [f"it has a new predictor {path!r}" for path in predictors if path not in version.predictors]

@@ -79,9 +79,9 @@ def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> Co
     adapter = cast("dspy.ChatAdapter", layout.served_adapter(form))
     inputs = input_schema(predictor.signature)
     settings = dict(predictor.sampling)
-    outputs = None
+    outputs, json_mode = output_schema(predictor.signature)
     if form.adapter == "json":
-        outputs, settings["json_mode"] = output_schema(predictor.signature)
+        settings["json_mode"] = json_mode
     # Without inputs, all that DSPy writes is static: the system text, the demos, the reminder below the inputs.
     system, *turns, user = adapter.format(predictor.signature, [dict(demo) for demo in predictor.demos], {})
     templates = {"system": escape(system["content"])}

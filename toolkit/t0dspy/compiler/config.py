@@ -35,7 +35,7 @@ def program_toml(manifest: Manifest) -> str:
         what = "the program" if entry.predictor is None else f"predictor {entry.predictor}"
         lines: dict[str, Any] = {"type": entry.type, "description": f"{manifest.name}: {what}"}
         lines["schemas.user.path"] = entry.input_schema
-        if entry.type == "json" and entry.output_schema is not None:
+        if entry.type == "json":
             lines["output_schema"] = entry.output_schema
         blocks.append(_table(f"functions.{name}", lines))
     if any(version.served_by == "programs" for version in manifest.versions.values()):

@@ -143,12 +143,9 @@ class _Plan:
         return name
 
     def _new_function(self, name: str, path: str, contract: Contract) -> FunctionEntry:
-        stem = f"schemas/{name}"
-        self.schemas[f"{stem}.input.json"] = contract.inputs
-        if contract.outputs is not None:
-            self.schemas[f"{stem}.output.json"] = contract.outputs
-        outputs = None if contract.outputs is None else f"{stem}.output.json"
-        return FunctionEntry(path, contract.text, f"{stem}.input.json", outputs, contract.fingerprint)
+        paths = f"schemas/{name}.input.json", f"schemas/{name}.output.json"
+        self.schemas |= dict(zip(paths, (contract.inputs, contract.outputs), strict=True))
+        return FunctionEntry(path, contract.text, *paths, fingerprint=contract.fingerprint)
 
     def _entry(self, predictor: CompiledPredictor) -> PredictorEntry:
         sampling = {name: value for name, value in predictor.settings.items() if name != "json_mode"}
