@@ -48,6 +48,8 @@ class ExportOptions:
     """The new version's share; by default none, unless it is the first."""
     breaking: bool = False
     """Let the program's contract change: a new function NAME_2, every old one kept."""
+    import_path: str | None = None
+    """Where the program server imports the program from, when a live object is exported."""
     dry_run: bool = False
     """Do everything but write."""
     verify: bool = True
@@ -105,7 +107,7 @@ def export(
         WireInequalityError: the gateway would send something else than DSPy does; nothing is written.
     """
     options = replace(options or ExportOptions(), **overrides)
-    reference = program if isinstance(program, str) else None
+    reference = program if isinstance(program, str) else options.import_path
     live = load_program(program) if isinstance(program, str) else program
     name = checked_name(options.name or _default_name(reference))
     notes: list[str] = []
@@ -216,7 +218,7 @@ class _Export:
 
     def run(self, notes: list[str], progress: Progress, parity_progress: Callable[[str, int], None]) -> Export:
         planned = next_version(self.compiled, self.previous, self._origin())
-        notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown()]
+        notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown(), *self._unimportable(planned)]
         if planned.unchanged:
             return self._result(planned, {}, None, notes, written=False)
         files = self._files(planned)
@@ -279,6 +281,12 @@ class _Export:
                     "share to a version that fits before this code is deployed."
                 )
         return notes
+
+    def _unimportable(self, planned: NextVersion) -> list[str]:
+        by_server = planned.manifest.versions[planned.version].served_by == "programs"
+        if planned.manifest.program is not None or not by_server:
+            return []
+        return ["it was given as an object, and the program server must import it: export it with import_path='...'."]
 
     def _files(self, planned: NextVersion) -> dict[str, str]:
         rollout = rollout_toml(self.present.get(ROLLOUT), planned, self.options.traffic, self.shares, self.rollout_path)
