@@ -119,6 +119,13 @@ def _notes(program: dspy.Module, compiled: tuple[CompiledPredictor, ...], direct
         if left_out:
             names = ", ".join(left_out)
             notes.append(f"{path}: {names} of its LM stay out of the export; tensorzero.toml says where a model is.")
+    bare = [path for path, predict in program.named_predictors() if lm_of(predict) is None]
+    if bare:
+        notes.append(
+            f"{', '.join(bare)}: no LM is set here, so its sampling settings (temperature, max_tokens ...) are unknown "
+            "and the provider's defaults will apply. If you optimized with others, call dspy.configure(lm=...) in the "
+            "program's module, or give the predictors a config."
+        )
     if direct and compiled[0].demo_turns:
         notes.append(
             f"its {compiled[0].demo_turns} demos are chat turns, which only our program server can send, so calls go "
