@@ -1,15 +1,17 @@
 """The tree of a program on disk: read it, compare it, write it. The only writer of generated files."""
 
 import difflib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from t0dspy import replacing
-from t0dspy.errors import BundleError
+from t0dspy.errors import BundleError, HandEditedError
 from t0dspy.model import digest
 from t0dspy.replacing import MANIFEST as MANIFEST
 from t0dspy.replacing import ROLLOUT as ROLLOUT
@@ -33,6 +35,22 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8", "strict" if path.suffix == ".toml" else "replace")
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: cannot be read as text ({error}).") from error
+
+
+def read_json(files: Mapping[str, str], path: str, program: str) -> Any:
+    """The JSON of the generated file `path` of a `program` whose tree is `files`.
+
+    Raises:
+        HandEditedError: it is gone, or no JSON any more.
+    """
+    try:
+        return json.loads(files[path])
+    except KeyError:
+        raise HandEditedError(f"{program}: {path} is gone. Restore it from version control.") from None
+    except ValueError as error:
+        raise HandEditedError(
+            f"{program}: {path} was changed by hand and is no JSON any more ({error}). Restore it from version control."
+        ) from error
 
 
 def edited_by_hand(present: Mapping[str, str], recorded: Mapping[str, str]) -> list[str]:

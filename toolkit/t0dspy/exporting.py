@@ -1,6 +1,5 @@
 """Export: plan the next version, prove it on the wire, write it. Nothing is left behind when any of it fails."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -105,6 +104,8 @@ def export(
         WireInequalityError: the gateway would send something else than DSPy does; nothing is written.
     """
     options = replace(options or ExportOptions(), **overrides)
+    if options.traffic is not None:
+        traffic.check_share(options.traffic, "the new version")
     reference = program if isinstance(program, str) else None
     live = load_program(program) if isinstance(program, str) else program
     name = checked_name(options.name or _default_name(reference))
@@ -190,7 +191,9 @@ def _contract_changes(manifest: Manifest, files: Mapping[str, str], compiled: Co
     if entry is None or compiled.contract is None:
         before, after = ("only its stages", "a program function") if entry is None else ("a program function", "none")
         return [f"{manifest.name} has {before}, this export {after} (see --stages-only)"] if manifest.versions else []
-    inputs, outputs = (json.loads(files[path]) for path in (entry.input_schema, entry.output_schema))
+    inputs, outputs = (
+        bundle.read_json(files, path, manifest.name) for path in (entry.input_schema, entry.output_schema)
+    )
     return contract_differences((inputs, outputs), (compiled.contract.inputs, compiled.contract.outputs))
 
 
@@ -217,6 +220,10 @@ class _Export:
         planned = self.planned
         notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown()]
         if planned.unchanged:
+            if self.options.traffic is not None:
+                notes.append(
+                    f"--traffic gives shares to new versions only; those of {planned.version} are in {ROLLOUT}."
+                )
             return self._result(planned, {}, None, notes, written=False)
         files = self._files(planned)
         neighbours.check(self.directory.parent.parent, self.directory, planned.manifest, self.compiled)
@@ -239,11 +246,6 @@ class _Export:
                 )
             return Manifest(self.directory.name, self.reference, deadlines)
         manifest = parse_manifest(self.present[MANIFEST], str(self.directory / MANIFEST))
-        if manifest.name != self.directory.name:
-            raise BundleError(
-                f"{self.directory / MANIFEST}: is of the program {manifest.name!r}. A copied or renamed directory "
-                "cannot be exported to; remove it, or give it its name back."
-            )
         return replace(manifest, deadlines={**manifest.deadlines, **deadlines})
 
     def _shares(self, manifest: Manifest) -> traffic.Shares:
