@@ -103,7 +103,7 @@ def _state(instructions: str) -> dict[str, Any]:
         {"prefix": "Stars:", "description": "1 to 5"},
     ]
     signature = {"instructions": instructions, "fields": fields}
-    return {"traces": [], "train": [], "demos": [], "signature": signature, "lm": None}
+    return {"self": {"traces": [], "train": [], "demos": [], "signature": signature, "lm": None}}
 
 
 @pytest.mark.usefixtures("shop")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from t0dspy.cli import export, failures, output, verify
-from t0dspy.cli.helptext import Verb
+from t0dspy.cli.verb import Verb
 
 app = typer.Typer(
     no_args_is_help=True,

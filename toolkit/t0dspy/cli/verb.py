@@ -1,12 +1,21 @@
-"""Help that reads like any other tool's: `--model MODEL`, `Usage: t0dspy export [OPTIONS] PROGRAM`."""
+"""Where typer's ways are not ours: help that reads like any other tool's, and interrupts that reach `failures`."""
 
 from typing import Any
 
 from typer.core import TyperCommand
 
+from t0dspy.cli.failures import Stopped
+
 
 class Verb(TyperCommand):
     """A command whose help names values by what they are, not by their Python type."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as stop:
+            raise Stopped from stop
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         """The usage line, without braces around what is required."""
