@@ -171,11 +171,11 @@ def write_tree(directory: Path, files: Mapping[str, str]) -> None:
 
 
 def _check_room(directory: Path, files: Mapping[str, str]) -> None:
-    for name in files:
-        target = directory / name
-        above = [one for one in target.parents if directory in one.parents]
+    targets = [directory / name for name in files]
+    for target in targets:
         if target.is_dir():
             raise BundleError(f"{target} is a directory, and a generated file should be there. Move it away.")
-        for one in above:
-            if one.is_file() or one.is_symlink():
-                raise BundleError(f"{one} is a file, and a directory of generated files should be there. Move it away.")
+    for above in {parent for target in targets for parent in target.relative_to(directory).parents}:
+        place = directory / above
+        if place.is_file() or (place != directory and place.is_symlink()):
+            raise BundleError(f"{place} is a file, and a directory of generated files should be there. Move it away.")

@@ -117,11 +117,14 @@ def export(
     programs = Path(configs) / "programs"
     name = _free_name(programs, name, compiled, options)
     bundle.check_place(programs / name)
-    work = partial(_Export, live, compiled, programs / name, options, reference)
-    if options.dry_run or (not bundle.interrupted(programs / name) and work().planned.unchanged):
-        return work().run(notes, progress, parity_progress)  # nothing is written, not even a lock
+    start = partial(_Export, live, compiled, programs / name, options, reference)
+    work = start()
+    if options.dry_run or (work.planned.unchanged and not bundle.interrupted(programs / name)):
+        return work.run(notes, progress, parity_progress)  # nothing is written, not even a lock
     with bundle.locked(programs / name):
-        return work().run(notes, progress, parity_progress)
+        if bundle.read_tree(programs / name) != work.present:  # somebody else was quicker
+            work = start()
+        return work.run(notes, progress, parity_progress)
 
 
 def read_program(directory: Path) -> tuple[Manifest, dict[str, str]]:
