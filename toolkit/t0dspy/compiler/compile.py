@@ -100,8 +100,13 @@ def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> Co
 
 def predictor_state(predictor: Predictor) -> dict[str, Any]:
     """`predictor` as DSPy's own state, which `Predict.load_state` reads; without traces, LM and foreign fields."""
-    demos = [{name: serialize_for_json(value) for name, value in demo.items()} for demo in predictor.demos]
+    demos = [{name: _as_json(value) for name, value in demo.items()} for demo in predictor.demos]
     return {"traces": [], "train": [], "demos": demos, "signature": predictor.signature.dump_state(), "lm": None}
+
+
+def _as_json(value: Any) -> Any:
+    plain = type(value) in (str, int, bool, type(None))  # most values; DSPy builds a pydantic adapter for each
+    return value if plain else serialize_for_json(value)
 
 
 def _compile_contract(signature: type[dspy.Signature]) -> ProgramContract:
