@@ -5,18 +5,18 @@ import datetime
 import enum
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 import dspy
 import jsonschema
 import pydantic
 import pytest
+from dspy.utils.exceptions import AdapterParseError
 from hypothesis import given
 from hypothesis import strategies as st
-from dspy.utils.exceptions import AdapterParseError
-from strategies import PURE, RandomSignature, signatures
 from typing_extensions import TypedDict
 
+from strategies import PURE, RandomSignature, signatures
 from t0dspy.compiler.layout import json_arguments
 from t0dspy.compiler.schema import GREATEST_INTEGER, LEAST_INTEGER, input_schema, output_schema
 
@@ -129,7 +129,7 @@ REFUSED = [
     (bool, ["true", 1, 0, None]),
     (Literal["a", 1], ["b", 2, "1", None, "A"]),
     (Colour, ["RED", "green", None]),
-    (Optional[int], ["1", 1.5, {}]),  # noqa: UP045
+    (int | None, ["1", 1.5, {}]),
     (list[int], [1, ["a"], [None], {"0": 1}, [1.5]]),
     (dict[str, int], [[], {"a": "b"}, "x"]),
     (tuple[int, str], [[1], [1, "a", 2], ["a", 1], 1]),
@@ -165,7 +165,7 @@ BOUNDS = [
     (int, {"multiple_of": 3}, [3, 0], [4]),
     (str, {"min_length": 2, "max_length": 3}, ["ab", "abc"], ["a", "abcd"]),
     (list[int], {"min_length": 1, "max_length": 2}, [[1], [1, 2]], [[], [1, 2, 3]]),
-    (Optional[int], {"ge": 1}, [1, None], [0]),  # noqa: UP045
+    (int | None, {"ge": 1}, [1, None], [0]),
 ]
 
 
@@ -211,7 +211,7 @@ def test_an_input_with_a_default_may_be_left_out() -> None:
     made = dspy.make_signature(
         {
             "a": (int, dspy.InputField(default=3)),
-            "b": (Optional[str], dspy.InputField()),  # noqa: UP045
+            "b": (str | None, dspy.InputField()),
             "c": (Money, dspy.InputField(default=Money(theAmount=1))),
             "out": (str, dspy.OutputField()),
         }
@@ -241,13 +241,13 @@ STRICT = [
     Colour,
     Literal["a", "b"],
     list[str],
-    Optional[int],
+    int | None,
     Money,
     Tree,
     list[Tree],
     Cat | Dog,
     Point,
-]  # noqa: UP045
+]
 LOOSE = [dict[str, int], Any, Open, tuple[int, str], list[Any], set[int], dict[str, Any]]
 
 

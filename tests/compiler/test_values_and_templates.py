@@ -10,9 +10,9 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rendering import formatted, rendered, served, tree_of
 from strategies import AT_THE_GATEWAY, RandomSignature, floats, signatures, texts
-
 from t0dspy.compiler import layout
 from t0dspy.compiler.schema import input_schema
 from t0dspy.compiler.template import arguments_template, escape, finished
