@@ -387,9 +387,9 @@ SETTINGS = [
     ({"logprobs": True}, "setting 'logprobs': has no counterpart"),
     ({"top_k": 5}, "setting 'top_k': has no counterpart"),
     ({"user": "me"}, "setting 'user': has no counterpart"),
-    ({"temperature": "warm"}, "setting 'temperature': is 'warm', not a number"),
+    ({"temperature": "warm"}, "setting 'temperature': is a str, not a number"),
     ({"max_tokens": 1.5}, "setting 'max_tokens': is 1.5, not an integer"),
-    ({"stop": [1]}, "setting 'stop': is [1], not a text or a list of texts"),
+    ({"stop": [1]}, "setting 'stop': is a list, not a text or a list of texts"),
     ({"seed": True}, "setting 'seed': is True, not an integer"),
 ]
 
