@@ -35,7 +35,9 @@ def test_imports_point_one_way() -> None:
         assert imports[leaf] <= LEAVES, leaf
 
 
-@pytest.mark.parametrize("start", ["import t0dspy", "import sys; sys.argv = ['t0dspy', '--help']; from t0dspy.cli import main; main()"])
+@pytest.mark.parametrize(
+    "start", ["import t0dspy", "import sys; sys.argv = ['t0dspy', '--help']; from t0dspy.cli import main; main()"]
+)
 def test_starting_loads_nothing_heavy(start: str) -> None:
     """`import t0dspy` and `t0dspy --help` load neither DSPy nor the gateway nor the database."""
     code = f"import atexit, sys\natexit.register(lambda: sys.stderr.write(' '.join(sys.modules)))\n{start}"
