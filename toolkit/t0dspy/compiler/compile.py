@@ -12,7 +12,7 @@ from t0dspy.compiler.sampling import connection_keys, shorthand_of
 from t0dspy.compiler.schema import input_schema, output_schema
 from t0dspy.compiler.template import arguments_template, escape, finished, user_template
 from t0dspy.errors import CompileError, Refusal
-from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, Predictor, ProgramContract, PromptForm
+from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, Predictor, ProgramContract, PromptForm, canonical
 
 
 def compile_program(
@@ -41,7 +41,7 @@ def compile_program(
     form = form or _configured_form()
     predictors = predictors_of(program)
     models = _models(program, predictors, model)
-    compiled = tuple(_compile_predictor(one, form, models[one.path]) for one in predictors)
+    compiled = tuple(_compile_writable(one, form, models[one.path]) for one in predictors)
     direct = not stages_only and is_only_its_predictor(program)
     contract = None if stages_only else _compile_contract(program_contract(program, signature))
     if direct and signature is not None:  # a narrower contract than the predictor's own needs Python between
@@ -73,6 +73,22 @@ def _models(program: dspy.Module, predictors: list[Predictor], model: str | None
     if refusals:
         raise CompileError(refusals)
     return models
+
+
+def _compile_writable(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
+    """`_compile_predictor`, or why no file can hold the result."""
+    try:
+        compiled = _compile_predictor(predictor, form, model)
+        canonical([compiled.templates, compiled.state], allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        reason = f"holds {error.object[error.start]!r}, which UTF-8 cannot write."
+    except ValueError:
+        reason = "a demo holds what JSON cannot write: NaN or infinity."
+    except RecursionError:
+        reason = "a demo nests too deeply."
+    else:
+        return compiled
+    raise CompileError.because(predictor.path, reason, "Remove it from its instructions, descriptions or demos.")
 
 
 def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
