@@ -5,6 +5,7 @@ import sys
 import typer
 
 from t0dspy.cli import failures
+from t0dspy.cli.up import up
 
 app = typer.Typer(
     help="Take an optimized DSPy program to production on a TensorZero gateway, and keep learning from what it sees.",
@@ -19,6 +20,9 @@ app = typer.Typer(
 @app.callback()
 def t0dspy() -> None:
     """Take an optimized DSPy program to production on a TensorZero gateway, and keep learning from what it sees."""
+
+
+app.command()(up)
 
 
 def main() -> None:
