@@ -51,14 +51,19 @@ def up(
         clickhouse_port=clickhouse_port,
         programs_port=programs_port,
         parts=parts,
-        addresses=_addresses(address or [], programs_port),
+        addresses=_addresses(address or []),
         clickhouse_url=_clickhouse_url(clickhouse_port) if only == "gateway" else None,
     )
 
-    async def run() -> int:
-        return await Supervisor(plan, _Terminal(quiet=quiet)).run()
+    terminal = _Terminal(quiet=quiet)
 
-    return asyncio.run(run())
+    async def run() -> int:
+        return await Supervisor(plan, terminal).run()
+
+    try:
+        return asyncio.run(run())
+    finally:
+        terminal.close()
 
 
 def _parts(only: Part | None) -> tuple[str, ...]:
@@ -79,10 +84,10 @@ def _directory(configs: Path) -> Path:
     return configs
 
 
-def _addresses(flags: list[str], programs_port: int) -> dict[str, str]:
+def _addresses(flags: list[str]) -> dict[str, str]:
     from t0dspy.stack.addresses import configured_addresses, parse_address
 
-    addresses = {"programs": f"127.0.0.1:{programs_port}", **configured_addresses(Path())}
+    addresses = configured_addresses(Path())
     for flag in flags:
         name, _, value = flag.partition("=")
         addresses[name] = parse_address(name, value)
@@ -124,6 +129,9 @@ class _Terminal:
         print("ready")
         for part, url in urls.items():
             print(f"  {part:<10} {url}", flush=True)
+
+    def close(self) -> None:
+        self._progress.stop()
 
     def say(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -184,10 +184,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     try:
         asyncio.run(serve(options))
-    except T0dspyError as error:
+    except (T0dspyError, OSError) as error:
         Reporter(options.report_fd).say("failed", str(error))
-        print(f"t0dspy: {error}", file=sys.stderr)  # noqa: T201 - a process of its own, without the command around it
-        return error.exit_code
+        return 1
     return 0
 
 

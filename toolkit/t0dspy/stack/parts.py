@@ -34,12 +34,14 @@ class Parts:
         self._sockets: list[socket.socket] = []
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._env.setdefault("T0DSPY_PROGRAMS_KEY", secrets.token_urlsafe(32))
+        self._programs_port = 0
         self.urls: dict[str, str] = {}
 
     async def start(self) -> None:
         """Start the parts in order; returns when all are ready. Raises StackError, saying which one is not, and why."""
         starts = {"clickhouse": self._clickhouse, "gateway": self._gateway, "programs": self._programs}
         bound = self._bind()
+        self._programs_port = bound.get("programs", self._plan.programs_port)
         for part in self._plan.parts:
             await starts[part](bound[part])
         for child in self._children.values():
@@ -120,14 +122,16 @@ class Parts:
         self._env["TENSORZERO_GATEWAY_URL"] = f"http://127.0.0.1:{inner.getsockname()[1]}"
 
     def _gateway_command(self, listen_fd: int, inner_fd: int) -> list[str]:
-        addresses = [f"--address={name}={address}" for name, address in self._plan.addresses.items()]
+        host = self._plan.reachable_host
+        ours = {"programs": f"{host}:{self._programs_port}"} if self._programs_port else {}
+        addresses = {**ours, **self._plan.addresses}
         return [
             *(sys.executable, "-m", "t0dspy.stack.gateway"),
             *("--configs", str(self._plan.configs)),
             *("--scratch", str(self._plan.data_dir / "configs")),
             *("--listen-fd", str(listen_fd), "--inner-fd", str(inner_fd)),
             *("--parent-pid", str(os.getpid())),
-            *addresses,
+            *(f"--address={name}={address}" for name, address in addresses.items()),
         ]
 
     async def _gateway_ready(self, child: Child) -> None:
