@@ -95,7 +95,7 @@ class Answer(Response):
         more: Mapping[str, str] | None = None,
     ) -> None:
         tag, encoding = secrets.token_hex(8), self._delivery.encoding
-        headers = self._usual() | self._described(self._execution.expected_format) | dict(more or {})
+        headers = self._usual() | self._described(self._execution.format) | dict(more or {})
         headers |= {"x-clickhouse-exception-tag": tag} | ({"content-encoding": encoding} if encoding else {})
         compressor = codec.compressor(encoding) if encoding else codec.PLAIN
         await _begin(send, 200, headers)

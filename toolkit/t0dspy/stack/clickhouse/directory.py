@@ -12,6 +12,7 @@ from t0dspy.errors import StackError
 
 _MARKER, _LOCK, _HOLDER, _ENGINE = "t0dspy-clickhouse.json", "lock", "pid", "engine"
 _LAYOUT = 1
+_GLOBS = set("*?{")  # chDB looks for tables of its `default` database in files, and takes these for patterns
 
 
 @contextmanager
@@ -20,6 +21,8 @@ def held(directory: Path) -> Iterator[Path]:
 
     Raises StackError if `directory` cannot be used, belongs to something else, or is held by another process.
     """
+    if set(str(directory)) & _GLOBS:
+        raise StackError(f"The data directory {directory} may not have any of {' '.join(sorted(_GLOBS))} in its name.")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _refuse_foreign(directory)

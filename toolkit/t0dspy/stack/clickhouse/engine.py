@@ -43,6 +43,19 @@ class Connection:
         except RuntimeError as error:
             raise failure_of(error) from error
 
+    def insert(self, head: str, format: str, rows: bytes) -> Any:
+        """What chDB counted while it stored `rows`, which are in `format`; EngineError if it refuses them."""
+        try:
+            insertion = self._engine.send_insert(head, format)
+            try:
+                self._engine.insert_append(insertion, rows)
+            except RuntimeError:
+                self._engine.insert_cancel(insertion)
+                raise
+            return self._engine.insert_done(insertion)
+        except RuntimeError as error:
+            raise failure_of(error) from error
+
     def classify(self, sql: bytes) -> tuple[bool, int]:
         """Whether the engine's parser says that `sql` leaves no trace, and how many statements it has."""
         report = self._engine.classify_query(sql)

@@ -25,11 +25,8 @@ class Execution:
         # A comment of the client's stays; such a query is cancelled by closing its pipe alone.
         self._tag = None if _TAG in query.settings else uuid.uuid4().hex
         self._cancelled, self._harmless = threading.Event(), False
-
-    @property
-    def expected_format(self) -> str:
-        """The format of a result that goes down the pipe."""
-        return sql.named_format(self._query.sql) or self._query.format
+        self.format = query.format
+        """Of the result; known from its first byte on."""
 
     @property
     def timezone(self) -> str:
@@ -80,20 +77,34 @@ class Execution:
 
     def _outcome(self, connection: Connection, pipe: int) -> Outcome:
         statement = self._query.sql
-        harmless, statements = connection.classify(statement)
-        self._harmless = harmless
         if not statement.strip():
             raise EngineError("SYNTAX_ERROR", "Syntax error: Empty query.")
+        rows = sql.inserted_rows(statement)
+        if rows is not None and not self._must_be_harmless():
+            return self._inserted(connection, rows)
+        harmless, statements = connection.classify(rows.head if rows else statement)
+        self._harmless = harmless
         if statements > 1:
             raise EngineError("SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed).")
         if not harmless and self._must_be_harmless():
             raise EngineError("READONLY", "Cannot execute query in readonly mode.")
         if not harmless and sql.is_select(statement) and sql.writes_outfile(statement):
             raise EngineError("INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed.")
-        if harmless and sql.is_select(statement):
+        named = _named_format(connection, statement) if harmless else None
+        self.format = named or self._engine.format(self._query.format).name
+        if harmless and sql.is_select(statement) and named == sql.named_format(statement):
             with suppress(_NotPipedError):
                 return self._piped(connection, pipe)
-        return self._whole(connection, harmless)
+        outcome = self._whole(connection, harmless)
+        if statements == 0:  # chDB passes over some texts that are no statements
+            raise EngineError("SYNTAX_ERROR", "Syntax error: this is not a statement.")
+        return outcome
+
+    def _inserted(self, connection: Connection, rows: sql.InsertedRows) -> Outcome:
+        for name, value in self._query.parameters.items():
+            connection.run(sql.set_statement({f"param_{name}": value}))
+        result = connection.insert(rows.head.decode(errors="surrogateescape"), rows.format, rows.rows)
+        return Outcome(b"", None, _counts(result))
 
     def _must_be_harmless(self) -> bool:
         query = self._query
@@ -101,30 +112,34 @@ class Execution:
 
     def _piped(self, connection: Connection, pipe: int) -> Outcome:
         query = self._query
-        default = self._engine.format(query.format).name
+        statement = sql.with_outfile(query.sql, f"/dev/fd/{pipe}", self.format)
         try:
-            result = connection.run_with(
-                sql.with_outfile(query.sql, f"/dev/fd/{pipe}", default), default, dict(query.parameters)
-            )
+            result = connection.run_with(statement, self.format, dict(query.parameters))
         except EngineError as failure:
             if (
                 failure.name == "SYNTAX_ERROR"
             ):  # perhaps ours; nothing has been done yet, and the engine's words come next
                 raise _NotPipedError from failure
             raise
-        return Outcome(b"", sql.named_format(query.sql) or default, _counts(result))
+        return Outcome(b"", self.format, _counts(result))
 
     def _whole(self, connection: Connection, harmless: bool) -> Outcome:
-        query = self._query
-        default = self._engine.format(query.format).name
-        result = connection.run_with(query.sql, default, dict(query.parameters))
+        result = connection.run_with(self._query.sql, self.format, dict(self._query.parameters))
         body = bytes(result.bytes() or b"")
-        named = sql.named_format(query.sql) if harmless else None
-        return Outcome(body, (named or default) if body or harmless else None, _counts(result))
+        return Outcome(body, self.format if body or harmless else None, _counts(result))
 
 
 class _NotPipedError(Exception):
     """The statement does not take the clause that would send its result down the pipe."""
+
+
+def _named_format(connection: Connection, statement: bytes) -> str | None:
+    """The format that the statement names; the engine is asked where it may stand in a comment."""
+    if sql.named_format(statement) is None or not sql.has_comments(statement):
+        return sql.named_format(statement)
+    text = sql.escaped_parameter(statement.decode(errors="replace"))
+    bare = connection.run("SELECT formatQuerySingleLine({statement:String})", "RawBLOB", statement=text)
+    return sql.named_format(bare.bytes())
 
 
 def _make(connection: Connection, table: ExternalTable, format: str) -> None:
