@@ -69,7 +69,9 @@ def test_the_openai_sdk_works_unchanged(stack: Stack) -> None:
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == ANSWER
         assert chunks[0].id in stack.stored("JsonInference")
         dry: Any = {"tensorzero::dryrun": True}
-        assert client.chat.completions.create(model=QA, messages=MESSAGES, extra_body=dry).id not in stack.stored("JsonInference")
+        assert client.chat.completions.create(model=QA, messages=MESSAGES, extra_body=dry).id not in stack.stored(
+            "JsonInference"
+        )
         with pytest.raises(openai.NotFoundError, match="Unknown function"):
             client.chat.completions.create(model="tensorzero::function_name::nope", messages=MESSAGES)
 

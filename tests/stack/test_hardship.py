@@ -50,14 +50,13 @@ def test_output_that_is_no_json_is_answered_unparsed(stack: Stack, scripted: Scr
 
 
 def test_a_stream_that_breaks_says_so(stack: Stack, scripted: ScriptedUpstream) -> None:
-    """A provider that fails before a stream is an error status; one that breaks it off ends it with an error event."""
+    """A provider that fails before a stream is an error status; garbage in the middle of one is an error event."""
     scripted.script = Reply("no", status=500)
     assert stack.infer(stream=True).status_code == 502
     good = b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
     head = good + b'{"role":"assistant","content":"{"},"finish_reason":null}]}\n\n'
-    scripted.script = Reply(raw=head + b'data: {"id":"x","choi', headers={"Content-Type": "text/event-stream"})
+    scripted.script = Reply(raw=head + b'data: {"id":"x","choi\n\n', headers={"Content-Type": "text/event-stream"})
     events = [line for line in stack.infer(stream=True).text.split("\n\n") if line]
-    print(events)
     assert any("error" in json.loads(event.removeprefix("data: ")) for event in events[:-1])
     assert events[-1] == "data: [DONE]"
 
@@ -86,7 +85,9 @@ def _leave(stack: Stack, path: str, body: dict[str, Any], read: int) -> None:
     """Send a request, read a little of the answer, and hang up."""
     url, data = urlsplit(stack.url), json.dumps(body).encode()
     with socket.create_connection((url.hostname or "", url.port or 0)) as connection:
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        )
         connection.sendall(head.encode() + data)
         if read:
             connection.recv(read)
@@ -117,7 +118,11 @@ def test_a_client_that_leaves_changes_nothing(
 def test_half_a_request_is_forgotten(stack: Stack) -> None:
     """A client that leaves in the middle of its request disturbs nobody."""
     url = urlsplit(stack.url)
-    for cut in (b"POST /inf", b"POST /inference HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", b"\x16\x03\x01\x00"):
+    for cut in (
+        b"POST /inf",
+        b"POST /inference HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
+        b"\x16\x03\x01\x00",
+    ):
         with socket.create_connection((url.hostname or "", url.port or 0)) as connection:
             connection.sendall(cut)
     assert stack.infer().status_code == 200

@@ -130,12 +130,25 @@ def _array(ids: set[str]) -> str:
     return "[" + ",".join(f"'{id}'" for id in sorted(ids)) + "]"
 
 
-async def latest_config_hash(clickhouse: ClickHouse) -> str:
-    """The hash of the config that was loaded last, spelled as `/status` spells it (a decimal number).
+async def newest_load(clickhouse: ClickHouse) -> str:
+    """When a config was loaded last, as ClickHouse writes times; before all times if never."""
+    try:
+        return (await clickhouse.column("SELECT toString(max(last_used)) FROM ConfigSnapshot"))[0]
+    except GatewayError:  # the first start: no tables yet
+        return "1970-01-01 00:00:00.000000"
 
-    Loading a config writes (or touches) its row in ConfigSnapshot, so right after a load the newest row is it.
+
+async def config_hash_since(clickhouse: ClickHouse, before: str) -> str:
+    """The hash of the config that was loaded after `before`, spelled as `/status` spells it (a decimal number).
+
+    Loading a config writes its row in ConfigSnapshot anew, so right after a load the newest row is it. Raises
+    GatewayError when there is none.
     """
-    found = await clickhouse.column("SELECT toString(hash) FROM ConfigSnapshot ORDER BY last_used DESC LIMIT 1")
+    sql = "SELECT toString(hash) FROM ConfigSnapshot WHERE last_used > {before:DateTime64(6)} ORDER BY last_used DESC LIMIT 1"
+    found = await clickhouse.column(sql, before=before)
     if not found:
-        raise GatewayError("The gateway stored no config snapshot; is [gateway.observability] enabled = false?")
+        raise GatewayError(
+            "The gateway stored nothing about this config, so it would store no inference either. Set "
+            "enabled = true in [gateway.observability]."
+        )
     return found[0]
