@@ -121,8 +121,7 @@ class Answer(Response):
         return usual_headers(self._engine, self._delivery) | {"x-clickhouse-timezone": self._execution.timezone}
 
     def _described(self, name: str) -> dict[str, str]:
-        format = self._engine.format(name)
-        return {"x-clickhouse-format": name, "content-type": format.content_type or "text/plain; charset=UTF-8"}
+        return {"x-clickhouse-format": name, "content-type": self._engine.content_type(name)}
 
     def _summary(self, outcome: Outcome) -> dict[str, str]:
         counts = {name: str(count) for name, count in vars(outcome.counts).items()}

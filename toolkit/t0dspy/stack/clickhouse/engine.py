@@ -43,6 +43,11 @@ class Engine:
             raise EngineError("UNKNOWN_FORMAT", f"Unknown format {name}.")
         return found
 
+    def content_type(self, format: str) -> str:
+        """The Content-Type of a result in `format`."""
+        known = self._formats.get(format.lower())
+        return (known and known.content_type) or "text/plain; charset=UTF-8"
+
     def kill(self, victim: Connection) -> None:
         """Cancel what `victim` is doing."""
         killer = self.connect()
