@@ -82,7 +82,7 @@ def write_config(directory: Path, system: str = "Answer in JSON.", *, async_writ
 def bare_environment() -> dict[str, str]:
     """The environment without anything of the developer's that the stack would read."""
     wanted = lambda name: (
-        not (  # noqa: E731
+        not (
             name.endswith("_API_KEY") or name.startswith(("TENSORZERO_", "T0DSPY_")) or name.lower().endswith("_proxy")
         )
     )

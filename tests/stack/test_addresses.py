@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from stack.harness import ANSWER, HELLO, write_config
 from tensorzero import AsyncTensorZeroGateway
 
+from stack.harness import ANSWER, HELLO, write_config
 from t0dspy.errors import SettingsError
 from t0dspy.stack.addresses import configured_addresses, parse_address, resolve
 from t0dspy.testing import ScriptedUpstream

@@ -5,7 +5,6 @@ from typing import Any
 
 import openai
 import pytest
-from stack.harness import ANSWER, HELLO, Stack
 from tensorzero import (
     AsyncTensorZeroGateway,
     ChatInferenceResponse,
@@ -14,6 +13,8 @@ from tensorzero import (
     TensorZeroError,
     TensorZeroGateway,
 )
+
+from stack.harness import ANSWER, HELLO, Stack
 
 QA = "tensorzero::function_name::qa"
 MESSAGES: Any = HELLO["messages"]

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+
 from stack.harness import HELLO, Stack, until
 
-MANY = int(os.environ.get("T0DSPY_TEST_MANY", "2000"))
+MANY = int(os.environ.get("T0DSPY_TEST_MANY", "400"))
 """Inferences and feedbacks of the load test; benchmarks/stack.py does 10,000 of each."""
 
 
@@ -83,7 +84,7 @@ def test_kill_9_at_random_moments_loses_nothing_acknowledged(make_stack: Callabl
         over, before = threading.Event(), len(seen.inferences)
         with ThreadPoolExecutor(8) as pool:
             clients = [pool.submit(_until_over, stack.url, seen, over) for _ in range(8)]
-            until(lambda before=before: len(seen.inferences) > before)  # type: ignore[misc]
+            until(lambda before=before: len(seen.inferences) > before + 5)  # type: ignore[misc]
             time.sleep(dice.uniform(0, 0.6))
             os.kill(victim, signal.SIGKILL)
             over.set()
@@ -91,7 +92,7 @@ def test_kill_9_at_random_moments_loses_nothing_acknowledged(make_stack: Callabl
                 future.result()
         stack.ended()
     seen.all_stored(stack.start())
-    assert len(seen.inferences) > 100
+    assert len(seen.inferences) > 60
 
 
 def _until_over(url: str, seen: Acknowledged, over: threading.Event) -> None:
@@ -109,16 +110,16 @@ def test_rows_that_do_not_arrive_are_not_acknowledged(make_stack: Callable[..., 
     """When ClickHouse refuses a row, the client hears 503 and not an id, on every interface."""
     stack = make_stack().start()
     id = stack.infer().json()["inference_id"]
-    for table in ("InferenceById", "BooleanMetricFeedbackByTargetId"):
-        _drop(stack, table)
-    bodies = {
-        "/feedback": {"metric_name": "good", "value": True, "inference_id": id},
-        "/inference": {"function_name": "qa", "input": HELLO},
-        "/openai/v1/chat/completions": {"model": "tensorzero::function_name::qa", **HELLO},
-    }
+    feedback = {"metric_name": "good", "value": True, "inference_id": id}
+    chat = {"model": "tensorzero::function_name::qa", **HELLO}
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda item: stack.post(*item), bodies.items()))
+        _drop(stack, "BooleanMetricFeedbackByTargetId")
+        waiting = [pool.submit(stack.post, "/feedback", feedback)]
+        time.sleep(1)  # by then the gateway has looked up what the feedback is about
+        _drop(stack, "InferenceById")
+        waiting += [pool.submit(stack.infer), pool.submit(stack.post, "/openai/v1/chat/completions", chat)]
         stream = stack.infer(stream=True)
+        answers = [future.result() for future in waiting]
     assert [answer.status_code for answer in answers] == [503, 503, 503]
     assert all("did not reach ClickHouse" in answer.text for answer in [*answers, stream])
     assert stream.text.endswith("data: [DONE]\n\n")

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from stack.harness import ANSWER, HELLO, Stack, until
 
+from stack.harness import ANSWER, HELLO, Stack, until
 from t0dspy.testing import Reply, ScriptedUpstream
 
 COMPLETIONS = "/openai/v1/chat/completions"

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from stack.harness import ANSWER, COMMAND, Stack, alive, bare_environment, until, write_config
 
+from stack.harness import ANSWER, COMMAND, Stack, alive, bare_environment, until, write_config
 from t0dspy.stack.home import Running, find_running
 from t0dspy.testing import Reply, ScriptedUpstream
 
@@ -139,7 +139,7 @@ def test_a_part_that_dies_takes_the_stack_along(make_stack: MakeStack, part: str
     assert nothing_runs(pids)
 
 
-# ---- reload ------------------------------------------------------------------------------------------------------------
+# ---- reload ----
 
 
 def test_a_reload_under_load_drops_nothing(make_stack: MakeStack, scripted: ScriptedUpstream) -> None:
@@ -224,7 +224,16 @@ def test_going_back_gives_the_old_hash(make_stack: MakeStack) -> None:
         assert (stack.status()["config_hash"] == first) is same
 
 
-# ---- failures to start -------------------------------------------------------------------------------------------------
+def test_the_hash_is_that_of_the_meaning(make_stack: MakeStack) -> None:
+    """The same config at another place has the same hash, likeness or not."""
+    hashes = set()
+    for name in ("here", "there"):
+        with make_stack(name=name).start() as stack:
+            hashes.add(stack.status()["config_hash"])
+    assert len(hashes) == 1
+
+
+# ---- failures to start ----
 
 
 def refused(stack: Stack) -> str:
@@ -332,7 +341,7 @@ def test_a_foreign_database_inside(make_stack: MakeStack) -> None:
     assert "else.txt" in refused(stack)
 
 
-# ---- parts, hosts, addresses -------------------------------------------------------------------------------------------
+# ---- parts, hosts, addresses ----
 
 
 def test_parts_run_alone(make_stack: MakeStack, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from uuid import UUID
 import httpx
 import pytest
 import zstandard
-from stack.harness import ANSWER, HELLO, OUTPUT_SCHEMA, Stack
 
+from stack.harness import ANSWER, HELLO, OUTPUT_SCHEMA, Stack
 from t0dspy.testing import ScriptedUpstream
 
 

@@ -27,7 +27,7 @@ def up(
         typer.Option(metavar="NAME=HOST:PORT", help="Where models live whose api_base has the host NAME; repeatable."),
     ] = None,
     only: Annotated[Part | None, typer.Option(help="Run one part alone.")] = None,
-    quiet: Annotated[bool, typer.Option(help="Print nothing but what goes wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
 

@@ -15,7 +15,7 @@ import httpx
 
 from t0dspy.errors import GatewayError
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds after which a row that is not there counts as not written."""
 
 # Views keyed by the id that a request knows: a look-up by key, however much is stored.
@@ -100,14 +100,16 @@ class Witness:
         return await row.seen
 
     async def _watch(self, kind: str) -> None:
-        pause = 0.0
+        misses = 0
         while expected := self._expected.pop(kind, []):
             rows, later = expected[:_BATCH], expected[_BATCH:]
+            started = time.monotonic()
             stored = await self._stored(kind, rows)
             waiting = [row for row in rows if not _settled(row, stored)]
             self._expected[kind] = later + self._expected[kind] + waiting
-            pause = min(pause + 0.002, 0.05) if len(waiting) == len(rows) else 0.0
-            await asyncio.sleep(pause)
+            misses = misses + 1 if len(waiting) == len(rows) else 0
+            # No more than half of the time goes to looking: the pause is as long as the look, and grows with misses.
+            await asyncio.sleep(min(max(time.monotonic() - started, 0.002) * (1 + misses), 0.1))
         del self._watchers[kind]
 
     async def _stored(self, kind: str, rows: list[_Expected]) -> set[str]:
@@ -144,8 +146,8 @@ async def config_hash_since(clickhouse: ClickHouse, before: str) -> str:
     Loading a config writes its row in ConfigSnapshot anew, so right after a load the newest row is it. Raises
     GatewayError when there is none.
     """
-    sql = "SELECT toString(hash) FROM ConfigSnapshot WHERE last_used > {before:DateTime64(6)} ORDER BY last_used DESC LIMIT 1"
-    found = await clickhouse.column(sql, before=before)
+    newer = "SELECT toString(hash) FROM ConfigSnapshot WHERE last_used > {before:DateTime64(6)}"
+    found = await clickhouse.column(f"{newer} ORDER BY last_used DESC LIMIT 1", before=before)
     if not found:
         raise GatewayError(
             "The gateway stored nothing about this config, so it would store no inference either. Set "
