@@ -153,15 +153,10 @@ def _load(stack: Running, inferences: int) -> None:
     stored = [
         _missing(stack, table, ids) for table, ids in zip(("ChatInference", "BooleanMetricFeedback"), seen, strict=True)
     ]
-    print(
-        f"\n{len(seen[0]):,} inferences and {len(seen[1]):,} feedbacks by 32 clients in {took:,.0f} s; not stored: {sum(stored)}\n"
-    )
-    print(
-        "| inferences so far | "
-        + " | ".join(f"{part}, MB" for part in stack.pids)
-        + " |\n|---|"
-        + "---|" * len(stack.pids)
-    )
+    print(f"\n{len(seen[0]):,} inferences and {len(seen[1]):,} feedbacks by 32 clients in {took:,.0f} s;", end=" ")
+    print(f"not stored: {sum(stored)}\n")
+    print("| inferences so far | " + " | ".join(f"{part}, MB" for part in stack.pids) + " |")
+    print("|---|" + "---|" * len(stack.pids))
     for number, megabytes in sorted(memory):
         print(f"| {number:,} | " + " | ".join(f"{size:,.0f}" for size in megabytes.values()) + " |")
 

@@ -94,7 +94,7 @@ def test_broken_toml_is_left_to_the_gateway(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["", "localhost", ":80", "a:0", "a:99999", "http://a:80", "a:80/v1", 80, None])
 def test_an_address_is_host_and_port(value: object) -> None:
     """Anything else is refused with the name, the value and an example."""
-    with pytest.raises(SettingsError, match="'model'.*Write it as host:port"):
+    with pytest.raises(SettingsError, match=r"'model'.*Write it as host:port"):
         parse_address("model", value)
 
 

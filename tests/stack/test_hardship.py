@@ -180,9 +180,9 @@ def test_names_in_requests_are_only_names(stack: Stack) -> None:
     ],
     ids=lambda value: repr(value)[:30],
 )
-@pytest.mark.parametrize("path", [b"/inference", b"/../../etc/passwd", b"/inference?x='%00", b"//inference", b"/\xff"])
+@pytest.mark.parametrize("path", [b"/inference", b"/../../etc/passwd", b"/inference?x='%00", b"//x", b"/\xff"])
 def test_hostile_headers_and_paths_are_answered(stack: Stack, headers: bytes, path: bytes) -> None:
-    """Odd headers and paths get an HTTP answer below 500 (501 for a path that is not served), and nobody is disturbed."""
+    """Odd headers and paths are no 500 (501 for a path that is not served), and nobody else is disturbed."""
     url = urlsplit(stack.url)
     with socket.create_connection((url.hostname or "", url.port or 0), timeout=10) as connection:
         connection.sendall(b"POST " + path + b" HTTP/1.1\r\n" + headers + b"\r\n")
