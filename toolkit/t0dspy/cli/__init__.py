@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from t0dspy.cli import export, failures, output, verify
+from t0dspy.cli import export, failures, output, up, verify
 from t0dspy.cli.verb import Verb
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def t0dspy(
 
 app.command(cls=Verb, short_help="Compile a DSPy program into the next version of its gateway config.")(export.export)
 app.command(cls=Verb, short_help="Prove that the gateway sends what DSPy sends.")(verify.verify)
+app.command(cls=Verb, short_help="Serve the configs here: ClickHouse, the gateway and the program server.")(up.up)
 
 
 def main() -> None:
