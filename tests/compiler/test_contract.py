@@ -113,7 +113,7 @@ def shown(fields: Any) -> list[str]:
     """Fields as people write them."""
     return [
         f"{name}: {_kind(one)}" + ("" if one.is_required() else f" = {one.default}") for name, one in fields.items()
-    ]  # noqa: E501
+    ]
 
 
 def _kind(field: Any) -> str:

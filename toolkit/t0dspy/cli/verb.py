@@ -33,5 +33,6 @@ class Verb(TyperCommand):
                 value = "" if parameter.is_flag else f" {parameter.metavar}"
                 options.append((", ".join(parameter.opts) + value, parameter.help or ""))
         for title, rows in (("Arguments", arguments), ("Options", options)):
-            with formatter.section(title):
-                formatter.write_dl(rows)
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
