@@ -25,6 +25,7 @@ class Acknowledged:
 
     inferences: set[str] = field(default_factory=set)
     feedback: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
 
     def all_stored(self, stack: Stack) -> None:
         """Fail if a row is missing, the model's part of an inference included."""
@@ -43,6 +44,8 @@ def one_round(http: httpx.Client, seen: Acknowledged, number: int) -> None:
     answer = http.post("/feedback", json={"metric_name": "good", "value": bool(number % 2), "inference_id": id})
     if answer.status_code == 200:
         seen.feedback.add(answer.json()["feedback_id"])
+    else:
+        seen.refused.append(f"{answer.status_code} {answer.text}")
 
 
 def _inference(http: httpx.Client, way: int) -> str | None:
@@ -68,6 +71,7 @@ def test_everything_from_32_threads_is_stored(make_stack: Callable[..., Stack]) 
 
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(client, [range(start, MANY, 32) for start in range(32)]))
+    assert seen.refused == []
     assert (len(seen.inferences), len(seen.feedback)) == (MANY, MANY)
     seen.all_stored(stack)
     assert len(stack.stored("JsonInference")) == MANY
