@@ -146,3 +146,13 @@ def test_two_exports_at_once() -> None:
 
 def _same_as(prompt: str, words: list[str]) -> dspy.Module:
     return _program(next(word for word in words if word in prompt))
+
+
+@pytest.mark.usefixtures("project")
+def test_a_prompt_that_is_no_unicode() -> None:
+    """Half a surrogate pair in a demo is refused with the file it would be in, before anything is compared."""
+    program = _program()
+    program.demos = [dspy.Example(question="\ud800", answer="x")]
+    with pytest.raises(BundleError, match=r"would hold '.ud800', which UTF-8 cannot write"):
+        t0dspy.export(program, demos="system", **OPTIONS)
+    assert list(Path().iterdir()) == []

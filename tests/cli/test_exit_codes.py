@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,11 @@ def test_a_bug_is_3(shop: Path, run: Callable[..., Any], monkeypatch: pytest.Mon
     log = Path(re.search(r"attach (\S+\.log)", ran.err).group(1))
     assert "Traceback" in log.read_text()
     log.unlink()
+    monkeypatch.setattr(tempfile, "tempdir", str(shop / "nowhere"))
+    ran = run(*EXPORT)
+    assert (ran.code, ran.out) == (3, "")
+    assert "no log could be written" in ran.err
+    assert "Traceback" not in ran.err
 
 
 @pytest.mark.usefixtures("shop")

@@ -62,6 +62,7 @@ def test_examples(run: Callable[..., Any]) -> None:
 
 SPOILED = {
     "not json": ("{'text': 1}", "examples.jsonl, line 2: not JSON"),
+    "nested without end": ("[" * 100_000, "examples.jsonl, line 2: not JSON"),
     "not an object": ("[1]", "examples.jsonl, line 2: is list, not an object"),
     "a stage that is no object": ('{"inputs": {}, "stages": [3]}', "examples.jsonl, line 2"),
     "outputs that are no object": ('{"inputs": {}, "outputs": [3]}', "examples.jsonl, line 2"),
@@ -76,6 +77,15 @@ def test_a_spoiled_line(run: Callable[..., Any], line: str, message: str) -> Non
     ran = run("verify", "review", "--examples", "examples.jsonl")
     assert (ran.code, ran.out) == (1, "")
     assert message in ran.err
+
+
+@pytest.mark.usefixtures("exported")
+def test_half_a_surrogate_pair(run: Callable[..., Any]) -> None:
+    """A text that no provider can receive is skipped and counted."""
+    Path("examples.jsonl").write_text('{"text": "\\ud800"}')
+    ran = run("verify", "review", "--inputs", "1", "--examples", "examples.jsonl")
+    assert ran.code == 0, ran.err
+    assert "example: holds half a surrogate pair" in ran.out
 
 
 @pytest.mark.usefixtures("exported")

@@ -155,19 +155,31 @@ def write_tree(directory: Path, files: Mapping[str, str]) -> None:
     Call it while `locked`. Files of the tree that are not among `files` stay as they are.
 
     Raises:
-        BundleError: a text is not UTF-8, or the disk refuses.
+        BundleError: a text is not UTF-8, something is in the way, or the disk refuses.
     """
-    _check_room(directory, files)
+    encoded = check_writable(directory, files)
     try:
-        encoded = {path: text.encode("utf-8") for path, text in files.items()}
         replacing.replace_tree(Path(os.path.realpath(directory)), encoded)
-    except UnicodeEncodeError as error:
-        raise BundleError(
-            f"{directory}: a text holds {error.object[error.start]!r}, which UTF-8 cannot write."
-        ) from error
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise BundleError(f"{directory}: cannot be written ({error.strerror}{where}).") from error
+
+
+def check_writable(directory: Path, files: Mapping[str, str]) -> dict[str, bytes]:
+    """The bytes of `files`, once it is clear that the tree at `directory` has room for them.
+
+    Raises:
+        BundleError: a text is not UTF-8, or something else is in a file's place.
+    """
+    _check_room(directory, files)
+    encoded = {}
+    for path, text in files.items():
+        try:
+            encoded[path] = text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start]
+            raise BundleError(f"{directory / path}: would hold {wrong!r}, which UTF-8 cannot write.") from error
+    return encoded
 
 
 def _check_room(directory: Path, files: Mapping[str, str]) -> None:

@@ -29,7 +29,7 @@ def read_examples(path: Path) -> Iterator[dict[str, Any]]:
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{where}: not JSON ({error}). Write one object a line.") from error
     if not isinstance(value, dict):
         raise SettingsError(f"{where}: is {type(value).__name__}, not an object of fields such as {{...}}.")

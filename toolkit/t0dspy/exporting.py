@@ -232,6 +232,7 @@ class _Export:
             return self._result(planned, {}, None, notes, written=False)
         files = self._files(planned)
         neighbours.check(self.directory.parent.parent, self.directory, planned.manifest, self.compiled)
+        bundle.check_writable(self.directory, files)
         report = None
         if self.options.verify:
             progress("verifying that the gateway sends what DSPy sends")

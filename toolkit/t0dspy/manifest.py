@@ -127,7 +127,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
         functions = {name: FunctionEntry(**one) for name, one in raw.pop("functions").items()}
         versions = {name: _version(one) for name, one in raw.pop("versions").items()}
         return Manifest(functions=functions, versions=versions, **raw)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BundleError(f"{where}: not a manifest ({error}). Restore it from version control.") from error
 
 

@@ -50,8 +50,15 @@ def _stopped(why: BaseException | None) -> int:
 
 
 def _bug() -> int:
-    with tempfile.NamedTemporaryFile("w", prefix="t0dspy-", suffix=".log", delete=False, encoding="utf-8") as log:
-        traceback.print_exc(file=log)
     last = traceback.format_exc().strip().splitlines()[-1]
-    print(f"t0dspy: this is a bug: {last}\nPlease report it and attach {log.name}", file=sys.stderr)
+    print(f"t0dspy: this is a bug: {last}\nPlease report it{_logged()}", file=sys.stderr)
     return BUG
+
+
+def _logged() -> str:
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="t0dspy-", suffix=".log", delete=False, encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+    except OSError as error:
+        return f" (no log could be written: {error.strerror})."
+    return f" and attach {log.name}"

@@ -31,7 +31,7 @@ class Verb(TyperCommand):
                 arguments.append((str(parameter.metavar), parameter.help or ""))
             else:
                 value = "" if parameter.is_flag else f" {parameter.metavar}"
-                options.append((", ".join(parameter.opts) + value, parameter.help or ""))
+                options.append((", ".join(sorted(parameter.opts, key=len)) + value, parameter.help or ""))
         for title, rows in (("Arguments", arguments), ("Options", options)):
             if rows:
                 with formatter.section(title):
