@@ -24,8 +24,10 @@ PROGRAM = f"""
             return self.write(question=question, steps=self.plan(question=question).steps)
 
     def good():
-        program = Two(api_key=CANARY, extra_headers={{"x": CANARY}}, api_base=f"http://127.0.0.1:9/{{CANARY}}")
-        program.set_lm(dspy.LM("openai/x", temperature=0.5, api_key=CANARY, headers={{"a": CANARY}}, api_version=CANARY))
+        address = f"http://127.0.0.1:9/{{CANARY}}"
+        program = Two(api_key=CANARY, extra_headers={{"x": CANARY}}, api_base=address)
+        secrets = dict(api_key=CANARY, headers={{"a": CANARY}}, api_version=CANARY)
+        program.set_lm(dspy.LM("openai/x", temperature=0.5, **secrets))
         program.plan.demos = [{{"question": "q", "steps": ["s"], "api_key": CANARY}}]
         return program
 

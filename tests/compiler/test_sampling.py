@@ -59,7 +59,15 @@ SHORTHANDS = [
 @pytest.mark.parametrize(("model", "shorthand"), SHORTHANDS)
 def test_an_lm_stands_for_a_shorthand(model: str, shorthand: str) -> None:
     """The predictor's own LM names its model at the gateway."""
-    assert shorthand_of(lm(model)) == (shorthand, "")
+    assert shorthand_of(lm(model), {}) == (shorthand, "")
+
+
+def test_an_address_in_a_predictors_config_counts_too() -> None:
+    """A predictor that calls somewhere else than its LM stands for no shorthand."""
+    found, reason = shorthand_of(lm(), {"api_base": "http://secret-host"})
+    assert found is None
+    assert "an address of its own (api_base)" in reason
+    assert "secret-host" not in reason
 
 
 def test_connection_settings_are_told_by_name() -> None:
