@@ -428,8 +428,14 @@ def test_adapters_that_no_template_prints(adapter: dspy.Adapter) -> None:
 
 LMS = [
     (None, "it has no LM of its own and none is configured"),
-    (dspy.LM("openai/x", api_base="http://secret-host/v1"), "its LM 'openai/x' has an api_base of its own"),
-    (dspy.LM("openai/x", base_url="http://secret-host/v1"), "its LM 'openai/x' has an base_url of its own"),
+    (
+        dspy.LM("openai/x", api_base="http://secret-host/v1"),
+        "its LM 'openai/x' is called at an address of its own (api_base)",
+    ),
+    (
+        dspy.LM("openai/x", base_url="http://secret-host/v1"),
+        "its LM 'openai/x' is called at an address of its own (base_url)",
+    ),
     (dspy.LM("openai/x", model_type="responses"), "its LM 'openai/x' is of model_type 'responses'"),
     (dspy.LM("openai/x", model_type="text"), "its LM 'openai/x' is of model_type 'text'"),
     (dspy.LM("bedrock/x"), "there is no TensorZero shorthand for its LM 'bedrock/x'"),

@@ -17,7 +17,7 @@ def read_examples(path: Path) -> Iterator[dict[str, Any]]:
         SettingsError: the file cannot be read, or a line is not a JSON object; says which.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # other line separators may stand within a JSON text
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines(), which splits texts at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read ({error}).") from error
     for number, line in enumerate(lines, 1):
@@ -31,9 +31,7 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{where}: not JSON ({error}). Write one object a line.") from error
-    if not isinstance(value, dict):
-        raise SettingsError(f"{where}: is {type(value).__name__}, not an object of fields such as {{...}}.")
-    return value
+    return _object(value, where)
 
 
 def _flat(value: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
@@ -41,8 +39,14 @@ def _flat(value: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
         yield value
         return
     stages = value.get("stages") or []
-    for one in (value, *(stages if isinstance(stages, list) else [stages])):
-        inputs, outputs = (one.get("inputs"), one.get("outputs") or {}) if isinstance(one, dict) else (None, None)
-        if not isinstance(inputs, dict) or not isinstance(outputs, dict):
-            raise SettingsError(f"{where}: `inputs` and `outputs` of a line of pull and its stages are objects.")
-        yield {**inputs, **outputs}
+    if not isinstance(stages, list):
+        raise SettingsError(f"{where}: `stages` is {type(stages).__name__}, not a list.")
+    for one in (value, *(_object(stage, f"{where}: a stage") for stage in stages)):
+        inputs, outputs = _object(one.get("inputs"), f"{where}: `inputs`"), one.get("outputs") or {}
+        yield {**inputs, **_object(outputs, f"{where}: `outputs`")}
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where} is {type(value).__name__}, not an object of fields such as {{...}}.")
+    return value

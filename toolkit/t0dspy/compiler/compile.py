@@ -65,7 +65,7 @@ def _models(program: dspy.Module, predictors: list[Predictor], model: str | None
         return {one.path: model for one in predictors}
     models, refusals = {}, []
     for path, predict in program.named_predictors():
-        found, reason = shorthand_of(lm_of(predict))
+        found, reason = shorthand_of(lm_of(predict), predict.config)
         models[path] = found or ""
         if found is None:
             remedy = "Name one with --model, such as openai::gpt-4o-mini or a model of tensorzero.toml."

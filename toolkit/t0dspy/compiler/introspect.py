@@ -78,7 +78,7 @@ def refused_fields(where: str, signature: type[dspy.Signature]) -> Iterator[Refu
 def _predictor(path: str, predict: dspy.Predict) -> Predictor:
     settings, _ = variant_settings(lm_of(predict), predict.config)
     demos = tuple(_demo(demo, signature_of(predict)) for demo in predict.demos)
-    return Predictor(path, signature_of(predict), demos, shorthand_of(lm_of(predict))[0], settings)
+    return Predictor(path, signature_of(predict), demos, shorthand_of(lm_of(predict), predict.config)[0], settings)
 
 
 def _demo(demo: Any, signature: type[dspy.Signature]) -> Mapping[str, Any]:

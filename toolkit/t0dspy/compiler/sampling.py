@@ -80,15 +80,16 @@ def connection_keys(lm: Any, config: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in set_here.keys() & (CONNECTION_KEYS - quiet) if set_here[name] is not None)
 
 
-def shorthand_of(lm: Any) -> tuple[str | None, str]:
-    """The TensorZero shorthand for the model of `lm`, or None and the reason why there is none."""
+def shorthand_of(lm: Any, config: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The TensorZero shorthand for the model that `lm` calls under a predictor's `config`, or None and the reason."""
     if lm is None:
         return None, "it has no LM of its own and none is configured"
     name = str(getattr(lm, "model", ""))
     provider, _, model = name.partition("/")
-    address = next((key for key in ("api_base", "base_url") if getattr(lm, "kwargs", {}).get(key)), None)
+    wanted = {**getattr(lm, "kwargs", {}), **config}
+    address = next((key for key in ("api_base", "base_url") if wanted.get(key)), None)
     if address:
-        return None, f"its LM {name!r} has an {address} of its own, which no shorthand stands for"
+        return None, f"its LM {name!r} is called at an address of its own ({address}), which no shorthand stands for"
     if getattr(lm, "model_type", "chat") != "chat":
         return None, f"its LM {name!r} is of model_type {lm.model_type!r}, and the gateway's call is a chat completion"
     if not model or provider not in _SHORTHANDS:

@@ -58,15 +58,16 @@ def next_version(compiled: CompiledProgram, previous: Manifest, origin: Origin) 
 
 def contract_differences(old: tuple[Schema, Schema], new: tuple[Schema, Schema]) -> list[str]:
     """How the program's (inputs, outputs) changed, a readable line a field; empty when they did not."""
-    lines = []
+    lines: list[str] = []
     for what, before, after in zip(("input", "output"), old, new, strict=True):
         fields = list(dict.fromkeys([*before["properties"], *after["properties"]]))
-        for name in fields:
-            one, other = (_field(schema, name) for schema in (before, after))
-            if one != other:
-                lines.append(f"{what} {name!r}: {one or 'absent'} -> {other or 'absent'}")
-        if not lines and not same_contract(before, after):
-            lines.append(f"the order or a shared type of the {what}s changed")
+        found = [(name, _field(before, name), _field(after, name)) for name in fields]
+        changed = [
+            f"{what} {name!r}: {one or 'absent'} -> {other or 'absent'}" for name, one, other in found if one != other
+        ]
+        if not changed and not same_contract(before, after):
+            changed = [f"the order or a shared type of the {what}s changed"]
+        lines += changed
     return lines
 
 

@@ -217,6 +217,9 @@ class _Pair:
         with dspy.context(lm=self.lm, adapter=self.adapter):
             predict = self.subject.predict.reset_copy()
             predict.demos, predict.lm = self.subject.predict.demos, self.lm
+            predict.config = {
+                k: v for k, v in predict.config.items() if k not in CONNECTION_KEYS
+            }  # stay at the recorder
             try:
                 prediction = predict(**inputs)
                 read = {name: repr(prediction[name]) for name in self.subject.signature.output_fields}
