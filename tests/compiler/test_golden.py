@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from corpus import CASES, EVERY_FORM, FORMS, PROGRAMS, Case, each_case, golden
 
+from corpus import CASES, EVERY_FORM, FORMS, PROGRAMS, Case, each_case, golden
 from t0dspy.bundle import MANIFEST, ROLLOUT, read_tree
 from t0dspy.model import PromptForm, digest
 
@@ -23,6 +23,16 @@ TensorZeroGateway.build_embedded(config_file=sys.argv[1], clickhouse_url=None).c
 BASE = """
 [gateway]
 observability.enabled = false
+"""
+
+DEPRECATED = """
+[functions.old]
+type = "chat"
+
+[functions.old.variants.only]
+type = "chat_completion"
+model = "openai::gpt-4o-mini"
+weight = 1
 """
 
 SOMEBODYS = """
@@ -140,10 +150,7 @@ def test_the_gateway_loads_the_trees_beside_somebodys_own_config(tmp_path: Path)
 
 def test_a_warning_of_the_gateway_would_be_seen(tmp_path: Path) -> None:
     """The two tests above listen at the right place."""
-    weighted = SOMEBODYS.split("[functions.draft_email]")[0] + (
-        '[functions.a]\ntype = "chat"\n[functions.a.variants.b]\ntype = "chat_completion"\nmodel = "house"\nweight = 1\n'
-    )
-    (tmp_path / "tensorzero.toml").write_text(weighted)
+    (tmp_path / "tensorzero.toml").write_text(BASE + DEPRECATED)
     assert "WARN" in _log_of_loading(tmp_path)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import dspy
 import pytest
-from corpus import Case, each_case
 
+from corpus import Case, each_case
 from t0dspy import parity
 from t0dspy.exporting import read_program
 

@@ -145,7 +145,7 @@ def _require_what_a_parser_would_miss(schema: Schema, signature: type[Signature]
 
 def _bound_integers(schema: Schema) -> None:
     for part in subschemas(schema):
-        if part.get("type") == "integer":
+        if part.get("type") == "integer" and not part.keys() & {"enum", "const"}:
             if "exclusiveMinimum" not in part:
                 part["minimum"] = max(part.get("minimum", LEAST_INTEGER), LEAST_INTEGER)
             if "exclusiveMaximum" not in part:

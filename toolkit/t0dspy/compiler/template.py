@@ -10,6 +10,9 @@ from t0dspy.compiler.schema import has_default, is_untyped
 from t0dspy.compiler.values import Printer, SchemaWalk, ref_name
 from t0dspy.model import Schema
 
+_FUNCTIONS = frozenset(("range", "dict", "namespace", "debug"))
+"""MiniJinja's own functions: these names are defined even when no argument has them."""
+
 
 def escape(text: str) -> str:
     """Template text that renders as exactly `text`, whatever delimiters it holds.
@@ -45,7 +48,7 @@ def user_template(signature: type[Signature], schema: Schema, reminder: str) -> 
         if name not in schema["required"]:
             default = f"{heading}{printer.text(name, info.default)}\n\n" if has_default(info) else ""
             otherwise = f"{{% else %}}{escape(default)}" if default else ""
-            block = f"{{% if {name} is defined %}}{block}{otherwise}{{% endif %}}"
+            block = f"{{% if {_given(name)} %}}{block}{otherwise}{{% endif %}}"
         blocks.append(block)
     return "".join(walk.macros.values()) + "".join(blocks) + escape(reminder)
 
@@ -57,9 +60,17 @@ def arguments_template(schema: Schema) -> str:
     pairs = ",".join(_pair(name) for name in required)
     for name in schema["properties"]:
         if name not in required:
-            pairs += f"{{% if {name} is defined %}}{comma}{_pair(name)}{{% endif %}}"
+            pairs += f"{{% if {_given(name)} %}}{comma}{_pair(name)}{{% endif %}}"
     start = "" if required else "{% set _any = namespace(pair=false) %}"
     return f"{start}{escape('{')}{{% autoescape 'json' %}}{pairs}{{% endautoescape %}}}}"
+
+
+def _given(name: str) -> str:
+    """The test whether the caller sent the argument `name`."""
+    if name not in _FUNCTIONS:
+        return f"{name} is defined"
+    kinds = ("none", "string", "number", "boolean", "sequence", "mapping")
+    return " or ".join(f"{name} is {kind}" for kind in kinds)
 
 
 def _pair(name: str) -> str:
@@ -97,9 +108,7 @@ class _TemplateWalk(SchemaWalk):
             return self._as_json(part, expression)
         if not self._declares_keys(part):
             return self._call("_text", expression)
-        json_text, text = self._as_json(part, expression), self._call("_text", expression)
-        test = f"{expression} is mapping or {expression} is sequence"
-        return f"{{% if {test} %}}{json_text}{{% else %}}{text}{{% endif %}}"
+        return self._alternatives(self.definition(part), expression, 0, otherwise="_text")
 
     def _call(self, macro: str, expression: str) -> str:
         for name, text in macros.with_needs(macro).items():
@@ -147,14 +156,14 @@ class _TemplateWalk(SchemaWalk):
             self.macros[macro] = f"{{%- macro {macro}(v) -%}}{body}{{%- endmacro -%}}\n"
         return macro
 
-    def _alternatives(self, part: Schema, expression: str, depth: int) -> str:
+    def _alternatives(self, part: Schema, expression: str, depth: int, otherwise: str = "_json") -> str:
         out, word = "", "if"
         for test, kind in (("mapping", "object"), ("sequence", "array")):
             branch = self.branch(part, kind)
             if branch and self._declares_keys(branch):
                 out += f"{{% {word} {expression} is {test} %}}{self._as_json(branch, expression, depth)}"
                 word = "elif"
-        plain = self._call("_json", expression)
+        plain = self._call(otherwise, expression)
         return f"{out}{{% else %}}{plain}{{% endif %}}" if out else plain
 
     def _array(self, part: Schema, expression: str, depth: int) -> str:
@@ -172,6 +181,6 @@ class _TemplateWalk(SchemaWalk):
         pairs = []
         for name, one in part["properties"].items():
             key, item = escape(json.dumps(name, ensure_ascii=False)), f"{expression}[{json.dumps(name)}]"
-            item = f"({item}|default({_literal(one['default'])}))" if "default" in one else item
+            item = f"{item}|default({_literal(one['default'])})" if "default" in one else item
             pairs.append(f"{key}: {self._as_json(one, item, depth)}")
         return "{{ '{' }}" + ", ".join(pairs) + "}"
