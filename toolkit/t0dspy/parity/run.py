@@ -16,7 +16,7 @@ from dspy.utils.exceptions import AdapterParseError
 from t0dspy.compiler import layout
 from t0dspy.compiler.introspect import lm_of, signature_of
 from t0dspy.compiler.sampling import CONNECTION_KEYS, VARIANT_KEYS
-from t0dspy.compiler.schema import input_schema, is_untyped
+from t0dspy.compiler.schema import has_default, input_schema, is_untyped
 from t0dspy.errors import GatewayError
 from t0dspy.gateway import Gateway, Inference, input_messages
 from t0dspy.manifest import PredictorEntry, VersionEntry
@@ -124,6 +124,7 @@ class _Pair:
         self.stock = cast("dspy.ChatAdapter", layout.stock_adapter(form))
         self.schema: Schema = input_schema(subject.signature)
         self.validator = jsonschema.Draft202012Validator(self.schema)
+        self.types: dict[str, pydantic.TypeAdapter[Any]] = {}
         self.report = PredictorReport(subject.path, subject.entry.function)
         settings: dict[str, Any] = {"api_base": recorder.url, "api_key": "none", **subject.settings}
         self.lm = dspy.LM(f"openai/{MODEL_NAME}", cache=False, num_retries=0, engine="lm15", **settings)
@@ -202,9 +203,11 @@ class _Pair:
         info = self.subject.signature.input_fields[name]
         if is_untyped(info):
             return value
-        annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        if name not in self.types:
+            annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+            self.types[name] = pydantic.TypeAdapter(cast("Any", annotation))
         try:
-            return pydantic.TypeAdapter(cast("Any", annotation)).validate_python(value, by_alias=True, by_name=True)
+            return self.types[name].validate_python(value, by_alias=True, by_name=True)
         except (ValueError, TypeError):
             return value
 
@@ -234,7 +237,8 @@ class _Pair:
         return {name: repr(fields[name]) for name in self.subject.signature.output_fields}
 
     def _compare_with_stock(self, inputs: Inputs, direct: list[dict[str, Any]]) -> None:
-        stock = self.stock.format(self.subject.signature, list(self.subject.predict.demos), dict(inputs))
+        filled = {name: info.default for name, info in self.subject.signature.input_fields.items() if has_default(info)}
+        stock = self.stock.format(self.subject.signature, list(self.subject.predict.demos), {**filled, **inputs})
         if stock != direct:
             self.report.unlike_stock[_why_unlike(stock, direct)] += 1
 
