@@ -201,3 +201,27 @@ class Generator(SchemaWalk):
         kind = self.random.choice(kinds)
         bounds = {"minimum": INTEGERS[8], "maximum": INTEGERS[9]} if kind == "integer" else {}
         return getattr(self, f"_{kind}")({"type": kind, **bounds}, depth)
+
+
+def without_defaults(schema: Schema, arguments: dict[str, Any]) -> dict[str, Any]:
+    """`arguments`, which fit `schema`, without the keys of objects inside them whose value is their default."""
+    thinner = _Thinner(schema)
+    return {name: thinner.thin(value, thinner.property(name)) for name, value in arguments.items()}
+
+
+class _Thinner(SchemaWalk):
+    def thin(self, value: Any, part: Schema) -> Any:
+        if isinstance(value, list):
+            items = self.definition(self.branch(part, "array")).get("items", {})
+            return [self.thin(one, items) for one in value]
+        if not isinstance(value, dict):
+            return value
+        part = self.definition(self.branch(part, "object"))
+        declared, rest = part.get("properties", {}), part.get("additionalProperties")
+        other = rest if isinstance(rest, dict) else {}
+        kept = {name: one for name, one in value.items() if not _is_default(one, declared.get(name, {}))}
+        return {name: self.thin(one, declared.get(name, other)) for name, one in kept.items()}
+
+
+def _is_default(value: Any, part: Schema) -> bool:
+    return "default" in part and type(value) is type(part["default"]) and bool(value == part["default"])
