@@ -25,4 +25,4 @@ def test_an_optional_input_called_like_a_function_of_the_engine_can_be_left_out(
     schema = input_schema(signature)
     for template in (user_template(signature, schema, ""), arguments_template(schema)):
         assert f"{name} is defined" not in template
-        assert f"{name} is none or {name} is string" in template
+        assert f"{name} is none or {name} is boolean" in template

@@ -2,8 +2,8 @@
 
 import dspy
 import pytest
-from corpus import EVERY_FORM
 
+from corpus import EVERY_FORM
 from t0dspy.compiler import layout
 from t0dspy.model import PromptForm
 from t0dspy.testing import ScriptedUpstream

@@ -30,7 +30,7 @@ UNLOADABLE_NAMES = frozenset(("true", "false", "none", "True", "False", "None", 
 """MiniJinja reads these as literals or operators, not as a variable."""
 
 
-TAKEN_NAMES = frozenset(("self", "signature", "demos", "config", "lm", "new_signature"))
+TAKEN_NAMES = frozenset(("self", "demos", "config", "lm", "new_signature"))
 """Keywords of a call of dspy.Predict: an input of such a name never reaches the prompt."""
 
 

@@ -10,8 +10,8 @@ from t0dspy.compiler.schema import has_default, is_untyped
 from t0dspy.compiler.values import Printer, SchemaWalk, ref_name
 from t0dspy.model import Schema
 
-_FUNCTIONS = frozenset(("range", "dict", "namespace", "debug"))
-"""MiniJinja's own functions: these names are defined even when no argument has them."""
+_FUNCTIONS = frozenset(("range", "dict", "debug", "namespace"))
+"""What MiniJinja defines in every template."""
 
 
 def escape(text: str) -> str:
@@ -56,21 +56,20 @@ def user_template(signature: type[Signature], schema: Schema, reminder: str) -> 
 def arguments_template(schema: Schema) -> str:
     """A template that renders the arguments as one JSON object: typed inputs on their way to the program server."""
     required = schema["required"]
-    comma = "," if required else "{% if _any.pair %},{% endif %}{% set _any.pair = true %}"
+    comma = "," if required else "{% if _any %},{% endif %}{% set _any = true %}"
     pairs = ",".join(_pair(name) for name in required)
     for name in schema["properties"]:
         if name not in required:
             pairs += f"{{% if {_given(name)} %}}{comma}{_pair(name)}{{% endif %}}"
-    start = "" if required else "{% set _any = namespace(pair=false) %}"
+    start = "" if required else "{% set _any = false %}"
     return f"{start}{escape('{')}{{% autoescape 'json' %}}{pairs}{{% endautoescape %}}}}"
 
 
 def _given(name: str) -> str:
-    """The test whether the caller sent the argument `name`."""
+    """The test whether a caller gave the input `name`; a function of MiniJinja's is defined without being given."""
     if name not in _FUNCTIONS:
         return f"{name} is defined"
-    kinds = ("none", "string", "number", "boolean", "sequence", "mapping")
-    return " or ".join(f"{name} is {kind}" for kind in kinds)
+    return " or ".join(f"{name} is {kind}" for kind in ("none", "boolean", "number", "string", "sequence", "mapping"))
 
 
 def _pair(name: str) -> str:
