@@ -112,6 +112,7 @@ def _object_schema(fields: Mapping[str, FieldInfo], mode: Literal["serialization
     schema |= {"$defs": shared["$defs"]} if "$defs" in shared else {}
     for part in subschemas(schema):
         _tidy(part)
+        _let_keys_be_text(part, schema)
         if mode == "serialization" and "properties" in part:
             _require_what_has_no_default(part)
     return schema
@@ -129,6 +130,13 @@ def _tidy(part: Schema) -> None:
         part.pop("discriminator", None)
     if "properties" in part:
         part.setdefault("additionalProperties", False)
+
+
+def _let_keys_be_text(part: Schema, schema: Schema) -> None:
+    names = part.get("propertyNames", {})
+    names = schema.get("$defs", {}).get(names.get("$ref", "").rpartition("/")[2], names)
+    if not all(isinstance(name, str) for name in names.get("enum", [names.get("const", "")])):
+        del part["propertyNames"]  # a key that is a number in Python is text in JSON, and would never fit
 
 
 def _require_what_has_no_default(part: Schema) -> None:
