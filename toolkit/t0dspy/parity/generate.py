@@ -99,7 +99,14 @@ class Generator(SchemaWalk):
         if not part or (part.get("type") == "object" and part.get("additionalProperties") is True):
             declared = self.value(part) if part.get("properties") else {}
             return [{**declared, **rest} for rest in (self._nested(DEEP), {"b": 1, "a": {"é": None, "": []}})]
-        if part.get("type") == "string" and not part.keys() & {"enum", "format", "pattern", "maxLength", "minLength"}:
+        if part.get("type") == "string" and not part.keys() & {
+            "enum",
+            "const",
+            "format",
+            "pattern",
+            "maxLength",
+            "minLength",
+        }:
             return [*TEXTS, "".join(self._piece() for _ in range(60)), ("word {x} " * LONG)[:LONG]]
         if part.get("type") == "number" and not part.keys() - {"type", "default"}:
             return list(FLOATS)
