@@ -137,7 +137,7 @@ TYPES = {
 def compared(annotation: Any, configs: Path, **fields: Any) -> ParityReport:
     fields = {"value": (annotation, dspy.InputField()), "answer": (str, dspy.OutputField()), **fields}
     program = dspy.Predict(dspy.Signature(fields, "Look at the value."))
-    t0dspy.export(program, configs, name="hard", model="openai::m", adapter="json", demos="turns", verify=False)
+    t0dspy.export(program, configs, name="hard", model="openai::m", adapter="chat", demos="turns", verify=False)
     manifest, files = read_program(configs / "programs" / "hard")
     version = manifest.versions["v1"]
     subjects = parity.subjects_of(program, version, recorded=False)
@@ -157,6 +157,27 @@ def test_a_parser_that_stumbles_does_so_on_both_sides(tmp_path: Path) -> None:
     """DSPy's parser raises a TypeError on an object in the place of an enum; that is no difference."""
     report = compared(str, tmp_path, answer=(Rights, dspy.OutputField()))
     assert report.equal, parity.explain(report, "an enum")
+
+
+def test_an_empty_answer_is_none_even_where_no_output_is_required(tmp_path: Path) -> None:
+    """DSPy calls it no answer instead of filling every output with None."""
+    report = compared(str, tmp_path, answer=(str | None, dspy.OutputField()))
+    assert report.equal, parity.explain(report, "optional outputs")
+
+
+def test_passages_as_a_default_print_as_passages(tmp_path: Path) -> None:
+    """A field without a type whose default is a list reads as DSPy prints lists in such fields."""
+
+    class Ask(dspy.Signature):
+        """Answer from the passages."""
+
+        context = dspy.InputField(default=["one", "two\nlines"])
+        answer = dspy.OutputField()
+
+    program = dspy.Predict(Ask)
+    t0dspy.export(program, tmp_path, name="hard", model="openai::m", verify=False, adapter="chat", demos="turns")
+    report = t0dspy.verify("hard", configs=tmp_path, program=program, inputs=20)
+    assert report.equal, parity.explain(report, "passages")
 
 
 def test_what_dspy_itself_cannot_be_called_with_is_said(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 from dspy import Signature
+from dspy.adapters.utils import format_field_value
+from pydantic.fields import FieldInfo
 
 from t0dspy.compiler import macros
 from t0dspy.compiler.schema import has_default, is_untyped
@@ -46,11 +48,17 @@ def user_template(signature: type[Signature], schema: Schema, reminder: str) -> 
         value = walk.passages(name) if is_untyped(info) else walk.as_text(walk.property(name), name)
         block = f"{heading}{value}\n\n"
         if name not in schema["required"]:
-            default = f"{heading}{printer.text(name, info.default)}\n\n" if has_default(info) else ""
+            default = f"{heading}{_default_text(printer, name, info)}\n\n" if has_default(info) else ""
             otherwise = f"{{% else %}}{escape(default)}" if default else ""
             block = f"{{% if {_given(name)} %}}{block}{otherwise}{{% endif %}}"
         blocks.append(block)
     return "".join(walk.macros.values()) + "".join(blocks) + escape(reminder)
+
+
+def _default_text(printer: Printer, name: str, info: FieldInfo) -> str:
+    if is_untyped(info) and isinstance(info.default, list):
+        return str(format_field_value(info, info.default))
+    return printer.text(name, info.default)
 
 
 def arguments_template(schema: Schema) -> str:

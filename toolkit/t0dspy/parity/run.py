@@ -248,7 +248,9 @@ class _Pair:
         return self.gateway.infer(self.subject.entry.function, messages, variant=self.version)
 
     def _read(self, text: str) -> Read:
-        """What DSPy's own adapter reads from `text`."""
+        """What DSPy's own adapter reads from `text`; an empty answer is none, even where no output is required."""
+        if not text:
+            return None
         return self._outputs(lambda: self.stock.parse(self.subject.signature, text))
 
     def _outputs(self, answered: Callable[[], Mapping[str, Any]]) -> Read:
