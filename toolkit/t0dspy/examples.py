@@ -17,12 +17,13 @@ def read_examples(path: Path) -> Iterator[dict[str, Any]]:
         SettingsError: the file cannot be read, or a line is not a JSON object; says which.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # other line separators may stand within a JSON text
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read ({error}).") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield from _flat(_parsed(line, f"{path}, line {number}"))
+            where = f"{path}, line {number}"
+            yield from _flat(_parsed(line, where), where)
 
 
 def _parsed(line: str, where: str) -> dict[str, Any]:
@@ -35,9 +36,13 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
     return value
 
 
-def _flat(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _flat(value: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     if not isinstance(value.get("inputs"), dict):
         yield value
         return
-    for one in (value, *(value.get("stages") or [])):
-        yield {**one["inputs"], **(one.get("outputs") or {})}
+    stages = value.get("stages") or []
+    for one in (value, *(stages if isinstance(stages, list) else [stages])):
+        inputs, outputs = (one.get("inputs"), one.get("outputs") or {}) if isinstance(one, dict) else (None, None)
+        if not isinstance(inputs, dict) or not isinstance(outputs, dict):
+            raise SettingsError(f"{where}: `inputs` and `outputs` of a line of pull and its stages are objects.")
+        yield {**inputs, **outputs}

@@ -71,14 +71,14 @@ def _import(name: str) -> ModuleType:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise ProgramError(f"no module {error.name!r} here or on the Python path (from {name!r}).") from error
         raise ProgramError(f"importing {name} failed: {error}.") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that is imported may well exit
         raise ProgramError(f"importing {name} failed: {type(error).__name__}: {error}") from error
 
 
 def _made(factory: Any, reference: str) -> Any:
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProgramError(
             f"{reference}() failed: {type(error).__name__}: {error}. It is called without arguments."
         ) from error

@@ -29,14 +29,23 @@ def incumbent(shares: Mapping[str, float]) -> str | None:
     return max(shares, key=lambda version: (shares[version], -int(version[1:]))) if shares else None
 
 
+def check_share(share: float, version: str) -> None:
+    """Check a `share` asked for `version`.
+
+    Raises:
+        SettingsError: it is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise SettingsError(f"a share of {share:g} for {version}: give more than 0 and at most 1.")
+
+
 def with_share(shares: Mapping[str, float], version: str, share: float) -> Shares:
     """`shares` with `version` at `share`, the others scaled down (or up) to what is left.
 
     Raises:
         SettingsError: the share is not above 0 and at most 1, or nobody would have the rest.
     """
-    if not 0 < share <= 1:
-        raise SettingsError(f"a share of {share:g} for {version}: give more than 0 and at most 1.")
+    check_share(share, version)
     others = {name: one for name, one in shares.items() if name != version}
     if share == 1 or not others:
         if share < 1:

@@ -27,7 +27,9 @@ class Demos(StrEnum):
     system = "system"
 
 
-Configs = Annotated[Path | None, typer.Option("--configs", help="Directory of TensorZero's config (default: configs).")]
+Configs = Annotated[
+    Path | None, typer.Option("--configs", metavar="DIR", help="Directory of TensorZero's config (default: configs).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing when all is well.")]
 

@@ -97,18 +97,19 @@ def shorthand_of(lm: Any) -> tuple[str | None, str]:
 
 
 def _why_not(name: str, value: Any) -> str:
+    shown = f"is {value!r}" if isinstance(value, int | float) else f"is a {type(value).__name__}"  # no secrets
     if name in ("n", "num_generations"):
         return f"asks for {value!r} completions a call, and the gateway answers with one"
     if name not in VARIANT_KEYS:
         return "has no counterpart in a TensorZero variant"
     if name in _INTEGERS and (isinstance(value, bool) or not isinstance(value, int)):
-        return f"is {value!r}, not an integer"
+        return f"{shown}, not an integer"
     if name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
-        return f"is {value!r}, not a number"
+        return f"{shown}, not a number"
     if name == "stop" and not _are_texts(value):
-        return f"is {value!r}, not a text or a list of texts"
+        return f"{shown}, not a text or a list of texts"
     texts = name in ("reasoning_effort", "service_tier", "verbosity")
-    return f"is {value!r}, not a text" if texts and not isinstance(value, str) else ""
+    return f"{shown}, not a text" if texts and not isinstance(value, str) else ""
 
 
 def _are_texts(value: Any) -> bool:

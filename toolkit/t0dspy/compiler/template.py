@@ -1,6 +1,7 @@
 """Messages and typed values -> MiniJinja template text."""
 
 import json
+import re
 from typing import Any
 
 from dspy import Signature
@@ -12,6 +13,8 @@ from t0dspy.compiler.schema import has_default, is_untyped
 from t0dspy.compiler.values import Printer, SchemaWalk, ref_name
 from t0dspy.model import Schema
 
+_OPENING = re.compile(r"\{(?=[{%#]|\Z)")
+
 _FUNCTIONS = frozenset(("range", "dict", "debug", "namespace"))
 """What MiniJinja defines in every template."""
 
@@ -21,11 +24,7 @@ def escape(text: str) -> str:
 
     A `{` at the very end is escaped too, since what follows may open a tag with it.
     """
-    out = []
-    for at, char in enumerate(text):
-        opens = char == "{" and text[at + 1 : at + 2] in ("", "{", "%", "#")
-        out.append("{{ '{' }}" if opens else char)
-    return "".join(out)
+    return _OPENING.sub("{{ '{' }}", text)
 
 
 def finished(template: str) -> str:

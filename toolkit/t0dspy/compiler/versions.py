@@ -192,6 +192,8 @@ class _Plan:
 
 def state_json(state: Mapping[str, Any]) -> str:
     """Predictor path -> state, as text that DSPy's own `program.load` accepts."""
+    if list(state) == ["self"]:  # DSPy keeps the state of a program that is one Predict without its name
+        state = state["self"]
     return json.dumps({**state, "metadata": {"dependency_versions": {}}}, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,0 +1,70 @@
+"""chDB on one directory: its connections, and what it says about itself."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from t0dspy.stack.clickhouse.connection import Connection, leave_signals_alone
+from t0dspy.stack.clickhouse.failure import EngineError
+from t0dspy.stack.clickhouse.pool import Pool, Sessions
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that results can be written in."""
+
+    name: str
+    content_type: str
+
+
+class Engine:
+    """The engine; there is at most one in a process."""
+
+    def __init__(self, directory: Path) -> None:
+        """Opens or makes the database in `directory`; EngineError if the engine cannot."""
+        leave_signals_alone()
+        directory.mkdir(exist_ok=True)
+        os.chdir(directory.parent)  # chDB reads options out of its path: a relative one has none of the user's letters
+        self._path = directory.name
+        self._first = self.connect()  # the engine runs for as long as somebody is connected
+        self.pool, self.sessions = Pool(self.connect), Sessions(self.connect)
+        self.timezone, self.host, self.version = self._lines("SELECT timezone(), hostName(), version()")[0]
+        formats = self._lines("SELECT name, content_type FROM system.formats WHERE is_output")
+        self._formats = {name.lower(): Format(name, content_type) for name, content_type in formats}
+
+    def connect(self) -> Connection:
+        """A connection of the caller's own."""
+        return Connection(self._path)
+
+    def format(self, name: str) -> Format:
+        """The format called `name`; EngineError if there is none."""
+        found = self._formats.get(name.lower())
+        if found is None:
+            raise EngineError("UNKNOWN_FORMAT", f"Unknown format {name}.")
+        return found
+
+    def content_type(self, format: str) -> str:
+        """The Content-Type of a result in `format`."""
+        known = self._formats.get(format.lower())
+        return (known and known.content_type) or "text/plain; charset=UTF-8"
+
+    def kill(self, victim: Connection) -> None:
+        """Cancel what `victim` is doing."""
+        killer = self.connect()
+        try:
+            victim.cancel(killer)
+        finally:
+            killer.close()
+
+    def kill_all(self) -> None:
+        """Cancel everything that is being done."""
+        self._first.run("KILL QUERY WHERE 1 ASYNC")
+
+    def close(self) -> None:
+        """Shut the engine down; nothing may be running."""
+        self.pool.forget()
+        self.sessions.close()
+        self._first.close()
+
+    def _lines(self, statement: str) -> list[list[str]]:
+        return [line.split("\t") for line in self._first.run(statement).bytes().decode().splitlines()]

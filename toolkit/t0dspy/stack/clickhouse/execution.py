@@ -1,0 +1,212 @@
+"""One query, from its values to its outcome."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+
+from t0dspy.stack.clickhouse import sql
+from t0dspy.stack.clickhouse.connection import Connection, Setup
+from t0dspy.stack.clickhouse.engine import Engine
+from t0dspy.stack.clickhouse.failure import EngineError, unexpected
+from t0dspy.stack.clickhouse.query import Counts, Outcome, Query, Session
+
+_OFF = ("", "0", "false")
+
+
+class Execution:
+    """Runs one query: once, on one thread. Any other thread may cancel it."""
+
+    def __init__(self, engine: Engine, query: Query) -> None:
+        """Nothing happens before `run`."""
+        self._engine, self._query = engine, query
+        self._cancelled, self._guard = threading.Event(), threading.Lock()
+        self._reading: Connection | None = None
+        self._leaves_traces = True
+        self.format = query.format
+        """Of the result; known from its first byte on."""
+
+    @property
+    def timezone(self) -> str:
+        """The time zone that dates in the result are in."""
+        return self._query.settings.get("session_timezone") or self._engine.timezone
+
+    def run(self, pipe: int) -> Outcome:
+        """The outcome, or EngineError.
+
+        A result that may be large is written to the file descriptor `pipe` while the query runs, so somebody must read
+        the other end; every other result is in the outcome. `pipe` is closed at the end, whatever happens.
+        """
+        try:
+            with self._connection() as connection:
+                if self._cancelled.is_set():
+                    raise EngineError("QUERY_WAS_CANCELLED", "Query was cancelled.")
+                return self._outcome(connection, pipe)
+        except EngineError:
+            raise
+        except Exception as bug:
+            raise unexpected(bug) from bug
+        finally:
+            os.close(pipe)
+
+    def cancel(self) -> None:
+        """Stop a query that only reads; one that writes and has begun goes on.
+
+        Without effect on a query that the engine is about to begin: then, call it again.
+        """
+        self._cancelled.set()
+        with self._guard:  # while it is held, the connection is not given to another query
+            if self._reading is not None:
+                with suppress(EngineError):
+                    self._engine.kill(self._reading)
+
+    def _connection(self) -> AbstractContextManager[Connection]:
+        query = self._query
+        if query.session is not None:
+            return self._of_session(query.session)
+        return self._with_tables() if query.external else self._pooled()
+
+    @contextmanager
+    def _pooled(self) -> Iterator[Connection]:
+        setup, pool = self._setup(), self._engine.pool
+        connection, generation = pool.take(setup)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if self._leaves_traces:
+            connection.close()
+            pool.forget()
+        else:
+            pool.give_back(setup, connection, generation)
+
+    @contextmanager
+    def _with_tables(self) -> Iterator[Connection]:
+        connection, setup = self._engine.connect(), self._setup()
+        try:
+            connection.adopt(Setup(setup.database))
+            for table in self._query.external:
+                connection.make(table)
+            connection.adopt(Setup(None, setup.settings))
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _of_session(self, session: Session) -> Iterator[Connection]:
+        with self._engine.sessions.connection(session) as connection, connection.borrowed(self._setup()):
+            try:
+                for table in self._query.external:
+                    connection.make(table)
+                yield connection
+            finally:
+                for table in self._query.external:
+                    connection.drop(table)
+
+    def _setup(self) -> Setup:
+        query, settings = self._query, dict(self._query.settings)
+        if query.session is not None:
+            settings.pop("readonly", None)  # it could not be taken back; `_classified` looks at the statement instead
+        elif query.read_only and settings.get("readonly", "0") in _OFF:
+            settings["readonly"] = "2"  # ClickHouse's own for GET: no writes, but settings may be set
+        return Setup(query.database, tuple(settings.items()))
+
+    def _outcome(self, connection: Connection, pipe: int) -> Outcome:
+        statement = self._query.sql
+        rows = sql.inserted_rows(statement)
+        harmless, statements = self._classified(connection, rows.head if rows else statement)
+        if rows is not None:
+            return self._inserted(connection, rows)
+        outcome = self._answered(connection, pipe, harmless=harmless)
+        if statements == 0:  # chDB passes over some texts that are no statements
+            raise EngineError("SYNTAX_ERROR", "Syntax error: this is not a statement.")
+        return outcome
+
+    def _answered(self, connection: Connection, pipe: int, *, harmless: bool) -> Outcome:
+        statement = self._query.sql
+        named = _named_format(connection, statement) if harmless else None
+        self.format = named or self._engine.format(self._query.format).name
+        if not harmless:
+            return self._whole(connection, is_result=False)
+        with self._cancellable(connection):
+            if sql.is_select(statement) and named == sql.named_format(statement):
+                with suppress(_NotPipedError):
+                    return self._piped(connection, pipe)
+            return self._whole(connection, is_result=True)
+
+    def _classified(self, connection: Connection, statement: bytes) -> tuple[bool, int]:
+        """What the engine's parser says of the statement; EngineError if it may not be run here."""
+        harmless, statements = connection.classify(statement)
+        self._leaves_traces = not harmless
+        if not statement.strip():
+            raise EngineError("SYNTAX_ERROR", "Syntax error: Empty query.")
+        if statements > 1:
+            raise EngineError("SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed).")
+        if not harmless and self._must_be_harmless():
+            raise EngineError("READONLY", "Cannot execute query in readonly mode.")
+        if not harmless and sql.is_select(statement) and sql.writes_outfile(statement):
+            raise EngineError("INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed.")
+        return harmless, statements
+
+    def _must_be_harmless(self) -> bool:
+        query = self._query
+        return query.session is not None and (query.read_only or query.settings.get("readonly", "0") not in _OFF)
+
+    @contextmanager
+    def _cancellable(self, connection: Connection) -> Iterator[None]:
+        self._reading = connection
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._reading = None
+
+    def _inserted(self, connection: Connection, rows: sql.InsertedRows) -> Outcome:
+        for name, value in self._query.parameters.items():
+            connection.run(sql.set_statement({f"param_{name}": value}))
+        result = connection.insert(rows.head, rows.format, rows.rows)
+        self._leaves_traces = bool(self._query.parameters)
+        return Outcome(b"", None, _counts(result))
+
+    def _piped(self, connection: Connection, pipe: int) -> Outcome:
+        statement = sql.with_outfile(self._query.sql, f"/dev/fd/{pipe}", self.format)
+        try:
+            result = connection.run_with(statement, self.format, self._query.parameters)
+        except EngineError as failure:
+            if failure.name == "SYNTAX_ERROR":  # perhaps ours; nothing has been done, and the engine's words come next
+                raise _NotPipedError from failure
+            raise
+        return Outcome(b"", self.format, _counts(result))
+
+    def _whole(self, connection: Connection, *, is_result: bool) -> Outcome:
+        result = connection.run_with(self._query.sql, self.format, self._query.parameters)
+        body = bytes(result.bytes() or b"")
+        return Outcome(body, self.format if body or is_result else None, _counts(result))
+
+
+class _NotPipedError(Exception):
+    """The statement does not take the clause that would send its result down the pipe."""
+
+
+def _named_format(connection: Connection, statement: bytes) -> str | None:
+    """The format that the statement names; the engine is asked where it may stand in a comment."""
+    if sql.named_format(statement) is None or not sql.has_comments(statement):
+        return sql.named_format(statement)
+    text = sql.escaped_parameter(statement.decode(errors="replace"))
+    bare = connection.run("SELECT formatQuerySingleLine({text:String})", "RawBLOB", text=text)
+    return sql.named_format(bare.bytes())
+
+
+def _counts(result: Any) -> Counts:
+    written = result.rows_written()
+    return Counts(
+        read_rows=result.storage_rows_read(),
+        read_bytes=result.storage_bytes_read(),
+        written_rows=written,
+        written_bytes=result.bytes_written(),
+        result_rows=result.rows_read() or written,
+        result_bytes=result.bytes_read() or result.bytes_written(),
+        elapsed_ns=round(result.elapsed() * 1e9),
+    )
