@@ -1,8 +1,10 @@
 """What every test can rely on: no provider, no real home, no settings of the machine it runs on."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,29 @@ os.environ.setdefault("RUST_LOG", "off")  # the embedded gateway logs to stdout 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # never fetch a price list
 
 from t0dspy.testing import ScriptedUpstream
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="rewrite the golden trees of tests/programs")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The counts behind the claim of wire equality, summed over all workers."""
+    counts, skipped = Counter[str](), Counter[str]()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for one in (value for name, value in report.user_properties if name == "parity"):
+                counts += Counter({"programs": 1, **{key: one[key] for key in ("predictors", "requests", "answers")}})
+                skipped += Counter(one["skipped"])
+    if counts:
+        terminalreporter.section("wire equality")
+        terminalreporter.line(
+            f"{counts['programs']} programs and forms with {counts['predictors']} predictors verified, "
+            f"{counts['requests']} requests compared, {counts['answers']} answers replayed, "
+            f"{skipped.total()} inputs skipped"
+        )
+        for reason, count in skipped.most_common():
+            terminalreporter.line(f"  {count} skipped: {reason}")
 
 
 @pytest.fixture(autouse=True)

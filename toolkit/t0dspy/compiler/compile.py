@@ -42,7 +42,7 @@ def compile_program(
     predictors = predictors_of(program)
     models = _models(program, predictors, model)
     compiled = tuple(_compile_writable(one, form, models[one.path]) for one in predictors)
-    direct = not stages_only and is_only_its_predictor(program)
+    direct = not stages_only and len(predictors) == 1 and is_only_its_predictor(program)
     contract = None if stages_only else _compile_contract(program_contract(program, signature))
     if direct and signature is not None:  # a narrower contract than the predictor's own needs Python between
         direct = contract == _compile_contract(predictors[0].signature)

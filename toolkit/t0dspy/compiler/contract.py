@@ -74,6 +74,13 @@ def read_contract(program: dspy.Module) -> type[dspy.Signature]:
     return _ForwardReader(program).contract()
 
 
+def _called_contract(module: dspy.Module) -> type[dspy.Signature]:
+    """What `module` takes by keyword and returns when a program calls it."""
+    if type(module) is dspy.MultiChainComparison:  # it takes the drafts besides, by position
+        return signature_of(module.predict)
+    return read_contract(module)
+
+
 def _check_given(program: dspy.Module, given: type[dspy.Signature]) -> None:
     forward = getattr(type(program), "forward", None)
     if forward is None or type(program).__module__.startswith("dspy."):
@@ -237,7 +244,7 @@ class _ForwardReader:
             module = self._called(node) if isinstance(node, ast.Call) else None
             for word in node.keywords if isinstance(node, ast.Call) and module is not None else ():
                 if isinstance(word.value, ast.Name) and word.value.id == name and module is not None:
-                    info = read_contract(module).input_fields.get(word.arg or "")
+                    info = _called_contract(module).input_fields.get(word.arg or "")
                     if info is not None:
                         yield info
 
@@ -255,7 +262,7 @@ class _ForwardReader:
     def _returned(self, node: ast.expr | None) -> Fields:
         module = self.results.get(node.id) if isinstance(node, ast.Name) else self._called(node)
         if module is not None:
-            return {name: (info.annotation, info) for name, info in read_contract(module).output_fields.items()}
+            return {name: (info.annotation, info) for name, info in _called_contract(module).output_fields.items()}
         if isinstance(node, ast.Call) and resolve(node.func, self.names) is dspy.Prediction and not node.args:
             return {str(word.arg): self._output(word) for word in node.keywords}
         raise Uncertain("`forward` returns something else than a predictor's result or a dspy.Prediction(...)")
@@ -264,7 +271,7 @@ class _ForwardReader:
         source = word.value
         if word.arg and isinstance(source, ast.Attribute) and isinstance(source.value, ast.Name):
             module = self.results.get(source.value.id)
-            info = read_contract(module).output_fields.get(source.attr) if module is not None else None
+            info = _called_contract(module).output_fields.get(source.attr) if module is not None else None
             if info is not None:
                 return info.annotation, info
         raise Uncertain(f"the type of the output {word.arg!r} is not that of one predictor's output")

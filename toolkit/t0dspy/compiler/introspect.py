@@ -30,6 +30,10 @@ UNLOADABLE_NAMES = frozenset(("true", "false", "none", "True", "False", "None", 
 """MiniJinja reads these as literals or operators, not as a variable."""
 
 
+TAKEN_NAMES = frozenset(("self", "demos", "config", "lm", "new_signature"))
+"""Keywords of a call of dspy.Predict: an input of such a name never reaches the prompt."""
+
+
 def predictors_of(program: dspy.Module) -> list[Predictor]:
     """The predictors of `program`, in DSPy's order.
 
@@ -44,7 +48,8 @@ def predictors_of(program: dspy.Module) -> list[Predictor]:
     for path, predict in found:
         if id(predict) in inside:
             continue  # its module is refused already
-        refusals += [*refused_fields(path, signature_of(predict)), *_refused_settings(path, predict)]
+        refusals += [*refused_fields(path, signature_of(predict)), *_taken_names(path, signature_of(predict))]
+        refusals += _refused_settings(path, predict)
     if refusals:
         raise CompileError(refusals)
     return [_predictor(path, predict) for path, predict in found]
@@ -73,6 +78,13 @@ def refused_fields(where: str, signature: type[dspy.Signature]) -> Iterator[Refu
             yield Refusal(field, "is a name the gateway's templates cannot use.", "Rename the field.")
         else:
             yield from _refused_type(field, info)
+
+
+def _taken_names(path: str, signature: type[dspy.Signature]) -> Iterator[Refusal]:
+    for name in signature.input_fields:
+        if name in TAKEN_NAMES:
+            reason = "is a keyword that dspy.Predict takes for itself, so its value never reaches the prompt."
+            yield Refusal(f"{path}, field {name!r}", reason, "Rename the field.")
 
 
 def _predictor(path: str, predict: dspy.Predict) -> Predictor:

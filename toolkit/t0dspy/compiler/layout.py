@@ -150,6 +150,9 @@ class _ChatLayout(_Layout):
 class _JSONLayout(_Layout, dspy.JSONAdapter):
     _formats: ClassVar[WeakKeyDictionary[SignatureType, dict[str, Any]]] = WeakKeyDictionary()
 
+    # DSPy gives every adapter class a `parse` of its own, so that of _Layout, a ChatAdapter, would come first.
+    parse = dspy.JSONAdapter.parse
+
     def _prepare_response_format(self, lm: BaseLM, lm_kwargs: dict[str, Any], signature: SignatureType) -> None:
         if _printer(signature) is None:
             super()._prepare_response_format(lm, lm_kwargs, signature)  # type: ignore[no-untyped-call]

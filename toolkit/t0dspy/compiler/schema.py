@@ -113,6 +113,7 @@ def _object_schema(fields: Mapping[str, FieldInfo], mode: Literal["serialization
     schema |= {"$defs": shared["$defs"]} if "$defs" in shared else {}
     for part in subschemas(schema):
         _tidy(part)
+        _let_keys_be_text(part, schema)
         if mode == "serialization" and "properties" in part:
             _require_what_has_no_default(part)
     return schema
@@ -132,6 +133,13 @@ def _tidy(part: Schema) -> None:
         part.setdefault("additionalProperties", False)
 
 
+def _let_keys_be_text(part: Schema, schema: Schema) -> None:
+    names = part.get("propertyNames", {})
+    names = schema.get("$defs", {}).get(names.get("$ref", "").rpartition("/")[2], names)
+    if not all(isinstance(name, str) for name in names.get("enum", [names.get("const", "")])):
+        del part["propertyNames"]  # a key that is a number in Python is text in JSON, and would never fit
+
+
 def _require_what_has_no_default(part: Schema) -> None:
     part["required"] = [name for name, property in part["properties"].items() if "default" not in property]
 
@@ -146,7 +154,7 @@ def _require_what_a_parser_would_miss(schema: Schema, signature: type[Signature]
 
 def _bound_integers(schema: Schema) -> None:
     for part in subschemas(schema):
-        if part.get("type") == "integer":
+        if part.get("type") == "integer" and not part.keys() & {"enum", "const"}:
             if part.get("exclusiveMinimum", -math.inf) < LEAST_INTEGER:
                 part["minimum"] = max(part.get("minimum", LEAST_INTEGER), LEAST_INTEGER)
             if part.get("exclusiveMaximum", math.inf) > GREATEST_INTEGER:

@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 from dspy import Signature
+from dspy.adapters.utils import format_field_value
+from pydantic.fields import FieldInfo
 
 from t0dspy.compiler import macros
 from t0dspy.compiler.schema import has_default, is_untyped
@@ -45,11 +47,17 @@ def user_template(signature: type[Signature], schema: Schema, reminder: str) -> 
         value = walk.passages(name) if is_untyped(info) else walk.as_text(walk.property(name), name)
         block = f"{heading}{value}\n\n"
         if name not in schema["required"]:
-            default = f"{heading}{printer.text(name, info.default)}\n\n" if has_default(info) else ""
+            default = f"{heading}{_default_text(printer, name, info)}\n\n" if has_default(info) else ""
             otherwise = f"{{% else %}}{escape(default)}" if default else ""
             block = f"{{% if {_given(name)} %}}{block}{otherwise}{{% endif %}}"
         blocks.append(block)
     return "".join(walk.macros.values()) + "".join(blocks) + escape(reminder)
+
+
+def _default_text(printer: Printer, name: str, info: FieldInfo) -> str:
+    if is_untyped(info) and isinstance(info.default, list):
+        return str(format_field_value(info, info.default))
+    return printer.text(name, info.default)
 
 
 def arguments_template(schema: Schema) -> str:
@@ -106,9 +114,7 @@ class _TemplateWalk(SchemaWalk):
             return self._as_json(part, expression)
         if not self._declares_keys(part):
             return self._call("_text", expression)
-        json_text, text = self._as_json(part, expression), self._call("_text", expression)
-        test = f"{expression} is mapping or {expression} is sequence"
-        return f"{{% if {test} %}}{json_text}{{% else %}}{text}{{% endif %}}"
+        return self._alternatives(self.definition(part), expression, 0, otherwise="_text")
 
     def _call(self, macro: str, expression: str) -> str:
         for name, text in macros.with_needs(macro).items():
@@ -156,14 +162,14 @@ class _TemplateWalk(SchemaWalk):
             self.macros[macro] = f"{{%- macro {macro}(v) -%}}{body}{{%- endmacro -%}}\n"
         return macro
 
-    def _alternatives(self, part: Schema, expression: str, depth: int) -> str:
+    def _alternatives(self, part: Schema, expression: str, depth: int, otherwise: str = "_json") -> str:
         out, word = "", "if"
         for test, kind in (("mapping", "object"), ("sequence", "array")):
             branch = self.branch(part, kind)
             if branch and self._declares_keys(branch):
                 out += f"{{% {word} {expression} is {test} %}}{self._as_json(branch, expression, depth)}"
                 word = "elif"
-        plain = self._call("_json", expression)
+        plain = self._call(otherwise, expression)
         return f"{out}{{% else %}}{plain}{{% endif %}}" if out else plain
 
     def _array(self, part: Schema, expression: str, depth: int) -> str:
@@ -181,6 +187,6 @@ class _TemplateWalk(SchemaWalk):
         pairs = []
         for name, one in part["properties"].items():
             key, item = escape(json.dumps(name, ensure_ascii=False)), f"{expression}[{json.dumps(name)}]"
-            item = f"({item}|default({_literal(one['default'])}))" if "default" in one else item
+            item = f"{item}|default({_literal(one['default'])})" if "default" in one else item
             pairs.append(f"{key}: {self._as_json(one, item, depth)}")
         return "{{ '{' }}" + ", ".join(pairs) + "}"

@@ -1,13 +1,13 @@
 """Values that fit a JSON Schema, chosen to break things: Unicode, delimiters, markers, extremes, nesting."""
 
 import random
-import re
 import string
 from collections.abc import Iterator
 from typing import Any
 
 from t0dspy.compiler.values import SchemaWalk
 from t0dspy.model import Schema
+from t0dspy.parity.patterns import fitting_text
 
 TEXTS = [
     *("", " ", "word", "\n", "\r\n", "\t", '"', "'", "\\", "<b>", "&", "null", "None", "true", "«x»", "0", "1e5"),
@@ -28,6 +28,9 @@ LONG = 100_000
 
 DEEP = 40
 """Levels of a deeply nested free-form value; the gateway itself refuses more than 69."""
+
+TRIES = 20
+"""Texts made for a pattern before it counts as one that none is known for."""
 
 _FORMATS = {
     "date": ["2024-02-29", "0001-01-01", "9999-12-31"],
@@ -94,8 +97,16 @@ class Generator(SchemaWalk):
         if "anyOf" in part:
             return [value for one in part["anyOf"] for value in self._extremes(one)]
         if not part or (part.get("type") == "object" and part.get("additionalProperties") is True):
-            return [self._nested(DEEP), {"b": 1, "a": {"é": None, "": []}}]
-        if part.get("type") == "string" and not part.keys() & {"enum", "format", "pattern", "maxLength", "minLength"}:
+            declared = self.value(part) if part.get("properties") else {}
+            return [{**declared, **rest} for rest in (self._nested(DEEP), {"b": 1, "a": {"é": None, "": []}})]
+        if part.get("type") == "string" and not part.keys() & {
+            "enum",
+            "const",
+            "format",
+            "pattern",
+            "maxLength",
+            "minLength",
+        }:
             return [*TEXTS, "".join(self._piece() for _ in range(60)), ("word {x} " * LONG)[:LONG]]
         if part.get("type") == "number" and not part.keys() - {"type", "default"}:
             return list(FLOATS)
@@ -130,11 +141,11 @@ class Generator(SchemaWalk):
         return text[:most]
 
     def _of_pattern(self, pattern: str) -> str:
-        tries = ["1", "-12.50", "0", "a", "A", "abc", "ABC", "abc-123", "a1", "2024-01-02", "x@y.z", "AB12", "123"]
-        fitting = [text for text in tries if re.search(pattern, text)]
-        if not fitting:
-            raise NoFittingValue(f"no value is known for the pattern {pattern!r}")
-        return self.random.choice(fitting)
+        for _ in range(TRIES):
+            text = fitting_text(pattern, self.random)
+            if text is not None:
+                return text
+        raise NoFittingValue(f"no value is known for the pattern {pattern!r}")
 
     def _integer(self, part: Schema, depth: int) -> int:
         least, most = self._bounds(part, 1)
@@ -182,10 +193,10 @@ class Generator(SchemaWalk):
         names = [name for name in declared if name in required or (depth > 0 and self.random.random() < 0.6)]
         value = {name: self.value(declared[name], depth - 1) for name in names}
         rest = part.get("additionalProperties", {})
-        if rest is not False and not declared:
+        if rest is not False:
             count = self.random.randint(0, 3) if depth > 0 else 0
-            keys = [self._key(part) for _ in range(count)]
-            value |= {key: self.value(rest if isinstance(rest, dict) else {}, depth - 1) for key in keys}
+            keys = {self._key(part) for _ in range(count)} - declared.keys()
+            value |= {key: self.value(rest if isinstance(rest, dict) else {}, depth - 1) for key in sorted(keys)}
         return value
 
     def _key(self, part: Schema) -> str:
@@ -197,3 +208,27 @@ class Generator(SchemaWalk):
         kind = self.random.choice(kinds)
         bounds = {"minimum": INTEGERS[8], "maximum": INTEGERS[9]} if kind == "integer" else {}
         return getattr(self, f"_{kind}")({"type": kind, **bounds}, depth)
+
+
+def without_defaults(schema: Schema, arguments: dict[str, Any]) -> dict[str, Any]:
+    """`arguments`, which fit `schema`, without the keys of objects inside them whose value is their default."""
+    thinner = _Thinner(schema)
+    return {name: thinner.thin(value, thinner.property(name)) for name, value in arguments.items()}
+
+
+class _Thinner(SchemaWalk):
+    def thin(self, value: Any, part: Schema) -> Any:
+        if isinstance(value, list):
+            items = self.definition(self.branch(part, "array")).get("items", {})
+            return [self.thin(one, items) for one in value]
+        if not isinstance(value, dict):
+            return value
+        part = self.definition(self.branch(part, "object"))
+        declared, rest = part.get("properties", {}), part.get("additionalProperties")
+        other = rest if isinstance(rest, dict) else {}
+        kept = {name: one for name, one in value.items() if not _is_default(one, declared.get(name, {}))}
+        return {name: self.thin(one, declared.get(name, other)) for name, one in kept.items()}
+
+
+def _is_default(value: Any, part: Schema) -> bool:
+    return "default" in part and type(value) is type(part["default"]) and bool(value == part["default"])

@@ -16,14 +16,14 @@ from dspy.utils.exceptions import AdapterParseError
 from t0dspy.compiler import layout
 from t0dspy.compiler.introspect import lm_of, signature_of
 from t0dspy.compiler.sampling import CONNECTION_KEYS, VARIANT_KEYS
-from t0dspy.compiler.schema import input_schema, is_untyped
+from t0dspy.compiler.schema import has_default, input_schema, is_untyped
 from t0dspy.errors import GatewayError
 from t0dspy.gateway import Gateway, Inference, input_messages
 from t0dspy.manifest import PredictorEntry, VersionEntry
 from t0dspy.model import PromptForm, Schema
 from t0dspy.parity import wire
 from t0dspy.parity.answers import answers_for
-from t0dspy.parity.generate import Generator, NoFittingValue
+from t0dspy.parity.generate import Generator, NoFittingValue, without_defaults
 from t0dspy.parity.report import Mismatch, ParityReport, PredictorReport
 from t0dspy.parity.sandbox import MODEL_NAME, gateway_with_recorder
 from t0dspy.testing import ScriptedUpstream
@@ -35,6 +35,12 @@ ENOUGH = 5
 """Mismatches of one predictor after which the rest of its inputs are left."""
 
 Inputs = dict[str, Any]
+Read = dict[str, str] | str | None
+"""What is read from an answer: field -> its value, written out; a failure; or None where it is no answer."""
+
+
+class NothingSentError(Exception):
+    """DSPy itself cannot be called with an input."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,9 @@ class _Pair:
         self.stock = cast("dspy.ChatAdapter", layout.stock_adapter(form))
         self.schema: Schema = input_schema(subject.signature)
         self.validator = jsonschema.Draft202012Validator(self.schema)
+        self.accepted: Inputs | None = None
+        """The first inputs that both sides sent."""
+        self.types: dict[str, pydantic.TypeAdapter[Any]] = {}
         self.report = PredictorReport(subject.path, subject.entry.function)
         settings: dict[str, Any] = {"api_base": recorder.url, "api_key": "none", **subject.settings}
         self.lm = dspy.LM(f"openai/{MODEL_NAME}", cache=False, num_retries=0, engine="lm15", **settings)
@@ -149,10 +158,19 @@ class _Pair:
             self.report.skipped[f"generated: {why}"] += 1
 
     def compare_request(self, inputs: Inputs) -> None:
-        """Send `inputs` both ways and compare the bodies."""
+        """Send `inputs` both ways and compare the bodies.
+
+        Every other time the gateway gets what a client in another language writes: objects without what is a default.
+        """
         arguments = layout.json_arguments(self.subject.signature, inputs)
+        if self.report.requests % 2:
+            arguments = without_defaults(self.schema, arguments)
         self.recorder.script = "{}"
-        direct, _ = self._direct(inputs)
+        try:
+            direct, _ = self._direct(inputs)
+        except NothingSentError as why:
+            self.report.skipped[str(why)] += 1
+            return
         self.recorder.requests.clear()
         try:
             self._served(arguments)
@@ -161,6 +179,7 @@ class _Pair:
             return
         served = self.recorder.requests[-1].body
         self.report.requests += 1
+        self.accepted = self.accepted or inputs
         if not wire.equal(direct, served):
             self.report.mismatches.append(Mismatch("request", arguments, wire.difference(direct, served)))
         self._compare_with_stock(inputs, direct["messages"])
@@ -168,10 +187,9 @@ class _Pair:
     def compare_answers(self) -> None:
         """Replay answers both ways and compare what is read from them."""
         signature = self.subject.signature
-        inputs = next(self.inputs((), 1), None)
-        if inputs is None:
+        if self.accepted is None:
             return
-        arguments = layout.json_arguments(signature, inputs)
+        inputs, arguments = self.accepted, layout.json_arguments(signature, self.accepted)
         for text in answers_for(signature, self.form.adapter, self.subject.entry.function):
             self.recorder.script = text
             _, direct = self._direct(inputs)
@@ -204,42 +222,53 @@ class _Pair:
         info = self.subject.signature.input_fields[name]
         if is_untyped(info):
             return value
-        annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        if name not in self.types:
+            annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+            self.types[name] = pydantic.TypeAdapter(cast("Any", annotation))
         try:
-            return pydantic.TypeAdapter(cast("Any", annotation)).validate_python(value, by_alias=True, by_name=True)
+            return self.types[name].validate_python(value, by_alias=True, by_name=True)
         except (ValueError, TypeError):
             return value
 
-    def _direct(self, inputs: Inputs) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The body that DSPy sends for `inputs`, and what it reads from the answer; None where it reads nothing."""
+    def _direct(self, inputs: Inputs) -> tuple[dict[str, Any], Read]:
+        """The body that DSPy sends for `inputs`, and what it reads from the answer.
+
+        Raises:
+            NothingSentError: DSPy failed before it sent anything.
+        """
         self.recorder.requests.clear()
-        read = None
         with dspy.context(lm=self.lm, adapter=self.adapter):
             predict = self.subject.predict.reset_copy()
             predict.demos, predict.lm = self.subject.predict.demos, self.lm
-            predict.config = {
-                k: v for k, v in predict.config.items() if k not in CONNECTION_KEYS
-            }  # stay at the recorder
-            try:
-                prediction = predict(**inputs)
-                read = {name: repr(prediction[name]) for name in self.subject.signature.output_fields}
-            except AdapterParseError:
-                pass
+            # connection settings would lead away from the recorder
+            predict.config = {key: value for key, value in predict.config.items() if key not in CONNECTION_KEYS}
+            read = self._outputs(lambda: predict(**inputs))
+        if not self.recorder.requests:
+            raise NothingSentError(f"DSPy sends nothing: {read}")
         return self.recorder.requests[-1].body, read
 
     def _served(self, arguments: Inputs) -> Inference:
         messages = input_messages(arguments, self.subject.entry.demo_turns)
         return self.gateway.infer(self.subject.entry.function, messages, variant=self.version)
 
-    def _read(self, text: str) -> dict[str, Any] | None:
+    def _read(self, text: str) -> Read:
+        """What DSPy's own adapter reads from `text`; an empty answer is none, even where no output is required."""
+        if not text:
+            return None
+        return self._outputs(lambda: self.stock.parse(self.subject.signature, text))
+
+    def _outputs(self, answered: Callable[[], Mapping[str, Any]]) -> Read:
         try:
-            fields = self.adapter.parse(self.subject.signature, text)
+            fields = answered()
+            return {name: repr(fields[name]) for name in self.subject.signature.output_fields}
         except AdapterParseError:
             return None
-        return {name: repr(fields[name]) for name in self.subject.signature.output_fields}
+        except Exception as error:  # some wrong answers make DSPy's parser stumble, and then on both sides
+            return f"{type(error).__name__}: {error}"
 
     def _compare_with_stock(self, inputs: Inputs, direct: list[dict[str, Any]]) -> None:
-        stock = self.stock.format(self.subject.signature, list(self.subject.predict.demos), dict(inputs))
+        filled = {name: info.default for name, info in self.subject.signature.input_fields.items() if has_default(info)}
+        stock = self.stock.format(self.subject.signature, list(self.subject.predict.demos), {**filled, **inputs})
         if stock != direct:
             self.report.unlike_stock[_why_unlike(stock, direct)] += 1
 

@@ -17,11 +17,11 @@ def normal(body: Mapping[str, Any]) -> dict[str, Any]:
     - Sampling floats are compared as the gateway keeps them, in 32 bits.
     - `max_tokens` is the older spelling of `max_completion_tokens`.
     """
-    kept = {key: value for key, value in body.items() if (key, value) != ("stream", False)}
+    kept = {key: value for key, value in body.items() if key != "stream" or value is not False}
     for key in F32_SETTINGS:
-        if isinstance(kept.get(key), int | float):
+        if type(kept.get(key)) in (int, float):
             kept[key] = struct.unpack("f", struct.pack("f", kept[key]))[0]
-    if "max_tokens" in kept:
+    if "max_tokens" in kept and "max_completion_tokens" not in kept:
         kept["max_completion_tokens"] = kept.pop("max_tokens")
     return kept
 
@@ -29,13 +29,18 @@ def normal(body: Mapping[str, Any]) -> dict[str, Any]:
 def equal(direct: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
     """Whether the two bodies differ in nothing but what is allowed; the order of fields in a schema counts."""
     one, other = normal(direct), normal(served)
-    return one == other and _schema_text(one) == _schema_text(other)
+    # As text, since Python calls True, 1 and 1.0 equal.
+    return _sorted_text(one) == _sorted_text(other) and _schema_text(one) == _schema_text(other)
 
 
 def difference(direct: Mapping[str, Any], served: Mapping[str, Any]) -> str:
     """The two bodies as a unified diff, messages line by line; empty when they are equal."""
     one, other = _lines(normal(direct)), _lines(normal(served))
     return "\n".join(difflib.unified_diff(one, other, "DSPy directly", "through the gateway", lineterm="", n=2))
+
+
+def _sorted_text(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, sort_keys=True)
 
 
 def _schema_text(body: Mapping[str, Any]) -> str:
@@ -50,6 +55,7 @@ def _lines(body: Mapping[str, Any]) -> list[str]:
         content = message.get("content")
         text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1)
         lines += [f"--- {message.get('role')} ---", *(repr(line)[1:-1] for line in text.split("\n"))]
+        lines += [f"{key}: {value!r}" for key, value in message.items() if key not in ("role", "content")]
     lines += f"schema: {_schema_text(body)}".splitlines()
     rest = {key: value for key, value in body.items() if key != "messages"}
     return lines + json.dumps(rest, ensure_ascii=False, indent=1, sort_keys=True).splitlines()

@@ -1,0 +1,196 @@
+"""Types that are hard to print, to describe in a schema or to read back: exported and wire-equal all the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import Enum, IntFlag
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeVar
+
+import dspy
+import pytest
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, SecretStr, computed_field, field_serializer
+from typing_extensions import TypedDict
+
+import t0dspy
+from t0dspy import parity
+from t0dspy.exporting import read_program
+from t0dspy.parity.report import ParityReport
+
+T = TypeVar("T")
+
+
+class Numbers(RootModel[list[int]]):
+    pass
+
+
+class Pair(NamedTuple):
+    z: int
+    a: str = "x"
+
+
+class Area(BaseModel):
+    width: int = Field(ge=0, le=100)
+    height: int = Field(ge=0, le=100)
+
+    @computed_field
+    @property
+    def size(self) -> int:
+        return self.width * self.height
+
+
+class Price(BaseModel):
+    amount: float
+    hidden: str = Field(default="h", exclude=True)
+
+    @field_serializer("amount")
+    def _with_unit(self, amount: float) -> str:
+        return f"{amount:.2f} EUR"
+
+
+class Aliases(BaseModel):
+    a: int = Field(alias="a-b")
+    b: str = Field(default="x", serialization_alias="{{ b }}")
+    c: float = Field(default=1e-7, validation_alias="ç")
+
+
+class Box(BaseModel, Generic[T]):
+    item: T
+    more: Optional["Box[T]"] = None
+
+
+class Leaf(BaseModel):
+    kind: Literal["leaf"] = "leaf"
+    v: float
+
+
+class Node(BaseModel):
+    kind: Literal["node"] = "node"
+    kids: list["Tree"]
+
+
+Tree = Annotated[Leaf | Node, Field(discriminator="kind")]
+Node.model_rebuild()
+
+
+@dataclass
+class Chain:
+    z: int
+    a: Optional["Chain"] = None
+    m: dict[str, list[Leaf]] = field(default_factory=dict)
+
+
+class Mixed(BaseModel):
+    model_config = ConfigDict(use_enum_values=True)
+
+    z: str
+    o: Any = None
+    d: dict = {}
+    u: Leaf | list[Leaf] | str | float | None = None
+    e: Literal[1, "a", None, True] = 1
+    code: str = Field(default="AB-123", pattern=r"^[A-Z]{2}-\d{3,5}$")
+
+
+class Rights(IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Half(Enum):
+    ONE = 0.5
+    TWO = 1.5
+
+
+class Row(TypedDict):
+    z: int
+
+
+TYPES = {
+    "a root model": Numbers,
+    "a named tuple": Pair,
+    "a computed field": Area,
+    "a serializer and an excluded field": Price,
+    "aliases": Aliases,
+    "a generic model": Box[Leaf],
+    "a recursive tagged union": Tree | None,
+    "a list of tagged unions": list[Tree],
+    "a recursive dataclass": Chain,
+    "a mixed model": Mixed,
+    "flags": Rights,
+    "keys that are flags": dict[Rights, str],
+    "keys that are numbers": dict[int, Leaf],
+    "keys that are literal numbers": dict[Literal[1, 2], Leaf],
+    "keys that are floats": dict[Half, int],
+    "keys that are dates": dict[date, str],
+    "an optional list of models": list[Leaf] | None,
+    "a union of containers": list[int] | dict[str, int],
+    "one literal": Literal["only"],
+    "a secret": SecretStr,
+    "an aware time": AwareDatetime,
+    "a union of times": date | datetime | str,
+    "abstract containers": Mapping[str, Sequence[int]],
+    "bytes": bytes,
+    "only None": type(None),
+}
+
+
+def compared(annotation: Any, configs: Path, **fields: Any) -> ParityReport:
+    fields = {"value": (annotation, dspy.InputField()), "answer": (str, dspy.OutputField()), **fields}
+    program = dspy.Predict(dspy.Signature(fields, "Look at the value."))
+    t0dspy.export(program, configs, name="hard", model="openai::m", adapter="chat", demos="turns", verify=False)
+    manifest, files = read_program(configs / "programs" / "hard")
+    version = manifest.versions["v1"]
+    subjects = parity.subjects_of(program, version, recorded=False)
+    return parity.compare("v1", version.form, subjects, files, inputs=30)
+
+
+@pytest.mark.parametrize("what", TYPES)
+def test_a_hard_type_is_wire_equal(what: str, tmp_path: Path) -> None:
+    """What the type allows is sent, prints the same on both sides, and nothing that fits is refused."""
+    report = compared(TYPES[what], tmp_path)
+    assert report.equal, parity.explain(report, what)
+    assert not report.predictors[0].skipped
+    assert report.predictors[0].answers
+
+
+def test_a_parser_that_stumbles_does_so_on_both_sides(tmp_path: Path) -> None:
+    """DSPy's parser raises a TypeError on an object in the place of an enum; that is no difference."""
+    report = compared(str, tmp_path, answer=(Rights, dspy.OutputField()))
+    assert report.equal, parity.explain(report, "an enum")
+
+
+def test_an_empty_answer_is_none_even_where_no_output_is_required(tmp_path: Path) -> None:
+    """DSPy calls it no answer instead of filling every output with None."""
+    report = compared(str, tmp_path, answer=(str | None, dspy.OutputField()))
+    assert report.equal, parity.explain(report, "optional outputs")
+
+
+def test_passages_as_a_default_print_as_passages(tmp_path: Path) -> None:
+    """A field without a type whose default is a list reads as DSPy prints lists in such fields."""
+
+    class Ask(dspy.Signature):
+        """Answer from the passages."""
+
+        context = dspy.InputField(default=["one", "two\nlines"])
+        answer = dspy.OutputField()
+
+    program = dspy.Predict(Ask)
+    t0dspy.export(program, tmp_path, name="hard", model="openai::m", verify=False, adapter="chat", demos="turns")
+    report = t0dspy.verify("hard", configs=tmp_path, program=program, inputs=20)
+    assert report.equal, parity.explain(report, "passages")
+
+
+def test_what_dspy_itself_cannot_be_called_with_is_said(tmp_path: Path) -> None:
+    """DSPy's own check of a TypedDict raises: nothing can be compared, and the message says why."""
+    report = compared(Row, tmp_path)
+    assert not report.equal
+    assert "DSPy sends nothing: TypeError: TypedDict" in parity.explain(report, "a typed dict")
+
+
+def test_skipped_inputs_are_counted_once(tmp_path: Path) -> None:
+    """A demo that is no complete input is one skipped input."""
+    program = dspy.Predict("question: str, context: str -> answer: str")
+    program.demos = [{"question": "?", "answer": "!"}, {"question": "?", "context": "c", "answer": "!"}]
+    t0dspy.export(program, tmp_path, name="hard", model="openai::m", verify=False, adapter="chat", demos="system")
+    report = t0dspy.verify("hard", configs=tmp_path, program=program, inputs=1)
+    assert dict(report.predictors[0].skipped) == {"demo: 'context' is a required property": 1}
