@@ -11,7 +11,7 @@ import pytest
 
 import t0dspy
 from t0dspy import parity
-from t0dspy.errors import BundleError, HandEditedError, WireInequalityError
+from t0dspy.errors import BundleError, CompileError, HandEditedError, WireInequalityError
 
 OPTIONS: dict[str, Any] = {"name": "shop", "model": "openai::gpt-4o-mini"}
 TREE = Path("configs/programs/shop")
@@ -150,9 +150,9 @@ def _same_as(prompt: str, words: list[str]) -> dspy.Module:
 
 @pytest.mark.usefixtures("project")
 def test_a_prompt_that_is_no_unicode() -> None:
-    """Half a surrogate pair in a demo is refused with the file it would be in, before anything is compared."""
+    """Half a surrogate pair in a demo is refused with the predictor's name, before anything is compared."""
     program = _program()
     program.demos = [dspy.Example(question="\ud800", answer="x")]
-    with pytest.raises(BundleError, match=r"would hold '.ud800', which UTF-8 cannot write"):
+    with pytest.raises(CompileError, match=r"the predictor: holds '.ud800', which UTF-8 cannot write"):
         t0dspy.export(program, demos="system", **OPTIONS)
     assert list(Path().iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 import t0dspy
 
 SOURCE = Path(t0dspy.__file__).parent
-LEAVES = {"errors", "settings", "model", "bundle", "gateway", "warehouse", "manifest", "testing"}
+LEAVES = {"errors", "settings", "model", "bundle", "gateway", "warehouse", "manifest", "replacing", "testing"}
 DOORS = {"gateway", "warehouse", "bundle"}
 HEAVY = {"dspy", "tensorzero", "chdb", "pyarrow", "clickhouse_connect"}
 

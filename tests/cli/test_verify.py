@@ -63,7 +63,7 @@ def test_examples(run: Callable[..., Any]) -> None:
 SPOILED = {
     "not json": ("{'text': 1}", "examples.jsonl, line 2: not JSON"),
     "nested without end": ("[" * 100_000, "examples.jsonl, line 2: not JSON"),
-    "not an object": ("[1]", "examples.jsonl, line 2: is list, not an object"),
+    "not an object": ("[1]", "examples.jsonl, line 2 is list, not an object"),
     "a stage that is no object": ('{"inputs": {}, "stages": [3]}', "examples.jsonl, line 2"),
     "outputs that are no object": ('{"inputs": {}, "outputs": [3]}', "examples.jsonl, line 2"),
 }

@@ -85,7 +85,7 @@ def test_modules_that_no_prompt_can_hold(make: Any, reason: str, remedy: str, in
     module = quietly(make)
     found = refusals(Around(module) if inside else module)
     assert len(found) == 1
-    assert found[0].startswith("inner: " if inside else "self: ")
+    assert found[0].startswith("inner: " if inside else "the predictor: ")
     assert reason in found[0]
     assert remedy in found[0]
 
@@ -398,12 +398,12 @@ SETTINGS = [
 def test_settings_that_a_variant_cannot_carry(config: dict[str, Any], reason: str) -> None:
     """A setting that would be lost on the way is refused by name, in a config and in an LM."""
     predict = dspy.Predict("question -> answer", **config)
-    assert refusals(predict)[0].startswith(f"self, {reason}")
+    assert refusals(predict)[0].startswith(f"the predictor, {reason}")
     predict = dspy.Predict("question -> answer")
     predict.lm = dspy.LM("openai/gpt-4o-mini")
     predict.lm.kwargs.update(config)
     (found,) = refusals(predict)
-    assert found.startswith(f"self, {reason}")
+    assert found.startswith(f"the predictor, {reason}")
     assert found.endswith("Remove it from the predictor's config or its LM, or set it on the model in tensorzero.toml.")
 
 
@@ -450,7 +450,7 @@ def test_models_that_are_not_certain(lm: Any, reason: str) -> None:
     predict.lm = lm
     with pytest.raises(CompileError) as caught:
         compile_program(predict, form=PromptForm())
-    assert f"self: no model is known for it: {reason}" in str(caught.value)
+    assert f"the predictor: no model is known for it: {reason}" in str(caught.value)
     assert str(caught.value).endswith(
         "Name one with --model, such as openai::gpt-4o-mini or a model of tensorzero.toml."
     )

@@ -181,7 +181,7 @@ def test_the_manifest_survives_its_file() -> None:
     from t0dspy.manifest import parse_manifest
 
     manifest = replace(after(EMPTY, Two()).manifest, files={"a": "b"})
-    assert parse_manifest(manifest.to_json(), "m") == manifest
+    assert parse_manifest(manifest.to_json(), f"{manifest.name}/manifest.json") == manifest
 
 
 class Kinds(dspy.Signature):

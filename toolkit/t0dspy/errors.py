@@ -16,6 +16,7 @@
 Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -45,7 +46,12 @@ class Refusal:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.reason} {self.remedy}"
+        return f"{shown(self.where)}: {self.reason} {self.remedy}"
+
+
+def shown(where: str) -> str:
+    """`where` as a reader knows it: a program that is one predictor is called `self` by DSPy."""
+    return re.sub(r"^self(?=,|$)", "the predictor", where)
 
 
 class CompileError(ProgramError):

@@ -38,7 +38,7 @@ def up(
         typer.Option(metavar="NAME=HOST:PORT", help="Where models live whose api_base has the host NAME; repeatable."),
     ] = None,
     only: Annotated[
-        Part | None, typer.Option(metavar="clickhouse|gateway|programs", help="Run one part alone.")
+        Part | None, typer.Option(metavar="PART", help="Run one part alone: clickhouse, gateway or programs.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
 ) -> int:

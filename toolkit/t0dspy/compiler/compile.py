@@ -11,7 +11,7 @@ from t0dspy.compiler.introspect import lm_of, predictors_of, refused_fields
 from t0dspy.compiler.sampling import connection_keys, shorthand_of
 from t0dspy.compiler.schema import input_schema, output_schema
 from t0dspy.compiler.template import arguments_template, escape, finished, user_template
-from t0dspy.errors import CompileError, Refusal
+from t0dspy.errors import CompileError, Refusal, shown
 from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, Predictor, ProgramContract, PromptForm, canonical
 
 
@@ -139,8 +139,10 @@ def _notes(program: dspy.Module, compiled: tuple[CompiledPredictor, ...], direct
         left_out = connection_keys(lm_of(predict), predict.config)
         if left_out:
             names = ", ".join(left_out)
-            notes.append(f"{path}: {names} of its LM stay out of the export; tensorzero.toml says where a model is.")
-    bare = [path for path, predict in program.named_predictors() if lm_of(predict) is None]
+            notes.append(
+                f"{shown(path)}: {names} of its LM stay out of the export; tensorzero.toml says where a model is."
+            )
+    bare = [shown(path) for path, predict in program.named_predictors() if lm_of(predict) is None]
     if bare:
         notes.append(
             f"{', '.join(bare)}: no LM is set here, so its sampling settings (temperature, max_tokens ...) are unknown "
