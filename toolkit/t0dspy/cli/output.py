@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from t0dspy.errors import shown
+
 if TYPE_CHECKING:
     from rich.status import Status
 
@@ -41,7 +43,7 @@ def print_parity(report: "ParityReport") -> None:
     print(f"  prompts     equal: {report.requests:,} inputs and {answers:,} answers compared")
     for one in report.predictors:
         for reason, count in one.skipped.items():
-            print(f"  skipped     {one.path}: {count:,} inputs: {reason}")
+            print(f"  skipped     {shown(one.path)}: {count:,} inputs: {reason}")
     print("  stock DSPy  writes the same messages" + (", except:" if _unlike_stock(report) else ""))
     for line in _unlike_stock(report):
         print(f"              {line}")
@@ -49,7 +51,7 @@ def print_parity(report: "ParityReport") -> None:
 
 def _unlike_stock(report: "ParityReport") -> list[str]:
     return [
-        f"{one.path}: {reason} ({count:,} of {one.requests:,} inputs)"
+        f"{shown(one.path)}: {reason} ({count:,} of {one.requests:,} inputs)"
         for one in report.predictors
         for reason, count in one.unlike_stock.items()
     ]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from t0dspy.errors import shown
+
 SHOWN = 400
 """Characters of an input that a message shows."""
 
@@ -92,11 +94,11 @@ def explain(report: ParityReport, what: str) -> str:
     for one in report.predictors:
         if one.mismatches:
             found = one.mismatches[0]
-            counted = f"{one.path}: {len(one.mismatches)} of {one.requests} inputs differ; the first one"
+            counted = f"{shown(one.path)}: {len(one.mismatches)} of {one.requests} inputs differ; the first one"
             parts.append(f"{counted} ({found.kind}), {_short(found.arguments)}\n{found.detail}")
         elif not one.requests:
             reasons = "; ".join(f"{reason} ({count})" for reason, count in one.skipped.items())
-            parts.append(f"{one.path}: not one input could be compared: {reasons}")
+            parts.append(f"{shown(one.path)}: not one input could be compared: {reasons}")
     return "\n".join(parts)
 
 
