@@ -5,6 +5,7 @@ import sys
 import typer
 
 from t0dspy.cli import export, failures, verify
+from t0dspy.cli.up import up
 
 app = typer.Typer(
     help="Take an optimized DSPy program to production on a TensorZero gateway, and keep learning from what it sees.",
@@ -23,6 +24,7 @@ def t0dspy() -> None:
 
 app.command()(export.export)
 app.command()(verify.verify)
+app.command()(up)
 
 
 def main() -> None:

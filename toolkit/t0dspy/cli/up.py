@@ -1,0 +1,137 @@
+"""`t0dspy up`: the embedded stack in the foreground."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from t0dspy.errors import StackError
+
+Part = Literal["clickhouse", "gateway", "programs"]
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def up(
+    configs: Annotated[Path, typer.Option(help="Directory of the TensorZero config.")] = Path("configs"),
+    data_dir: Annotated[Path, typer.Option(help="Where ClickHouse keeps its data.")] = Path(".t0dspy/stack"),
+    host: Annotated[str, typer.Option(help="Address to listen on; nothing is authenticated.")] = "127.0.0.1",
+    gateway_port: Annotated[int, typer.Option(min=0, max=65535)] = 3000,
+    clickhouse_port: Annotated[int, typer.Option(min=0, max=65535)] = 8123,
+    programs_port: Annotated[int, typer.Option(min=0, max=65535)] = 8100,
+    address: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=HOST:PORT", help="Where models live whose api_base has the host NAME; repeatable."),
+    ] = None,
+    only: Annotated[Part | None, typer.Option(help="Run one part alone.")] = None,
+    quiet: Annotated[bool, typer.Option(help="Print nothing but what goes wrong.")] = False,
+) -> int:
+    """Run the gateway, ClickHouse and the program server on this machine, without Docker.
+
+    Prints `ready` and the URLs once an inference would work. Ctrl-C or SIGTERM finishes what is in flight and stops;
+    SIGHUP loads the configs again.
+    """
+    from t0dspy.stack.plan import Plan
+    from t0dspy.stack.supervisor import Supervisor
+
+    parts = _parts(only)
+    if host not in _LOCAL:
+        print(
+            f"t0dspy: listening on {host}, and nothing is authenticated: whoever reaches it may use it.",
+            file=sys.stderr,
+        )
+    plan = Plan(
+        configs=_directory(configs) if "gateway" in parts else configs,
+        data_dir=data_dir.absolute(),
+        host=host,
+        gateway_port=gateway_port,
+        clickhouse_port=clickhouse_port,
+        programs_port=programs_port,
+        parts=parts,
+        addresses=_addresses(address or []),
+        clickhouse_url=_clickhouse_url(clickhouse_port) if only == "gateway" else None,
+    )
+
+    terminal = _Terminal(quiet=quiet)
+
+    async def run() -> int:
+        return await Supervisor(plan, terminal).run()
+
+    try:
+        return asyncio.run(run())
+    finally:
+        terminal.close()
+
+
+def _parts(only: Part | None) -> tuple[str, ...]:
+    from t0dspy.stack.programs import available
+
+    if only == "programs" and not available():
+        raise StackError("This version of t0dspy has no program server, so --only programs has nothing to run.")
+    if only:
+        return (only,)
+    return ("clickhouse", "gateway", "programs") if available() else ("clickhouse", "gateway")
+
+
+def _directory(configs: Path) -> Path:
+    if not configs.is_dir():
+        raise StackError(
+            f"There is no config directory {configs}. Make one with `t0dspy init`, or name yours with --configs."
+        )
+    return configs
+
+
+def _addresses(flags: list[str]) -> dict[str, str]:
+    from t0dspy.stack.addresses import configured_addresses, parse_address
+
+    addresses = configured_addresses(Path())
+    for flag in flags:
+        name, _, value = flag.partition("=")
+        addresses[name] = parse_address(name, value)
+    return addresses
+
+
+def _clickhouse_url(port: int) -> str:
+    return os.environ.get("TENSORZERO_CLICKHOUSE_URL") or f"http://127.0.0.1:{port}/tensorzero"
+
+
+class _Terminal:
+    """Shows a stack's life: `ready` and the URLs on stdout, everything else on stderr."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._quiet = quiet
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
+        self._task = self._progress.add_task("First start: ClickHouse's tables are being made", visible=False)
+        self._announced = False
+
+    def preparing(self, migrations: int) -> None:
+        from t0dspy.stack.parts import MIGRATIONS
+
+        if migrations < MIGRATIONS and not self._announced:
+            self._announced = True
+            if self._progress.console.is_terminal:
+                self._progress.start()
+            else:
+                self.say("First start here: ClickHouse's tables are being made, about 15 seconds.")
+        self._progress.update(self._task, completed=migrations, total=MIGRATIONS, visible=self._announced)
+
+    def ready(self, urls: dict[str, str]) -> None:
+        self._progress.stop()
+        if self._quiet:
+            return
+        print("ready")
+        for part, url in urls.items():
+            print(f"  {part:<10} {url}", flush=True)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,64 @@
+"""`python -m t0dspy.stack.clickhouse`: the server process."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from t0dspy.errors import StackError, T0dspyError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve, and return the exit code: 0 after a clean stop, 1 with one line on stderr if it could not start."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    for client_faults in ("uvicorn.error", "python_multipart"):  # a client is told; the log is about this server
+        logging.getLogger(client_faults).setLevel(logging.ERROR)
+    options = _parser().parse_args(arguments)
+    try:
+        _serve(options)
+    except T0dspyError as error:
+        sys.stderr.write(f"t0dspy: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
+    try:
+        from t0dspy.stack.clickhouse.access import User
+        from t0dspy.stack.clickhouse.server import Options, serve
+    except ImportError as error:
+        raise StackError(f"{error}. The embedded stack needs: pip install 't0dspy[embedded]'") from error
+    named = ((options.user, options.password_env, False), (options.reader, options.reader_password_env, True))
+    users = tuple(User(name, _password(env), read_only) for name, env, read_only in named if name is not None)
+    serve(Options(options.data_dir, options.host, options.port, users, options.parent_pid))
+
+
+def _password(variable: str | None) -> str:
+    if variable is None:
+        return ""
+    if variable not in os.environ:
+        raise StackError(f"The environment variable {variable} is not set; it should hold the password.")
+    return os.environ[variable]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m t0dspy.stack.clickhouse", description="ClickHouse over HTTP, from chDB."
+    )
+    parser.add_argument("--data-dir", type=Path, required=True, help="where the tables are kept")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8123, help="port to listen on, 0 for any (default: %(default)s)")
+    parser.add_argument("--user", metavar="NAME", help="the user who may do everything (default: anybody)")
+    parser.add_argument("--password-env", metavar="NAME", help="environment variable with the user's password")
+    parser.add_argument("--reader", metavar="NAME", help="a second user, who may only read")
+    parser.add_argument("--reader-password-env", metavar="NAME", help="environment variable with the reader's password")
+    parser.add_argument(
+        "--parent-pid", type=int, metavar="PID", help="stop when the parent process is not PID any more"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

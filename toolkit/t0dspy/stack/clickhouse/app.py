@@ -1,0 +1,88 @@
+"""The routes of ClickHouse's HTTP interface."""
+
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from t0dspy.stack.clickhouse.access import Access
+from t0dspy.stack.clickhouse.answer import Answer, refusal
+from t0dspy.stack.clickhouse.engine import Engine
+from t0dspy.stack.clickhouse.execution import Execution
+from t0dspy.stack.clickhouse.failure import EngineError
+from t0dspy.stack.clickhouse.request import Delivery, delivery_of, query_of
+
+log = logging.getLogger("t0dspy.clickhouse")
+
+_NOTHING_HERE = """There is no handle {path}
+
+Use / or /ping for health checks.
+Send queries from your program with POST method or GET /?query=...
+"""
+
+
+def application(engine: Engine, access: Access, workers: Executor, *, local_only: bool) -> Starlette:
+    """The ASGI application that answers for `engine`; queries run on the threads of `workers`.
+
+    With `local_only`, requests must name this machine as their host, so no web page reaches it by a name of its own.
+    """
+
+    async def ok(request: Request) -> Response:
+        return PlainTextResponse("Ok.\n")
+
+    async def query(request: Request) -> Response:
+        path = str(request.path_params.get("path", ""))
+        if "/" in path or (path and request.method != "POST" and "query" not in request.query_params):
+            return PlainTextResponse(_NOTHING_HERE.format(path=request.url.path), 404)
+        if request.method != "POST" and "query" not in request.query_params:
+            return PlainTextResponse("Ok.\n")
+        return await _guarded(engine, request, lambda: _answer(engine, access, workers, request, local_only=local_only))
+
+    methods = ["GET", "HEAD", "POST"]
+    routes = [Route("/ping", ok), Route("/replicas_status", ok), Route("/{path:path}", query, methods=methods)]
+    return Starlette(routes=routes)
+
+
+async def _answer(engine: Engine, access: Access, workers: Executor, request: Request, *, local_only: bool) -> Response:
+    _refuse_web_pages(request, local_only=local_only)
+    user = access.user(request.headers, request.query_params)
+    delivery = delivery_of(request)
+    execution = Execution(engine, await query_of(request, user))
+    return Answer(engine, execution, delivery, workers)
+
+
+async def _guarded(engine: Engine, request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+    try:
+        return await answer()
+    except EngineError as failure:
+        return _refused(failure, engine)
+    except HTTPException as broken_form:
+        return _refused(EngineError("BAD_ARGUMENTS", f"Broken multipart body: {broken_form.detail}."), engine)
+    except ClientDisconnect:
+        return Response(status_code=400)
+
+
+def _refused(failure: EngineError, engine: Engine) -> Response:
+    status, headers, body = refusal(failure, engine, Delivery("", None, whole=True))
+    return Response(body, status, headers)
+
+
+def _refuse_web_pages(request: Request, *, local_only: bool) -> None:
+    """Any page that a browser shows may send requests to localhost; only browsers tell where a request comes from."""
+    if "origin" in request.headers:
+        raise EngineError("DATABASE_ACCESS_DENIED", "Requests from web pages are not allowed.")
+    if local_only and not _is_this_machine(request.url.hostname or ""):
+        raise EngineError("DATABASE_ACCESS_DENIED", "This server is for this machine only: ask for it as localhost.")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,150 @@
+"""The server process: a port, a data directory, and a clean end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from t0dspy.errors import StackError
+from t0dspy.stack.clickhouse import directory
+from t0dspy.stack.clickhouse.access import Access, User
+from t0dspy.stack.clickhouse.app import application
+from t0dspy.stack.clickhouse.engine import Engine
+from t0dspy.stack.clickhouse.failure import EngineError
+
+log = logging.getLogger("t0dspy.clickhouse")
+
+_QUERIES_AT_ONCE = 100  # ClickHouse's own default
+_DRAIN_SECONDS = 20
+_KEEP_ALIVE_SECONDS = (
+    3600  # longer than any client's pool keeps one: a client must never write into a closing connection
+)
+_LONGEST_URL = 1 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8123
+    users: tuple[User, ...] = ()
+    parent_pid: int | None = None
+
+
+def serve(options: Options) -> None:
+    """Serve until SIGTERM, SIGINT, or the end of the parent; StackError if it cannot start."""
+    with _bound(options.host, options.port) as listener, directory.held(options.data_dir.absolute()) as home:
+        try:
+            engine = Engine(home)
+        except EngineError as failure:
+            raise StackError(f"ClickHouse cannot open {home}: {failure}") from failure
+        workers = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="query")
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
+        try:
+            _warn_if_open(options, listener)
+            app = application(engine, Access(options.users), workers, local_only=_is_loopback(listener))
+            _Server(_config(app), listener, options.parent_pid).run([listener])
+        finally:
+            engine.kill_all()
+            workers.shutdown(wait=True)
+            engine.close()
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers, ends with its parent, and leaves the exit code to us."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, parent_pid: int | None) -> None:
+        super().__init__(config)
+        self._url, self._parent_pid = _url(listener), parent_pid
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write(f"ready {self._url}\n")
+        sys.stdout.flush()
+        if self._parent_pid is not None:
+            self._watch = asyncio.ensure_future(self._end_with(self._parent_pid))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Uvicorn would raise the signal again after draining, and so end the process before the engine is closed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def _end_with(self, parent_pid: int) -> None:
+        while os.getppid() == parent_pid:
+            await asyncio.sleep(0.25)
+        log.warning("The process %d that started this one is gone: stopping.", parent_pid)
+        self._stop()
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return "without completing response" not in record.getMessage()  # that is how a connection is cut on purpose
+
+
+def _config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # Starlette is an ASGI application; uvicorn's types do not take it for one
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=1024,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        h11_max_incomplete_event_size=_LONGEST_URL,
+    )
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket; bound before anything is opened, so that a taken port changes nothing."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StackError(f"Cannot listen on {host}: {error.strerror or error}. Choose another --host.") from error
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1024)
+        except OSError as error:
+            raise StackError(
+                f"Cannot listen on {host} port {port}: {error.strerror or error}. "
+                "Stop what uses it, or choose another port."
+            ) from error
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    host = str(listener.getsockname()[0])
+    return host == "::1" or host.startswith("127.")
+
+
+def _warn_if_open(options: Options, listener: socket.socket) -> None:
+    if not options.users and not _is_loopback(listener):
+        log.warning("ClickHouse listens on %s and asks nobody for a password.", options.host)

@@ -1,0 +1,129 @@
+"""The little that the front must know about SQL text: how to quote, and where a result's format stands."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from t0dspy.stack.clickhouse.failure import EngineError
+
+_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COMMENTS = rb"(?:\s|--[^\n]*(?:\n|$)|#[ !][^\n]*(?:\n|$)|/\*.*?\*/)*"
+_SELECTS = re.compile(_COMMENTS + rb"\(*\s*(?:SELECT|WITH|FROM)\b", re.IGNORECASE | re.DOTALL)
+_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*(?:SETTINGS\b[\w\s=,.+'-]*)?$", re.IGNORECASE)
+_INSERTS = re.compile(_COMMENTS + rb"INSERT\b", re.IGNORECASE | re.DOTALL)
+_BLANK = re.compile(_COMMENTS, re.DOTALL)
+_TOKEN = re.compile(
+    rb"\s+|--[^\n]*|#[ !][^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|\w+|.", re.DOTALL
+)
+_BEFORE_NAMES = (b"INTO", b"TABLE", b"FUNCTION", b".")  # a table may be called `format`
+_ENDS_OF_HEADS = (b"FORMAT", b"VALUES", b"SELECT", b"WITH", b"FROM", b"WATCH")
+_FORMAT_NAME = re.compile(rb"\s+(\w+)[ \t\f]*(?:;?[ \t\f]*\r?\n)?")
+_OUTFILE = re.compile(rb"\bINTO\s+OUTFILE\b", re.IGNORECASE)
+
+
+def quoted_name(name: str) -> str:
+    """`name` as an identifier, whatever is in it."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def quoted_text(text: str) -> str:
+    """`text` as a string literal, whatever is in it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@dataclass(frozen=True)
+class InsertedRows:
+    """An INSERT whose rows stand behind it in a format of their own."""
+
+    head: bytes
+    """`INSERT INTO t (a, b)`, with settings but without the format."""
+    format: str
+    rows: bytes
+
+
+def inserted_rows(sql: bytes) -> InsertedRows | None:
+    """Where `sql` is an INSERT with FORMAT, its parts; None for every other statement.
+
+    The engine must get rows apart from the statement: given both as one text, it ends the rows at the first empty line
+    and takes what follows for a statement.
+    """
+    if not _INSERTS.match(sql):
+        return None
+    depth, before = 0, b""
+    for token in _TOKEN.finditer(sql):
+        word = token.group().upper()
+        depth += (word == b"(") - (word == b")")
+        if depth == 0 and before not in _BEFORE_NAMES and word in _ENDS_OF_HEADS:
+            return _parted(sql, token.start(), token.end()) if word == b"FORMAT" else None
+        if not _BLANK.fullmatch(word):
+            before = word
+    return None
+
+
+def _parted(sql: bytes, start: int, end: int) -> InsertedRows | None:
+    named = _FORMAT_NAME.match(sql, end)
+    return named and InsertedRows(sql[:start], named.group(1).decode(), sql[named.end() :])
+
+
+def escaped_parameter(text: str) -> str:
+    """`text` as a query parameter is written."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def set_statement(settings: Mapping[str, str]) -> str:
+    """`SET` for all of `settings`; EngineError for a name that cannot be a setting's."""
+    for name in settings:
+        if not _SETTING_NAME.fullmatch(name):
+            raise EngineError("UNKNOWN_SETTING", f"Unknown setting {quoted_text(name)}.")
+    # Quoted numbers are read as numbers; unquoted ones are refused by settings that are texts.
+    return "SET " + ", ".join(f"{name} = {quoted_text(value)}" for name, value in settings.items())
+
+
+def is_select(sql: bytes) -> bool:
+    """Whether `sql` begins like a query whose result may be large."""
+    return _SELECTS.match(sql) is not None
+
+
+def writes_outfile(sql: bytes) -> bool:
+    """Whether `sql` mentions `INTO OUTFILE`: elsewhere a client does it, here it would write to the server's disk."""
+    return _OUTFILE.search(sql) is not None
+
+
+def has_comments(sql: bytes) -> bool:
+    """Whether there may be comments in `sql`, so that a format at its end may be part of one."""
+    return b"--" in sql or b"/*" in sql or b"#" in sql
+
+
+def named_format(sql: bytes) -> str | None:
+    """The format that `sql` ends by naming, if it does."""
+    named = _FORMAT.search(_ended(sql))
+    return named.group(1).decode() if named else None
+
+
+def with_outfile(sql: bytes, path: str, default_format: str) -> bytes:
+    """The query `sql`, with its result written to the pipe at `path`; both texts are ours, not a client's.
+
+    Where `sql` has something behind its format that this does not know, the engine answers with a syntax error.
+    """
+    sql = _ended(sql)
+    named = _FORMAT.search(sql)
+    outfile = f"\nINTO OUTFILE {quoted_text(path)} APPEND COMPRESSION 'none'\n".encode()
+    if named:
+        return sql[: named.start()] + outfile + sql[named.start() :]
+    return sql + outfile + b"FORMAT " + default_format.encode()
+
+
+def columns_of_types(types: str) -> str:
+    """`UInt8, Map(String, String)` as a structure, with the column names that ClickHouse gives: `_1`, `_2`."""
+    depth, parts = 0, [""]
+    for letter in types:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return ", ".join(f"_{number} {part.strip()}" for number, part in enumerate(parts, 1))
+
+
+def _ended(sql: bytes) -> bytes:
+    return sql.rstrip(b"; \t\r\n")

@@ -1,0 +1,194 @@
+"""The gateway's process: `python -m t0dspy.stack.gateway`, started by the supervisor."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# The embedded gateway logs to stdout from its import on. "off" alone makes it complain about a span it misses.
+os.environ.setdefault("RUST_LOG", "off,tensorzero.overhead=debug")
+
+import uvicorn
+
+from t0dspy.errors import GatewayError, T0dspyError
+from t0dspy.stack.addresses import parse_address, resolve
+from t0dspy.stack.front import application
+from t0dspy.stack.generations import Generation, Generations
+from t0dspy.stack.native import Native
+from t0dspy.stack.orphan import die_with
+from t0dspy.stack.reports import Reporter
+from t0dspy.stack.rows import ClickHouse, latest_config_hash
+from t0dspy.stack.service import Gateway
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the gateway process is started with."""
+
+    configs: Path
+    clickhouse_url: str = field(repr=False)  # may hold a password
+    scratch: Path
+    addresses: dict[str, str]
+    listen_fd: int
+    inner_fd: int | None
+    report_fd: int | None
+
+
+async def load(options: Options, clickhouse: ClickHouse) -> Generation:
+    """Load the configs as they are on disk now. Raises GatewayError with TensorZero's own words."""
+    directory = resolve(options.configs, options.addresses, options.scratch)
+    if not any(directory.rglob("*.toml")):
+        raise GatewayError(f"{options.configs} holds no TOML file. Name the directory of your config with --configs.")
+    try:
+        native = await Native.load(f"{_escaped(directory)}/**/*.toml", options.clickhouse_url)
+    except GatewayError as error:
+        raise GatewayError(str(error).replace(str(directory), str(options.configs))) from error
+    return Generation(native, await latest_config_hash(clickhouse))
+
+
+def _escaped(directory: Path) -> str:
+    return "".join(f"[{char}]" if char in "*?[]{}" else char for char in str(directory))
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: uvicorn would die of the ones it has caught."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(options: Options) -> None:
+    """Load, answer until SIGTERM, finish what is in flight. SIGHUP loads again.
+
+    Raises GatewayError when the first load fails.
+    """
+    reporter = Reporter(options.report_fd)
+    clickhouse = ClickHouse(options.clickhouse_url)
+    gateway = Gateway(Generations(await load(options, clickhouse)), clickhouse)
+    reloader = Reloader(options, gateway, reporter)
+    outer, inner = _Listener(gateway, options.listen_fd), _Listener(gateway, options.inner_fd)
+    _on_signals(outer, gateway, reloader, reporter)
+    await outer.started()
+    await inner.started()
+    reporter.say("ready", gateway.generations.current.config_hash)
+    await outer.drained()
+    # Programs in flight still call the gateway for their stages, so their door closes last.
+    await gateway.background.finish()
+    inner.stop()
+    await inner.drained()
+    await reloader.finish()
+    await gateway.close()
+
+
+class _Listener:
+    """One listening socket (none, if `fd` is None) and its server."""
+
+    def __init__(self, gateway: Gateway, fd: int | None) -> None:
+        self._server = _Server(_uvicorn(gateway))
+        sockets = [] if fd is None else [socket.socket(fileno=fd)]
+        self._task = asyncio.create_task(self._server.serve(sockets=sockets)) if sockets else None
+
+    async def started(self) -> None:
+        while self._task and not self._server.started and not self._task.done():
+            await asyncio.sleep(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+    async def drained(self) -> None:
+        if self._task:
+            await self._task
+
+
+def _uvicorn(gateway: Gateway) -> uvicorn.Config:
+    return uvicorn.Config(
+        application(gateway),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=75,  # longer than clients keep a connection, so that they are the ones to close it
+    )
+
+
+def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", reporter: Reporter) -> None:
+    def stop() -> None:
+        reporter.say("draining", str(gateway.generations.current.in_flight))
+        outer.stop()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+
+
+class Reloader:
+    """Loads the configs again, one load at a time; what was asked for meanwhile is done after it."""
+
+    def __init__(self, options: Options, gateway: Gateway, reporter: Reporter) -> None:
+        self._options, self._gateway, self._reporter = options, gateway, reporter
+        self._asked = False
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self) -> None:
+        """Load again soon; safe in a signal handler."""
+        self._asked = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def finish(self) -> None:
+        """Return when no load is under way."""
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while self._asked:
+            self._asked = False
+            try:
+                new = await load(self._options, self._gateway.clickhouse)
+            except (T0dspyError, OSError) as error:
+                self._reporter.say("kept", str(error))
+            else:
+                self._gateway.generations.swap(new)
+                self._reporter.say("reloaded", new.config_hash)
+
+
+def _options(argv: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(prog="python -m t0dspy.stack.gateway", description=__doc__)
+    parser.add_argument("--configs", type=Path, required=True, help="directory of the TensorZero config")
+    parser.add_argument("--scratch", type=Path, required=True, help="directory for the config with local addresses")
+    parser.add_argument("--listen-fd", type=int, required=True, help="a bound socket, inherited")
+    parser.add_argument("--inner-fd", type=int, help="another, for the program server; it stays open while we drain")
+    parser.add_argument("--parent-pid", type=int, help="end when this parent is gone")
+    parser.add_argument("--report-fd", type=int, help="where to say what happens")
+    parser.add_argument("--address", action="append", default=[], metavar="NAME=HOST:PORT")
+    args = parser.parse_args(argv)
+    pairs = (text.split("=", 1) for text in args.address)
+    addresses = {name: parse_address(name, value) for name, value in pairs}
+    if args.parent_pid is not None:
+        die_with(args.parent_pid)
+    url = os.environ["TENSORZERO_CLICKHOUSE_URL"]  # in the environment, since it may hold a password
+    return Options(args.configs, url, args.scratch, addresses, args.listen_fd, args.inner_fd, args.report_fd)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the gateway's process; 0 after a clean stop, 1 when it could not start."""
+    options = _options(argv)
+    try:
+        asyncio.run(serve(options))
+    except (T0dspyError, OSError) as error:
+        Reporter(options.report_fd).say("failed", str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

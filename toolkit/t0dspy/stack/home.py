@@ -1,0 +1,139 @@
+"""The stack's data directory: ours or nobody's, one stack at a time, and a file that says who runs here."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from t0dspy.errors import StackError
+
+PARTS = ("clickhouse", "gateway", "programs")
+
+_MARKER, _RUN_FILE = "t0dspy-stack", "stack.json"
+_OURS = {_MARKER, _RUN_FILE, "clickhouse", "configs", *(f"{part}.lock" for part in PARTS)}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running stack, as its `stack.json` says; `pids` and `urls` by part. Holds no secrets."""
+
+    pid: int
+    configs: str
+    pids: dict[str, int] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+
+
+def find_running(data_dir: Path) -> Running | None:
+    """The stack that serves a gateway from `data_dir` now, or None; a file left behind by a killed one is None too.
+
+    Send `SIGHUP` to its `pid` to make it load the configs again.
+    """
+    running = _read_run_file(data_dir)
+    return running if running and _is_held(data_dir / "gateway.lock") else None
+
+
+@contextmanager
+def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
+    """Hold `data_dir`, made if need be, for `parts` of a stack until the end of the block.
+
+    Raises StackError if it cannot be used, belongs to something else, or a stack already runs those parts there.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _refuse_foreign(data_dir)
+        locks = _lock(data_dir, parts)
+        _let_leftovers_end(data_dir)
+        (data_dir / _MARKER).touch()
+    except OSError as error:
+        reason = error.strerror or error
+        raise StackError(
+            f"Cannot use the data directory {data_dir}: {reason}. Choose another with --data-dir."
+        ) from error
+    try:
+        yield
+    finally:
+        if "gateway" in parts:
+            (data_dir / _RUN_FILE).unlink(missing_ok=True)
+        for lock in locks:
+            lock.release()
+
+
+def write_run_file(data_dir: Path, running: Running) -> None:
+    """Say who runs here; readable by the user alone."""
+    unfinished = data_dir / f"{_RUN_FILE}.new"
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(asdict(running), file, indent=2)
+    unfinished.replace(data_dir / _RUN_FILE)
+
+
+def _let_leftovers_end(data_dir: Path) -> None:
+    """The parts of a stack that was killed end by themselves; give them the moment they need."""
+    running, give_up = _read_run_file(data_dir), time.monotonic() + 5
+    pids = running.pids.values() if running else ()
+    while any(_is_alive(pid) for pid in pids) and time.monotonic() < give_up:
+        time.sleep(0.05)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _read_run_file(data_dir: Path) -> Running | None:
+    try:
+        return Running(**json.loads((data_dir / _RUN_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _refuse_foreign(data_dir: Path) -> None:
+    names = {entry.name for entry in data_dir.iterdir()}
+    if names and _MARKER not in names and names - _OURS:
+        raise StackError(
+            f"The data directory {data_dir} holds files that t0dspy did not make ({min(names - _OURS)} ...). "
+            "Choose an empty or a new one with --data-dir."
+        )
+
+
+def _lock(data_dir: Path, parts: tuple[str, ...]) -> list[FileLock]:
+    locks: list[FileLock] = []
+    for part in parts:
+        lock = FileLock(data_dir / f"{part}.lock", timeout=0.3)  # find_running may be looking
+        try:
+            lock.acquire()
+        except Timeout as error:
+            for taken in locks:
+                taken.release()
+            raise StackError(_taken(data_dir, part)) from error
+        locks.append(lock)
+    return locks
+
+
+def _taken(data_dir: Path, part: str) -> str:
+    running = find_running(data_dir)
+    who = f" (process {running.pid}, {running.urls.get('gateway', '')})" if running else ""
+    return (
+        f"Another stack already runs the part {part} on the data directory {data_dir}{who}. "
+        "Stop that one, or choose another directory with --data-dir."
+    )
+
+
+def _is_held(path: Path) -> bool:
+    if not path.exists():
+        return False
+    probe = FileLock(path, timeout=0)
+    try:
+        probe.acquire()
+    except (Timeout, OSError):
+        return True
+    probe.release()
+    return False

@@ -1,0 +1,219 @@
+"""The processes of a stack: how each is started, when it is ready, and how all of them end."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import httpx
+
+from t0dspy.errors import GatewayError, StackError
+from t0dspy.stack import clickhouse, ports, programs
+from t0dspy.stack.child import Child
+from t0dspy.stack.home import Running
+from t0dspy.stack.messages import config_refused
+from t0dspy.stack.plan import Plan
+from t0dspy.stack.reports import Report
+from t0dspy.stack.rows import ClickHouse
+
+MIGRATIONS = 47
+"""Rows that the first start of TensorZero 2026.6.0 leaves in TensorZeroMigration."""
+
+
+class Parts:
+    """Starts, watches and ends the processes of one stack."""
+
+    def __init__(self, plan: Plan, say: Callable[[str], None], preparing: Callable[[int], None]) -> None:
+        self._plan, self._say, self._preparing = plan, say, preparing
+        self._children: dict[str, Child] = {}
+        self._sockets: list[socket.socket] = []
+        self._env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self._env.setdefault("T0DSPY_PROGRAMS_KEY", secrets.token_urlsafe(32))
+        self._programs_port = 0
+        self.urls: dict[str, str] = {}
+
+    async def start(self) -> None:
+        """Start the parts in order; returns when all are ready. Raises StackError, saying which one is not, and why."""
+        starts = {"clickhouse": self._clickhouse, "gateway": self._gateway, "programs": self._programs}
+        bound = self._bind()
+        self._programs_port = bound.get("programs", self._plan.programs_port)
+        for part in self._plan.parts:
+            await starts[part](bound[part])
+        for child in self._children.values():
+            child.speak_up()
+
+    def running(self) -> Running:
+        """Who runs where, for the run file."""
+        pids = {name: child.pid for name, child in self._children.items()}
+        return Running(os.getpid(), str(self._plan.configs.resolve()), pids, dict(self.urls))
+
+    def reload(self) -> None:
+        """Make the gateway load its configs again, once it is up."""
+        if "gateway" in self.urls:
+            self._children["gateway"].signal(signal.SIGHUP)
+
+    async def watch(self) -> NoReturn:
+        """Pass on what the gateway reports, until a part ends; raises StackError then."""
+        endings = {child.ended: child for child in self._children.values()}
+        news = asyncio.create_task(self._pass_on_reports())
+        try:
+            done, _ = await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+        child = endings[done.pop()]
+        raise StackError(
+            f"The part {child.name} (process {child.pid}) has ended by itself: {_ending(child)}. So the stack stops."
+        )
+
+    async def drain(self) -> None:
+        """Let requests in flight finish, then stop the parts in order."""
+        news = asyncio.create_task(self._pass_on_reports())
+        for name in ("gateway", "programs", "clickhouse"):
+            if name in self._children:
+                await self._children[name].stop(patience=None)
+        news.cancel()
+
+    async def end(self) -> None:
+        """Whatever is still running ends now; ClickHouse is given a moment to close its files."""
+        patience = {"clickhouse": 10.0}
+        await asyncio.gather(*(child.stop(patience.get(name, 0.0)) for name, child in self._children.items()))
+        for bound in self._sockets:
+            bound.close()
+
+    def _bind(self) -> dict[str, int]:
+        plan = self._plan
+        wanted = {"clickhouse": plan.clickhouse_port, "gateway": plan.gateway_port, "programs": plan.programs_port}
+        return {part: self._bound(part, wanted[part]) for part in plan.parts}
+
+    def _bound(self, part: str, port: int) -> int:
+        if part != "gateway":  # those bind by themselves
+            return ports.free(self._plan.host, port, part)
+        bound = ports.listen(self._plan.host, port, part)
+        self._sockets.append(bound)
+        return int(bound.getsockname()[1])
+
+    async def _clickhouse(self, port: int) -> None:
+        command = clickhouse.command_line(self._plan.data_dir / "clickhouse", host=self._plan.host, port=port)
+        child = await self._spawn("clickhouse", command)
+        await self._unless_it_ends(child, _answers(self._plan.url(port) + "/ping"))
+        self.urls["clickhouse"] = self._plan.url(port)
+
+    async def _gateway(self, port: int) -> None:
+        database = self._plan.clickhouse_url or f"{self.urls['clickhouse']}/tensorzero"
+        if "clickhouse" not in self._plan.parts:
+            await _needs_clickhouse(database)
+        self._env["TENSORZERO_CLICKHOUSE_URL"] = database
+        inner = ports.listen("127.0.0.1", 0, "gateway")
+        self._sockets.append(inner)
+        fds = self._sockets[0].fileno(), inner.fileno()
+        child = await self._spawn("gateway", self._gateway_command(*fds), fds=fds, reporting=True)
+        migrations = asyncio.create_task(self._count_migrations(database))
+        try:
+            await self._unless_it_ends(child, self._gateway_ready(child))
+        finally:
+            migrations.cancel()
+        await _answers(self._plan.url(port) + "/health")
+        self.urls["gateway"] = self._plan.url(port)
+        self._env["TENSORZERO_GATEWAY_URL"] = f"http://127.0.0.1:{inner.getsockname()[1]}"
+
+    def _gateway_command(self, listen_fd: int, inner_fd: int) -> list[str]:
+        host = self._plan.reachable_host
+        ours = {"programs": f"{host}:{self._programs_port}"} if self._programs_port else {}
+        addresses = {**ours, **self._plan.addresses}
+        return [
+            *(sys.executable, "-m", "t0dspy.stack.gateway"),
+            *("--configs", str(self._plan.configs)),
+            *("--scratch", str(self._plan.data_dir / "configs")),
+            *("--listen-fd", str(listen_fd), "--inner-fd", str(inner_fd)),
+            *("--parent-pid", str(os.getpid())),
+            *(f"--address={name}={address}" for name, address in addresses.items()),
+        ]
+
+    async def _gateway_ready(self, child: Child) -> None:
+        report = await child.reports.get()
+        if report.event == "failed":
+            raise StackError(config_refused(self._plan.configs, report.text))
+
+    async def _programs(self, port: int) -> None:
+        command = programs.command_line(self._plan.configs, host=self._plan.host, port=port)
+        child = await self._spawn("programs", command)
+        await self._unless_it_ends(child, _connects(self._plan.reachable_host, port))
+        self.urls["programs"] = self._plan.url(port)
+
+    async def _spawn(
+        self, name: str, command: list[str], fds: tuple[int, ...] = (), *, reporting: bool = False
+    ) -> Child:
+        child = await Child.start(name, command, self._say, env=self._env, fds=fds, reporting=reporting)
+        self._children[name] = child
+        return child
+
+    async def _unless_it_ends(self, child: Child, ready: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(ready)
+        await asyncio.wait({task, child.ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=0.5)  # a report may still be on its way
+        if task.done():
+            return task.result()
+        task.cancel()
+        raise StackError(f"The part {child.name} could not start: {await child.last_words()}")
+
+    async def _count_migrations(self, database: str) -> None:
+        tables = ClickHouse(database)
+        while True:
+            with suppress(GatewayError):
+                self._preparing(int((await tables.column("SELECT count() FROM TensorZeroMigration"))[0]))
+            await asyncio.sleep(0.3)
+
+    async def _pass_on_reports(self) -> None:
+        gateway = self._children.get("gateway")
+        while gateway:
+            if text := _news(await gateway.reports.get(), self._plan):
+                self._say(text)
+
+
+def _news(report: Report, plan: Plan) -> str:
+    if report.event == "reloaded":
+        return f"The gateway serves what {plan.configs} says now (config_hash {report.text})."
+    if report.event == "kept":
+        return f"The gateway keeps serving the config it had. {config_refused(plan.configs, report.text)}"
+    if report.event == "draining" and report.text != "0":
+        return f"Finishing {report.text} requests in flight; Ctrl-C again stops at once."
+    return ""
+
+
+def _ending(child: Child) -> str:
+    code = child.process.returncode
+    return f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+
+
+async def _answers(url: str) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
+        while True:
+            with suppress(httpx.HTTPError):
+                if (await http.get(url)).status_code == 200:
+                    return
+            await asyncio.sleep(0.03)
+
+
+async def _connects(host: str, port: int) -> None:
+    while True:
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            return
+        await asyncio.sleep(0.03)
+
+
+async def _needs_clickhouse(url: str) -> None:
+    database = ClickHouse(url)
+    if not await database.is_there():
+        raise StackError(
+            f"No ClickHouse answers at {database.name}. Start one with `t0dspy up --only clickhouse`, or name another "
+            "with --clickhouse-port or TENSORZERO_CLICKHOUSE_URL."
+        )
+    await database.close()

@@ -1,0 +1,141 @@
+"""Rows in ClickHouse: which are there, and which config wrote last.
+
+The gateway writes feedback in the background and swallows the errors of its inserts, so its answer alone proves
+nothing. A `Witness` reads rows back. Reads of many requests share a query: while one query runs, the ids of the next
+gather.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from t0dspy.errors import GatewayError
+
+PATIENCE = 10.0
+"""Seconds after which a row that is not there counts as not written."""
+
+# Views keyed by the id that a request knows: a look-up by key, however much is stored.
+_QUERIES = {
+    "inference": "SELECT toString(uint_to_uuid(id_uint)) FROM InferenceById "
+    "WHERE id_uint IN (SELECT toUInt128(arrayJoin({ids:Array(UUID)})))",
+    "boolean": "SELECT toString(id) FROM BooleanMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
+    "AND id IN {ids:Array(UUID)}",
+    "float": "SELECT toString(id) FROM FloatMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
+    "AND id IN {ids:Array(UUID)}",
+    "comment": "SELECT toString(id) FROM CommentFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
+    "AND id IN {ids:Array(UUID)}",
+    "demonstration": "SELECT toString(id) FROM DemonstrationFeedbackByInferenceId "
+    "WHERE inference_id IN {targets:Array(UUID)} AND id IN {ids:Array(UUID)}",
+}
+KINDS = frozenset(_QUERIES)
+_BATCH = 200  # ids travel in the URL
+
+
+class ClickHouse:
+    """Queries over ClickHouse's HTTP interface; `url` ends in the database's name."""
+
+    def __init__(self, url: str) -> None:
+        self._url = httpx.URL(url)
+        self.name = f"{self._url.host}:{self._url.port}"
+        """Where it is, without the password that a URL may hold."""
+        # trust_env: no proxy between the parts of one stack
+        self._http = httpx.AsyncClient(timeout=30.0, trust_env=False)
+
+    async def column(self, sql: str, **parameters: str) -> list[str]:
+        """The first column of a query's rows. Raises GatewayError with ClickHouse's words."""
+        params: dict[str, Any] = {f"param_{name}": value for name, value in parameters.items()}
+        try:
+            answer = await self._http.post(self._url, params=params, content=f"{sql} FORMAT TabSeparated")
+        except httpx.HTTPError as error:
+            raise GatewayError(f"ClickHouse at {self.name} does not answer: {error!r}") from error
+        if answer.status_code != 200:
+            raise GatewayError(f"ClickHouse refused a query: {answer.text.strip()}")
+        return [line.split("\t")[0] for line in answer.text.splitlines()]
+
+    async def healthy(self) -> bool:
+        """Whether it answers a query now."""
+        try:
+            return await self.column("SELECT 1") == ["1"]
+        except GatewayError:
+            return False
+
+    async def is_there(self) -> bool:
+        """Whether a server answers, with or without the database."""
+        try:
+            return (await self._http.get(self._url.join("/ping"))).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+@dataclass
+class _Expected:
+    id: str
+    target: str
+    deadline: float
+    seen: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Witness:
+    """Answers whether a row is stored, asking ClickHouse for many rows at once."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+        self._expected: dict[str, list[_Expected]] = defaultdict(list)
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+
+    async def saw(self, kind: str, id: str, target: str = "") -> bool:
+        """True once the row is there, False when it has not come within `PATIENCE`. `kind` is one of `KINDS`."""
+        row = _Expected(id, target, time.monotonic() + PATIENCE)
+        self._expected[kind].append(row)
+        if kind not in self._watchers:
+            self._watchers[kind] = asyncio.create_task(self._watch(kind))
+        return await row.seen
+
+    async def _watch(self, kind: str) -> None:
+        pause = 0.0
+        while expected := self._expected.pop(kind, []):
+            rows, later = expected[:_BATCH], expected[_BATCH:]
+            stored = await self._stored(kind, rows)
+            waiting = [row for row in rows if not _settled(row, stored)]
+            self._expected[kind] = later + self._expected[kind] + waiting
+            pause = min(pause + 0.002, 0.05) if len(waiting) == len(rows) else 0.0
+            await asyncio.sleep(pause)
+        del self._watchers[kind]
+
+    async def _stored(self, kind: str, rows: list[_Expected]) -> set[str]:
+        targets = {"targets": _array({row.target for row in rows})} if kind != "inference" else {}
+        try:
+            return set(await self._clickhouse.column(_QUERIES[kind], ids=_array({row.id for row in rows}), **targets))
+        except GatewayError:
+            return set()  # not seen; asked again until the deadline
+
+
+def _settled(row: _Expected, stored: set[str]) -> bool:
+    if row.id not in stored and time.monotonic() < row.deadline:
+        return False
+    if not row.seen.done():  # its request may be gone
+        row.seen.set_result(row.id in stored)
+    return True
+
+
+def _array(ids: set[str]) -> str:
+    return "[" + ",".join(f"'{id}'" for id in sorted(ids)) + "]"
+
+
+async def latest_config_hash(clickhouse: ClickHouse) -> str:
+    """The hash of the config that was loaded last, spelled as `/status` spells it (a decimal number).
+
+    Loading a config writes (or touches) its row in ConfigSnapshot, so right after a load the newest row is it.
+    """
+    found = await clickhouse.column("SELECT toString(hash) FROM ConfigSnapshot ORDER BY last_used DESC LIMIT 1")
+    if not found:
+        raise GatewayError("The gateway stored no config snapshot; is [gateway.observability] enabled = false?")
+    return found[0]

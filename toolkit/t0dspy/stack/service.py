@@ -1,0 +1,31 @@
+"""What the routes of the gateway share."""
+
+from dataclasses import dataclass, field
+
+from t0dspy.stack.background import Background
+from t0dspy.stack.generations import Generations
+from t0dspy.stack.rows import PATIENCE, ClickHouse, Witness
+from t0dspy.stack.wire import refusal
+
+
+@dataclass
+class Gateway:
+    """What the routes share: the config that answers, the database, and work in the background."""
+
+    generations: Generations
+    clickhouse: ClickHouse
+    background: Background = field(default_factory=Background)
+
+    def __post_init__(self) -> None:
+        self.witness = Witness(self.clickhouse)
+
+    async def stored(self, kind: str, id: str, target: str = "") -> None:
+        """Return once the row is in ClickHouse; raises a Refusal (503) when it does not come."""
+        if not await self.witness.saw(kind, id, target):
+            raise refusal(503, f"The {kind} row {id} did not reach ClickHouse within {PATIENCE:.0f} s. Send it again.")
+
+    async def close(self) -> None:
+        """Finish what is in flight, then let go of the gateway and the database."""
+        await self.background.finish()
+        await self.generations.close()
+        await self.clickhouse.close()
