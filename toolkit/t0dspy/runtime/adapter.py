@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import dspy
 from dspy.lm15 import Request, Response
-from dspy.utils.exceptions import LMUnexpectedError
+from dspy.utils.exceptions import AdapterParseError, LMUnexpectedError
 
 from t0dspy.compiler.layout import json_arguments, stock_adapter
 from t0dspy.compiler.sampling import VARIANT_KEYS
@@ -47,7 +47,7 @@ class GatewayAdapter(dspy.Adapter):
         candidates = _candidates(binding, run, lm, lm_kwargs, signature, inputs)
         gateway = lm if is_gateway_lm(lm) else binding.lm
         try:
-            return [_read(run, signature, gateway(request, **options)) for request, options in candidates]
+            return [_read(binding, run, signature, gateway(request, **options)) for request, options in candidates]
         except LMUnexpectedError as error:
             raise _ours(error) from error
 
@@ -57,7 +57,10 @@ class GatewayAdapter(dspy.Adapter):
         candidates = _candidates(binding, run, lm, lm_kwargs, signature, inputs)
         gateway = lm if is_gateway_lm(lm) else binding.lm
         try:
-            return [_read(run, signature, await gateway.acall(request, **options)) for request, options in candidates]
+            return [
+                _read(binding, run, signature, await gateway.acall(request, **options))
+                for request, options in candidates
+            ]
         except LMUnexpectedError as error:
             raise _ours(error) from error
 
@@ -120,11 +123,15 @@ def _check_signature(binding: Binding, signature: Any) -> None:
             )
 
 
-def _read(run: Run, signature: Any, response: Response) -> dict[str, Any]:
+def _read(binding: Binding, run: Run, signature: Any, response: Response) -> dict[str, Any]:
     """The fields of an answer, read by DSPy's own parser, and under hidden names where it came from."""
     text = response.text or ""
-    fields: dict[str, Any] = dict(_parser(run.served.form).parse(signature, text))
     source = cast("Mapping[str, Any]", response.provider_data or {})
+    try:
+        fields: dict[str, Any] = dict(_parser(run.served.form).parse(signature, text))
+    except AdapterParseError as error:
+        vars(error)["t0dspy_stage"] = binding.path, source.get("inference_id")
+        raise
     fields["dspy_inference_id"] = source.get("inference_id")
     fields["dspy_episode_id"] = source.get("episode_id")
     fields["dspy_variant"] = source.get("variant_name")

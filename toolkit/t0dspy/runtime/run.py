@@ -1,6 +1,5 @@
 """One top-level call of a deployed program: one version, one episode, and whether it may still go on."""
 
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from t0dspy.errors import GatewayError, GatewayUnreachableError, RunError, T0dsp
 from t0dspy.gateway import Call, HttpGateway, Inference
 from t0dspy.manifest import Manifest, PredictorEntry
 from t0dspy.model import PromptForm
+from t0dspy.runtime.episode import new_episode
 
 SETTING = "t0dspy_run"
 """Where DSPy's settings keep the run: they reach `dspy.Parallel`, `Module.batch`, tasks and `asyncio.to_thread`."""
@@ -42,10 +42,10 @@ def served_version(manifest: Manifest, version: str) -> ServedVersion:
 class Run:
     """Asks the gateway for each stage, all of one version, in one episode. Safe to use from several threads."""
 
-    def __init__(self, served: ServedVersion, deadline: float | None = None) -> None:
+    def __init__(self, served: ServedVersion, deadline: float | None = None, episode: str | None = None) -> None:
         """With a `deadline` (seconds from now) a stage call waits that long for a gateway that is restarting."""
         self.served = served
-        self.episode = new_episode()
+        self.episode = episode or new_episode()
         self.stages = 0
         self.last: Inference | None = None
         self._started = time.monotonic()
@@ -136,16 +136,3 @@ def current_run() -> Run | None:
     """The run that the calling code is part of; None outside of one."""
     run: Run | None = dspy.settings.get(SETTING)
     return run
-
-
-def new_episode() -> str:
-    """An id for an episode: a UUIDv7, as the gateway wants it, known before the first stage is called.
-
-    Its time lies two seconds back, since the gateway refuses one in the future and clocks differ a little.
-    """
-    milliseconds = time.time_ns() // 1_000_000 - 2_000
-    number = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
-    number = (number & ~(0xF << 76)) | (0x7 << 76)
-    number = (number & ~(0x3 << 62)) | (0x2 << 62)
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
