@@ -1,13 +1,18 @@
 """A gateway with exported programs, as users run it: `t0dspy up` in a process of its own, models scripted."""
 
+import json
 import re
+import socket
+import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import dspy
-from stack.harness import Stack
+import httpx
+from stack.harness import COMMAND, Stack, bare_environment, until
 
 import t0dspy
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
@@ -106,6 +111,88 @@ class Served(Stack):
         (self.configs / "tensorzero.toml").write_text(CONFIG, encoding="utf-8")
         configure(self.configs)
 
+    def call(self, function: str, fields: dict[str, Any], **options: Any) -> httpx.Response:
+        """One inference, as any client makes it."""
+        block = {"type": "template", "name": "user", "arguments": fields}
+        body = {"function_name": function, "input": {"messages": [{"role": "user", "content": [block]}]}, **options}
+        return self.post("/inference", body)
+
     def deploy(self, program: dspy.Module, name: str, **options: Any) -> Any:
         """The program, deployed at this gateway."""
         return t0dspy.deploy(program, name, configs=self.configs, gateway_url=self.url, **options)
+
+
+KEY = "a key for tests"
+
+
+class ProgramServer:
+    """`t0dspy serve` in a process of its own, called as the gateway calls it."""
+
+    def __init__(self, served: Served, *flags: str, gateway_url: str = "", **env: str) -> None:
+        self.port = free_port()
+        self.log = served.directory / f"serve-{self.port}.log"
+        command = [COMMAND, "serve", f"--configs={served.configs}", f"--port={self.port}", *flags]
+        command += [f"--gateway-url={gateway_url or served.url}"]
+        env = {**bare_environment(), "PYTHONPATH": str(APPS), "T0DSPY_PROGRAMS_KEY": KEY, **env}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=env)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "ProgramServer":
+        until(lambda: self.get("/ready").status_code == 200, 60, self.said)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def get(self, path: str) -> httpx.Response:
+        try:
+            return httpx.get(self.url + path, timeout=30, trust_env=False)
+        except httpx.ConnectError:
+            assert self.process.poll() is None, self.said()
+            return httpx.Response(599)
+
+    def run(self, model: str, key: str = KEY, timeout: float = 60, **body: Any) -> httpx.Response:
+        """Ask for a run; `arguments` become the user message."""
+        if "arguments" in body:
+            body["messages"] = [{"role": "user", "content": json.dumps(body.pop("arguments"))}]
+        headers = {"Authorization": f"Bearer {key}"}
+        body = {"model": model, **body}
+        return httpx.post(
+            self.url + "/v1/chat/completions", json=body, headers=headers, timeout=timeout, trust_env=False
+        )
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """The log's lines about an event; every line must be JSON."""
+        return [one for one in map(json.loads, self.said().splitlines()) if one["event"] == event]
+
+
+def answer(response: httpx.Response) -> Any:
+    """The outputs of a completed run."""
+    assert response.status_code == 200, response.text
+    return json.loads(response.json()["choices"][0]["message"]["content"])
+
+
+def failure(response: httpx.Response) -> tuple[int, str, str]:
+    """Status, kind and message of a failed run."""
+    error = response.json()["error"]
+    return response.status_code, error["type"], error["message"]
+
+
+def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+    """The results of all calls, made at the same time."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(lambda call: call(), calls))
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

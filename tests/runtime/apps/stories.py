@@ -1,9 +1,9 @@
 """Programs that the runtime's tests export and serve."""
 
+import datetime
 import os
 import threading
 import time
-from typing import Literal
 
 import dspy
 import pydantic
@@ -48,7 +48,7 @@ class Author(pydantic.BaseModel):
 
 
 question = dspy.Predict("question: str -> answer: str")
-thinker = dspy.ChainOfThought("question: str -> answer: Literal['yes', 'no']", custom_types={"Literal": Literal})
+thinker = dspy.ChainOfThought("question: str -> answer: Literal['yes', 'no']")
 stories = Stories()
 both = Both()
 
@@ -115,15 +115,24 @@ class Naughty(dspy.Module):
 naughty = Naughty()
 
 
+class Find(dspy.Signature):
+    """Find the author."""
+
+    title: str = dspy.InputField()
+    written: datetime.date | None = dspy.InputField()
+    author: Author = dspy.OutputField()
+
+
 class Library(dspy.Module):
     """Typed values in and out."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.find = dspy.Predict("title: str, year: int | None -> author: Author", custom_types={"Author": Author})
+        self.find = dspy.Predict(Find)
 
-    def forward(self, title: str, year: int | None = None) -> dspy.Prediction:
-        found = self.find(title=title, year=year)
+    def forward(self, title: str, written: datetime.date | None = None) -> dspy.Prediction:
+        assert written is None or isinstance(written, datetime.date)
+        found = self.find(title=title, written=written)
         return dspy.Prediction(author=found.author)
 
 
@@ -135,3 +144,14 @@ def best_of_three() -> dspy.Module:
     return dspy.BestOfN(
         dspy.Predict("question: str -> answer: str"), N=3, reward_fn=lambda args, pred: len(pred.answer), threshold=99
     )
+
+
+def asker() -> dspy.Module:
+    """A single predictor with a demo, so that it needs a runtime of ours."""
+    predict = dspy.Predict("question: str -> answer: str")
+    predict.demos = [dspy.Example(question="one?", answer="two.")]
+    return predict
+
+
+mixed = dspy.Predict("question: str -> answer: str")
+with_demos = asker()

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from t0dspy.cli import export, failures, verify
+from t0dspy.cli import export, failures, feedback, run, serve, verify
 from t0dspy.cli.up import up
 
 app = typer.Typer(
@@ -25,6 +25,9 @@ def t0dspy() -> None:
 app.command()(export.export)
 app.command()(verify.verify)
 app.command()(up)
+app.command()(serve.serve)
+app.command()(run.run)
+app.command()(feedback.feedback)
 
 
 def main() -> None:

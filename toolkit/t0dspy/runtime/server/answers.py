@@ -12,6 +12,7 @@ from dspy.adapters.utils import serialize_for_json
 
 from t0dspy.errors import ProgramError
 from t0dspy.model import Schema, Text
+from t0dspy.runtime.chat_text import chat_text
 
 
 def answer_text(prediction: Any, schema: Schema, text: Text, what: str) -> str:
@@ -35,7 +36,7 @@ def answer_text(prediction: Any, schema: Schema, text: Text, what: str) -> str:
             f"{what} returned an output that does not fit its exported schema: {where} breaks {error.validator!r}. "
             "Correct the program, or export it again."
         )
-    return json.dumps(outputs, ensure_ascii=False) if text == "json" else _chat_text(outputs)
+    return json.dumps(outputs, ensure_ascii=False) if text == "json" else chat_text(outputs)
 
 
 def _outputs(prediction: Any, schema: Schema, what: str) -> dict[str, Any]:
@@ -77,12 +78,3 @@ def _alias(name: str, info: Any) -> str:
     if isinstance(alias, pydantic.AliasPath):
         alias = alias.path[0]
     return alias if isinstance(alias, str) else name
-
-
-def _chat_text(outputs: Mapping[str, Any]) -> str:
-    sections = [f"[[ ## {name} ## ]]\n{_printed(value)}\n" for name, value in outputs.items()]
-    return "\n".join([*sections, "[[ ## completed ## ]]\n"])
-
-
-def _printed(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

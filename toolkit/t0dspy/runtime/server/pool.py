@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Pool:
         self._waiting: deque[Job] = deque()
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
+        self._closing = asyncio.Event()
         self._deaths = 0
         self._news = asyncio.Event()
         self._loaded = self._stamp()
@@ -87,7 +88,7 @@ class Pool:
 
     async def knows(self, program: str, version: str) -> bool:
         """Whether the version exists for the workers; exports made since they started are loaded first."""
-        while not self.ready and not self._closing:
+        while not self.ready and not self._closing.is_set():
             await self._wait_for_news()
         if self._offers(program, version) is None and self._stamp() != self._loaded:
             await self.reload()
@@ -127,9 +128,8 @@ class Pool:
 
     async def close(self) -> None:
         """End all workers."""
-        self._closing = True
-        for task in self._tasks:
-            task.cancel()
+        self._closing.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for worker in self._workers:
             worker.kill()
         await asyncio.gather(*(worker.ended() for worker in list(self._workers)), return_exceptions=True)
@@ -145,7 +145,10 @@ class Pool:
 
     def _spawn(self, delay: float = 0.0) -> None:
         async def start() -> None:
-            await asyncio.sleep(delay)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), delay)
+            if self._closing.is_set():
+                return
             arguments = self._configs, self._gateway_url, self._on_ready, self._on_outcome, self._on_gone
             self._workers.append(await Process.start(*arguments))
 
@@ -190,7 +193,7 @@ class Pool:
             job = self._forget(run)
             if job is not None:
                 job.fail(500, "worker_died", f"the process that ran it ended ({worker.ending}) before the run {run}.")
-        if not worker.retiring and not self._closing:
+        if not worker.retiring and not self._closing.is_set():
             log("error", "worker died", worker=worker.pid, how=worker.ending, runs=sorted(worker.runs))
             self._deaths += worker.offers is None
             self._spawn(min(10.0, 0.25 * 2**self._deaths) if self._deaths else 0.0)

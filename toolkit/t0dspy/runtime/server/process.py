@@ -1,6 +1,7 @@
 """A worker process as the front sees it."""
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -35,7 +36,11 @@ class Process:
         command = [sys.executable, "-m", "t0dspy.runtime.server.worker", "--configs", str(configs)]
         command += ["--gateway-url", gateway_url, "--fd", str(theirs.fileno())]
         process = await asyncio.create_subprocess_exec(
-            *command, pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+            *command,
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "TQDM_DISABLE": "1"},  # dspy.Parallel would draw its progress into the log
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
         )
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 from t0dspy.compiler.config import PROGRAMS_KEY
@@ -10,15 +9,6 @@ from t0dspy.errors import SettingsError
 from t0dspy.runtime.server.pool import Size
 from t0dspy.runtime.server.serving import Plan, serve
 from t0dspy.settings import load_settings
-
-
-def command_line(configs: Path, *, host: str, port: int) -> list[str]:
-    """The arguments that start a program server as a process of its own.
-
-    It finds the gateway in `TENSORZERO_GATEWAY_URL` and its key in `T0DSPY_PROGRAMS_KEY`.
-    """
-    module = "t0dspy.runtime.server"
-    return [sys.executable, "-m", module, "--configs", str(configs), "--host", host, "--port", str(port)]
 
 
 def run_server(

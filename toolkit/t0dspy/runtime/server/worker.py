@@ -5,7 +5,6 @@ import asyncio
 import logging
 import os
 import socket
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,8 +106,6 @@ def _quiet() -> None:
     """Keep out of the log what DSPy and programs print: it may quote the user."""
     log_uncaught()
     logging.getLogger("dspy").setLevel(logging.CRITICAL + 1)
-    sys.stdout.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
