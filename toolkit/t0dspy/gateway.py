@@ -4,7 +4,9 @@ import asyncio
 import json
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,16 +88,16 @@ class HttpGateway:
         self.url = url.rstrip("/")
         key = api_key or os.environ.get("TENSORZERO_API_KEY")
         # No proxy of the environment's: the gateway is a part of the user's own system.
-        self._options: dict[str, Any] = {
+        options: dict[str, Any] = {
             "base_url": self.url,
             "headers": {"Authorization": f"Bearer {key}"} if key else {},
             "limits": httpx.Limits(max_connections=None, max_keepalive_connections=256),
             "trust_env": False,
             "timeout": None,
         }
-        self._http = httpx.Client(**self._options)
-        self._loop = _Loop()
-        self._async_http: httpx.AsyncClient | None = None
+        self._http = httpx.Client(**options)
+        self._background = _Background(options)
+        self._finalizer = weakref.finalize(self, _let_go, self._http, self._background)
 
     def infer(self, call: Call, timeout: float | None = None) -> Inference:
         """Ask for one inference.
@@ -112,8 +114,9 @@ class HttpGateway:
 
     async def ainfer(self, call: Call, timeout: float | None = None) -> Inference:
         """`infer`, on any event loop."""
-        request = self._loop.run(self._apost("/inference", call.body(), timeout))
-        return _inference(await asyncio.wrap_future(request))
+        with _http_translated(self.url, timeout):
+            request = self._background.post("/inference", _encoded(call.body()), _within(timeout))
+            return _inference(_answer(await asyncio.wrap_future(request)))
 
     def feedback(self, body: Mapping[str, Any]) -> str:
         """Give feedback, as TensorZero's `/feedback` takes it; returns its id.
@@ -124,22 +127,12 @@ class HttpGateway:
         return str(self._post("/feedback", body, None)["feedback_id"])
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-        if self._async_http is not None:
-            self._loop.run(self._async_http.aclose()).result()
-        self._loop.stop()
+        """Close the connections; without it they close when the gateway is no longer referred to."""
+        self._finalizer()
 
     def _post(self, path: str, body: Mapping[str, Any], timeout: float | None) -> dict[str, Any]:
         with _http_translated(self.url, timeout):
             return _answer(self._http.post(path, content=_encoded(body), headers=_JSON, timeout=_within(timeout)))
-
-    async def _apost(self, path: str, body: Mapping[str, Any], timeout: float | None) -> dict[str, Any]:
-        if self._async_http is None:
-            self._async_http = httpx.AsyncClient(**self._options)
-        with _http_translated(self.url, timeout):
-            http = self._async_http
-            return _answer(await http.post(path, content=_encoded(body), headers=_JSON, timeout=_within(timeout)))
 
 
 class Gateway:
@@ -179,26 +172,47 @@ def embedded_gateway(config: Path) -> Iterator[Gateway]:
         client.close()
 
 
-class _Loop:
+class _Background:
     """An event loop in a thread of its own: connections outlive the loops that callers come from."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = dict(options)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._http: httpx.AsyncClient | None = None
 
-    def run(self, work: Any) -> Any:
-        """Start a coroutine; returns its `concurrent.futures.Future`."""
+    def post(self, path: str, content: bytes, timeout: httpx.Timeout) -> "Future[httpx.Response]":
+        """Start a request."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="t0dspy-gateway", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+                threading.Thread(target=_run, args=(self._loop,), name="t0dspy-gateway", daemon=True).start()
+            return asyncio.run_coroutine_threadsafe(self._post(path, content, timeout), self._loop)
 
-    def stop(self) -> None:
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)
+    def close(self) -> None:
+        """Close the connections soon; safe wherever the garbage collector runs."""
+        loop, self._loop = self._loop, None
+        if loop is not None and loop.is_running():
+            asyncio.run_coroutine_threadsafe(self._end(loop), loop)
+
+    async def _post(self, path: str, content: bytes, timeout: httpx.Timeout) -> httpx.Response:
+        self._http = self._http or httpx.AsyncClient(**self._options)
+        return await self._http.post(path, content=content, headers=_JSON, timeout=timeout)
+
+    async def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+        loop.stop()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _let_go(http: httpx.Client, background: _Background) -> None:
+    http.close()
+    background.close()
 
 
 _JSON = {"Content-Type": "application/json"}
