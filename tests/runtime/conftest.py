@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from runtime.harness import Served, export, storyteller
-from stack.harness import migrated_data
 
+from runtime.harness import ProgramServer, Served, export, storyteller
+from stack.harness import migrated_data
 from t0dspy.testing import ScriptedUpstream
 
 
@@ -18,9 +18,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     return migrated_data(base if worker_id == "master" else base.parent)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model() -> Iterator[ScriptedUpstream]:
-    """The model provider of the module's stack."""
+    """The model provider of the stack."""
     with ScriptedUpstream(storyteller) as server:
         yield server
 
@@ -49,9 +49,9 @@ def exported(configs: Path) -> None:
     export(configs, "stories:with_demos", name="mixed", traffic=1.0)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, migrated: Path, model: ScriptedUpstream) -> Iterator[Served]:
-    """A running stack, the program server included."""
+    """A running stack, the program server included; one for each test process, since it takes a while to start."""
     directory = tmp_path_factory.mktemp("served")
     shutil.copytree(migrated, directory / "data", symlinks=True)
     with Served(directory, model) as stack:
@@ -59,3 +59,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, migrated: Path, model: Scri
         yield stack.start()
         assert stack.stop() == 0
         assert "Traceback" not in stack.said()
+
+
+@pytest.fixture(scope="session")
+def server(served: Served) -> Iterator[ProgramServer]:
+    """A program server with one worker, called directly; tests leave it running."""
+    with ProgramServer(served, "--workers=1") as running:
+        yield running

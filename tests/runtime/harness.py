@@ -12,9 +12,9 @@ from typing import Any
 
 import dspy
 import httpx
-from stack.harness import COMMAND, Stack, bare_environment, until
 
 import t0dspy
+from stack.harness import COMMAND, Stack, bare_environment, until
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
 
 APPS = Path(__file__).parent / "apps"
@@ -76,6 +76,26 @@ def storyteller(request: RecordedRequest) -> str | Reply:
     if "`right` (str)" in system(request):
         return chat(right=f"right of {fields['topic']}")
     return chat(answer=f"{mark}answer to {fields['question']}")
+
+
+def delayed(seconds: float) -> Callable[[RecordedRequest], Reply]:
+    """A storyteller that takes its time."""
+
+    def script(request: RecordedRequest) -> Reply:
+        said = storyteller(request)
+        return Reply(said if isinstance(said, str) else said.text, delay=seconds)
+
+    return script
+
+
+def booking_agent(request: RecordedRequest) -> str:
+    """Books room 7, then says so."""
+    text = str(request.body["messages"])
+    if "next_tool_name" not in text:
+        return chat(reasoning="r", result="done")
+    if "observation_0" in text:
+        return chat(next_thought="t", next_tool_name="finish", next_tool_args="{}")
+    return chat(next_thought="t", next_tool_name="book", next_tool_args='{"room": "7"}')
 
 
 def export(configs: Path, reference: str, *, instructions: str = "", **options: Any) -> str:
