@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from stack.harness import ANSWER, Stack, migrated_data, write_config
 
+from stack.harness import ANSWER, Stack, migrated_data, write_config
 from t0dspy.testing import ScriptedUpstream
 
 

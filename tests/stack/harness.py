@@ -81,10 +81,11 @@ def write_config(directory: Path, system: str = "Answer in JSON.", *, async_writ
 
 def bare_environment() -> dict[str, str]:
     """The environment without anything of the developer's that the stack would read."""
-    wanted = lambda name: not (  # noqa: E731
-        name.endswith("_API_KEY") or name.startswith(("TENSORZERO_", "T0DSPY_")) or name.lower().endswith("_proxy")
-    )
-    return {name: value for name, value in os.environ.items() if wanted(name)}
+    return {name: value for name, value in os.environ.items() if not _of_the_developer(name)}
+
+
+def _of_the_developer(name: str) -> bool:
+    return name.endswith("_API_KEY") or name.startswith(("TENSORZERO_", "T0DSPY_")) or name.lower().endswith("_proxy")
 
 
 class Stack:

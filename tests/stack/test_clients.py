@@ -5,7 +5,6 @@ from typing import Any
 
 import openai
 import pytest
-from stack.harness import ANSWER, HELLO, Stack
 from tensorzero import (
     AsyncTensorZeroGateway,
     ChatInferenceResponse,
@@ -14,6 +13,8 @@ from tensorzero import (
     TensorZeroError,
     TensorZeroGateway,
 )
+
+from stack.harness import ANSWER, HELLO, Stack
 
 QA = "tensorzero::function_name::qa"
 MESSAGES: Any = HELLO["messages"]
@@ -69,7 +70,9 @@ def test_the_openai_sdk_works_unchanged(stack: Stack) -> None:
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == ANSWER
         assert chunks[0].id in stack.stored("JsonInference")
         dry: Any = {"tensorzero::dryrun": True}
-        assert client.chat.completions.create(model=QA, messages=MESSAGES, extra_body=dry).id not in stack.stored("JsonInference")
+        assert client.chat.completions.create(model=QA, messages=MESSAGES, extra_body=dry).id not in stack.stored(
+            "JsonInference"
+        )
         with pytest.raises(openai.NotFoundError, match="Unknown function"):
             client.chat.completions.create(model="tensorzero::function_name::nope", messages=MESSAGES)
 

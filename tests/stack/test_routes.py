@@ -8,8 +8,8 @@ from uuid import UUID
 import httpx
 import pytest
 import zstandard
-from stack.harness import ANSWER, HELLO, OUTPUT_SCHEMA, Stack
 
+from stack.harness import ANSWER, HELLO, OUTPUT_SCHEMA, Stack
 from t0dspy.testing import ScriptedUpstream
 
 
@@ -80,7 +80,9 @@ def test_a_bad_inference_is_refused_in_the_gateways_words(
 
 @pytest.mark.parametrize("path", ["/inference", "/feedback", "/v1/inferences/list_inferences"])
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000, b"1" * 5000], ids=lambda value: repr(value)[:40]
+    "body",
+    [b"", b"{", b"[]", b'"x"', b"null", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000, b"1" * 5000],
+    ids=lambda value: repr(value)[:40],
 )
 def test_what_is_not_a_json_object_is_refused(stack: Stack, path: str, body: bytes) -> None:
     """Garbage is a 400 with a sentence, never a 500."""
@@ -124,7 +126,9 @@ def test_bad_feedback_is_refused(stack: Stack, body: dict[str, Any], status: int
     inference = stack.infer().json()
     names = {"EPISODE": inference["episode_id"], "INFERENCE": inference["inference_id"]}
     whole = {"inference_id": "INFERENCE", **body}
-    answer = stack.post("/feedback", {key: names.get(value, value) if isinstance(value, str) else value for key, value in whole.items()})
+    answer = stack.post(
+        "/feedback", {key: names.get(value, value) if isinstance(value, str) else value for key, value in whole.items()}
+    )
     assert answer.status_code == status, answer.text
     assert words in answer.json()["error"]
 
@@ -132,7 +136,9 @@ def test_bad_feedback_is_refused(stack: Stack, body: dict[str, Any], status: int
 def test_feedback_takes_ids_in_any_spelling(stack: Stack) -> None:
     """An id without hyphens is the same id."""
     id = stack.infer().json()["inference_id"]
-    assert stack.post("/feedback", {"metric_name": "good", "value": True, "inference_id": UUID(id).hex}).status_code == 200
+    assert (
+        stack.post("/feedback", {"metric_name": "good", "value": True, "inference_id": UUID(id).hex}).status_code == 200
+    )
 
 
 def test_inferences_can_be_listed_and_fetched(stack: Stack) -> None:
@@ -182,7 +188,12 @@ def test_health_looks_at_the_stores(stack: Stack) -> None:
 
 def test_other_routes_answer_501_with_a_sentence(stack: Stack) -> None:
     """What TensorZero serves and this stack does not is said so."""
-    for method, path in [("POST", "/batch_inference"), ("GET", "/metrics"), ("GET", "/"), ("GET", "/%2e%2e/etc/passwd")]:
+    for method, path in [
+        ("POST", "/batch_inference"),
+        ("GET", "/metrics"),
+        ("GET", "/"),
+        ("GET", "/%2e%2e/etc/passwd"),
+    ]:
         answer = httpx.request(method, stack.url + path, trust_env=False)
         assert answer.status_code == 501
         assert "does not serve" in answer.json()["error"]
@@ -205,7 +216,9 @@ def test_compressed_requests_are_read(stack: Stack, encoding: str, squeeze: Any)
     """Bodies may come compressed, as the gateway allows; a wrong label is refused."""
     body = json.dumps({"function_name": "qa", "input": HELLO}).encode()
     headers = {"content-encoding": encoding}
-    assert httpx.post(stack.url + "/inference", content=squeeze(body), headers=headers, trust_env=False).status_code == 200
+    assert (
+        httpx.post(stack.url + "/inference", content=squeeze(body), headers=headers, trust_env=False).status_code == 200
+    )
     assert httpx.post(stack.url + "/inference", content=body, headers=headers, trust_env=False).status_code == 400
     headers = {"content-encoding": "br"}
     assert httpx.post(stack.url + "/inference", content=body, headers=headers, trust_env=False).status_code == 415

@@ -71,7 +71,7 @@ def _use(config: Path, url: str) -> tuple[list[str], float]:
 
 
 def test_migrations_inferences_and_feedback(tmp_path: Path) -> None:
-    """From empty and from an existing directory, the gateway migrates, stores and finds; nothing is lost by a restart."""
+    """From empty and from an existing directory, the gateway migrates, stores and finds; a restart loses nothing."""
     from t0dspy.testing import ScriptedUpstream
 
     config, stored = tmp_path / "tensorzero.toml", set()

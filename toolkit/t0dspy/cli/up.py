@@ -27,7 +27,7 @@ def up(
         typer.Option(metavar="NAME=HOST:PORT", help="Where models live whose api_base has the host NAME; repeatable."),
     ] = None,
     only: Annotated[Part | None, typer.Option(help="Run one part alone.")] = None,
-    quiet: Annotated[bool, typer.Option(help="Print nothing but what goes wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
 
@@ -123,7 +123,7 @@ class _Terminal:
         self._progress.update(self._task, completed=migrations, total=MIGRATIONS, visible=self._announced)
 
     def ready(self, urls: dict[str, str]) -> None:
-        self._progress.stop()
+        self.close()
         if self._quiet:
             return
         print("ready")
@@ -131,7 +131,8 @@ class _Terminal:
             print(f"  {part:<10} {url}", flush=True)
 
     def close(self) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:  # stopping it otherwise prints an empty line
+            self._progress.stop()
 
     def say(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -23,7 +23,7 @@ from t0dspy.stack.generations import Generation, Generations
 from t0dspy.stack.native import Native
 from t0dspy.stack.orphan import die_with
 from t0dspy.stack.reports import Reporter
-from t0dspy.stack.rows import ClickHouse, latest_config_hash
+from t0dspy.stack.rows import ClickHouse, config_hash_since, newest_load
 from t0dspy.stack.service import Gateway
 
 
@@ -45,11 +45,16 @@ async def load(options: Options, clickhouse: ClickHouse) -> Generation:
     directory = resolve(options.configs, options.addresses, options.scratch)
     if not any(directory.rglob("*.toml")):
         raise GatewayError(f"{options.configs} holds no TOML file. Name the directory of your config with --configs.")
+    before = await newest_load(clickhouse)
     try:
         native = await Native.load(f"{_escaped(directory)}/**/*.toml", options.clickhouse_url)
     except GatewayError as error:
         raise GatewayError(str(error).replace(str(directory), str(options.configs))) from error
-    return Generation(native, await latest_config_hash(clickhouse))
+    try:
+        return Generation(native, await config_hash_since(clickhouse, before))
+    except GatewayError:
+        await native.close()
+        raise
 
 
 def _escaped(directory: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,9 +84,11 @@ def _let_leftovers_end(data_dir: Path) -> None:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return sys.platform != "linux"  # elsewhere there is no /proc to ask about zombies
     except OSError:
         return False
-    return True
 
 
 def _read_run_file(data_dir: Path) -> Running | None:

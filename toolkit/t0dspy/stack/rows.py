@@ -15,7 +15,7 @@ import httpx
 
 from t0dspy.errors import GatewayError
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds after which a row that is not there counts as not written."""
 
 # Views keyed by the id that a request knows: a look-up by key, however much is stored.
@@ -100,14 +100,16 @@ class Witness:
         return await row.seen
 
     async def _watch(self, kind: str) -> None:
-        pause = 0.0
+        misses = 0
         while expected := self._expected.pop(kind, []):
             rows, later = expected[:_BATCH], expected[_BATCH:]
+            started = time.monotonic()
             stored = await self._stored(kind, rows)
             waiting = [row for row in rows if not _settled(row, stored)]
             self._expected[kind] = later + self._expected[kind] + waiting
-            pause = min(pause + 0.002, 0.05) if len(waiting) == len(rows) else 0.0
-            await asyncio.sleep(pause)
+            misses = misses + 1 if len(waiting) == len(rows) else 0
+            # No more than half of the time goes to looking: the pause is as long as the look, and grows with misses.
+            await asyncio.sleep(min(max(time.monotonic() - started, 0.002) * (1 + misses), 0.1))
         del self._watchers[kind]
 
     async def _stored(self, kind: str, rows: list[_Expected]) -> set[str]:
@@ -130,12 +132,25 @@ def _array(ids: set[str]) -> str:
     return "[" + ",".join(f"'{id}'" for id in sorted(ids)) + "]"
 
 
-async def latest_config_hash(clickhouse: ClickHouse) -> str:
-    """The hash of the config that was loaded last, spelled as `/status` spells it (a decimal number).
+async def newest_load(clickhouse: ClickHouse) -> str:
+    """When a config was loaded last, as ClickHouse writes times; before all times if never."""
+    try:
+        return (await clickhouse.column("SELECT toString(max(last_used)) FROM ConfigSnapshot"))[0]
+    except GatewayError:  # the first start: no tables yet
+        return "1970-01-01 00:00:00.000000"
 
-    Loading a config writes (or touches) its row in ConfigSnapshot, so right after a load the newest row is it.
+
+async def config_hash_since(clickhouse: ClickHouse, before: str) -> str:
+    """The hash of the config that was loaded after `before`, spelled as `/status` spells it (a decimal number).
+
+    Loading a config writes its row in ConfigSnapshot anew, so right after a load the newest row is it. Raises
+    GatewayError when there is none.
     """
-    found = await clickhouse.column("SELECT toString(hash) FROM ConfigSnapshot ORDER BY last_used DESC LIMIT 1")
+    newer = "SELECT toString(hash) FROM ConfigSnapshot WHERE last_used > {before:DateTime64(6)}"
+    found = await clickhouse.column(f"{newer} ORDER BY last_used DESC LIMIT 1", before=before)
     if not found:
-        raise GatewayError("The gateway stored no config snapshot; is [gateway.observability] enabled = false?")
+        raise GatewayError(
+            "The gateway stored nothing about this config, so it would store no inference either. Set "
+            "enabled = true in [gateway.observability]."
+        )
     return found[0]

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from t0dspy.errors import StackError, T0dspyError
 
+_INTERRUPTED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve, and return the exit code: 0 after a clean stop, 1 with one line on stderr if it could not start."""
+    """Serve, and return the exit code: 0 after a clean stop, 1 with a line on stderr if it could not start."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     for client_faults in ("uvicorn.error", "python_multipart"):  # a client is told; the log is about this server
         logging.getLogger(client_faults).setLevel(logging.ERROR)
@@ -21,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except T0dspyError as error:
         sys.stderr.write(f"t0dspy: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt:  # before the server could take the signal
+        return _INTERRUPTED
     return 0
 
 

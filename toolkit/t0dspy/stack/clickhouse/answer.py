@@ -1,7 +1,6 @@
 """From a running query to an HTTP response: held back while it is small, then streamed."""
 
 import asyncio
-import dataclasses
 import json
 import secrets
 import tempfile
@@ -55,6 +54,7 @@ class Answer(Response):
             gone.cancel()
 
     async def _deliver(self, send: Send, pipe: Pipe, held: IO[bytes], running: "Future[Outcome]") -> None:
+        await pipe.quiet(running)
         ended = await self._hold(pipe, held)
         if not ended:
             await self._stream(send, _pieces(held, pipe), running)
@@ -121,11 +121,10 @@ class Answer(Response):
         return usual_headers(self._engine, self._delivery) | {"x-clickhouse-timezone": self._execution.timezone}
 
     def _described(self, name: str) -> dict[str, str]:
-        format = self._engine.format(name)
-        return {"x-clickhouse-format": name, "content-type": format.content_type or "text/plain; charset=UTF-8"}
+        return {"x-clickhouse-format": name, "content-type": self._engine.content_type(name)}
 
     def _summary(self, outcome: Outcome) -> dict[str, str]:
-        counts = {name: str(count) for name, count in dataclasses.asdict(outcome.counts).items()}
+        counts = {name: str(count) for name, count in vars(outcome.counts).items()}
         return {"x-clickhouse-summary": json.dumps(counts | {"total_rows_to_read": "0"}, separators=(",", ":"))}
 
 
@@ -163,6 +162,7 @@ async def _pieces(held: IO[bytes], pipe: Pipe | None) -> AsyncIterator[bytes]:
         yield piece
     while pipe is not None and (piece := await pipe.read(_PIECE)):
         yield piece
+        await asyncio.sleep(0)  # a fast engine would otherwise keep everybody else from their turn
 
 
 async def _send_all(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:

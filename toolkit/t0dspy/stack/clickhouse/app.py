@@ -1,7 +1,6 @@
 """The routes of ClickHouse's HTTP interface."""
 
 import ipaddress
-import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
@@ -15,10 +14,8 @@ from t0dspy.stack.clickhouse.access import Access
 from t0dspy.stack.clickhouse.answer import Answer, refusal
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.execution import Execution
-from t0dspy.stack.clickhouse.failure import EngineError
+from t0dspy.stack.clickhouse.failure import EngineError, unexpected
 from t0dspy.stack.clickhouse.request import Delivery, delivery_of, query_of
-
-log = logging.getLogger("t0dspy.clickhouse")
 
 _NOTHING_HERE = """There is no handle {path}
 
@@ -66,6 +63,8 @@ async def _guarded(engine: Engine, request: Request, answer: Callable[[], Awaita
         return _refused(EngineError("BAD_ARGUMENTS", f"Broken multipart body: {broken_form.detail}."), engine)
     except ClientDisconnect:
         return Response(status_code=400)
+    except Exception as bug:
+        return _refused(unexpected(bug), engine)
 
 
 def _refused(failure: EngineError, engine: Engine) -> Response:

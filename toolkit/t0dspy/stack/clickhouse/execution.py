@@ -1,19 +1,18 @@
 """One query, from its values to its outcome."""
 
-import json
 import os
 import threading
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from t0dspy.stack.clickhouse import sql
-from t0dspy.stack.clickhouse.engine import Connection, Engine
-from t0dspy.stack.clickhouse.failure import EngineError
-from t0dspy.stack.clickhouse.query import Counts, ExternalTable, Outcome, Query
+from t0dspy.stack.clickhouse.connection import Connection, Setup
+from t0dspy.stack.clickhouse.engine import Engine
+from t0dspy.stack.clickhouse.failure import EngineError, unexpected
+from t0dspy.stack.clickhouse.query import Counts, Outcome, Query, Session
 
-_TAG = "log_comment"  # the one setting that is free text and shows in system.processes
+_OFF = ("", "0", "false")
 
 
 class Execution:
@@ -22,9 +21,9 @@ class Execution:
     def __init__(self, engine: Engine, query: Query) -> None:
         """Nothing happens before `run`."""
         self._engine, self._query = engine, query
-        # A comment of the client's stays; such a query is cancelled by closing its pipe alone.
-        self._tag = None if _TAG in query.settings else uuid.uuid4().hex
-        self._cancelled, self._harmless = threading.Event(), False
+        self._cancelled, self._guard = threading.Event(), threading.Lock()
+        self._reading: Connection | None = None
+        self._leaves_traces = True
         self.format = query.format
         """Of the result; known from its first byte on."""
 
@@ -40,10 +39,14 @@ class Execution:
         the other end; every other result is in the outcome. `pipe` is closed at the end, whatever happens.
         """
         try:
-            with self._engine.connection(self._query.session) as connection, self._prepared(connection):
+            with self._connection() as connection:
                 if self._cancelled.is_set():
                     raise EngineError("QUERY_WAS_CANCELLED", "Query was cancelled.")
                 return self._outcome(connection, pipe)
+        except EngineError:
+            raise
+        except Exception as bug:
+            raise unexpected(bug) from bug
         finally:
             os.close(pipe)
 
@@ -53,80 +56,134 @@ class Execution:
         Without effect on a query that the engine is about to begin: then, call it again.
         """
         self._cancelled.set()
-        if self._tag is not None and self._harmless:
-            with suppress(EngineError):
-                self._engine.kill(self._tag)
+        with self._guard:  # while it is held, the connection is not given to another query
+            if self._reading is not None:
+                with suppress(EngineError):
+                    self._engine.kill(self._reading)
+
+    def _connection(self) -> AbstractContextManager[Connection]:
+        query = self._query
+        if query.session is not None:
+            return self._of_session(query.session)
+        return self._with_tables() if query.external else self._pooled()
 
     @contextmanager
-    def _prepared(self, connection: Connection) -> Iterator[None]:
-        query = self._query
-        if query.database is not None:
-            connection.run(f"USE {sql.quoted_name(query.database)}")
-        for table in query.external:
-            _make(connection, table, self._engine.format(table.format).name if table.data else table.format)
-        settings = dict(query.settings) | ({_TAG: self._tag} if self._tag else {})
-        if query.session is None:
-            if query.read_only and settings.get("readonly", "0") in ("", "0"):
-                settings["readonly"] = "2"  # ClickHouse's own for GET: no writes, but settings may be set
-            connection.run(sql.set_statement(settings)) if settings else None
-            yield
+    def _pooled(self) -> Iterator[Connection]:
+        setup, pool = self._setup(), self._engine.pool
+        connection, generation = pool.take(setup)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if self._leaves_traces:
+            connection.close()
+            pool.forget()
         else:
-            settings.pop("readonly", None)  # it could not be taken back; `_outcome` looks at the statement instead
-            with _borrowed(connection, settings), _dropped(connection, query.external):
-                yield
+            pool.give_back(setup, connection, generation)
+
+    @contextmanager
+    def _with_tables(self) -> Iterator[Connection]:
+        connection, setup = self._engine.connect(), self._setup()
+        try:
+            connection.adopt(Setup(setup.database))
+            for table in self._query.external:
+                connection.make(table)
+            connection.adopt(Setup(None, setup.settings))
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _of_session(self, session: Session) -> Iterator[Connection]:
+        with self._engine.sessions.connection(session) as connection, connection.borrowed(self._setup()):
+            try:
+                for table in self._query.external:
+                    connection.make(table)
+                yield connection
+            finally:
+                for table in self._query.external:
+                    connection.drop(table)
+
+    def _setup(self) -> Setup:
+        query, settings = self._query, dict(self._query.settings)
+        if query.session is not None:
+            settings.pop("readonly", None)  # it could not be taken back; `_classified` looks at the statement instead
+        elif query.read_only and settings.get("readonly", "0") in _OFF:
+            settings["readonly"] = "2"  # ClickHouse's own for GET: no writes, but settings may be set
+        return Setup(query.database, tuple(settings.items()))
 
     def _outcome(self, connection: Connection, pipe: int) -> Outcome:
         statement = self._query.sql
+        rows = sql.inserted_rows(statement)
+        harmless, statements = self._classified(connection, rows.head if rows else statement)
+        if rows is not None:
+            return self._inserted(connection, rows)
+        outcome = self._answered(connection, pipe, harmless=harmless)
+        if statements == 0:  # chDB passes over some texts that are no statements
+            raise EngineError("SYNTAX_ERROR", "Syntax error: this is not a statement.")
+        return outcome
+
+    def _answered(self, connection: Connection, pipe: int, *, harmless: bool) -> Outcome:
+        statement = self._query.sql
+        named = _named_format(connection, statement) if harmless else None
+        self.format = named or self._engine.format(self._query.format).name
+        if not harmless:
+            return self._whole(connection, is_result=False)
+        with self._cancellable(connection):
+            if sql.is_select(statement) and named == sql.named_format(statement):
+                with suppress(_NotPipedError):
+                    return self._piped(connection, pipe)
+            return self._whole(connection, is_result=True)
+
+    def _classified(self, connection: Connection, statement: bytes) -> tuple[bool, int]:
+        """What the engine's parser says of the statement; EngineError if it may not be run here."""
+        harmless, statements = connection.classify(statement)
+        self._leaves_traces = not harmless
         if not statement.strip():
             raise EngineError("SYNTAX_ERROR", "Syntax error: Empty query.")
-        rows = sql.inserted_rows(statement)
-        if rows is not None and not self._must_be_harmless():
-            return self._inserted(connection, rows)
-        harmless, statements = connection.classify(rows.head if rows else statement)
-        self._harmless = harmless
         if statements > 1:
             raise EngineError("SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed).")
         if not harmless and self._must_be_harmless():
             raise EngineError("READONLY", "Cannot execute query in readonly mode.")
         if not harmless and sql.is_select(statement) and sql.writes_outfile(statement):
             raise EngineError("INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed.")
-        named = _named_format(connection, statement) if harmless else None
-        self.format = named or self._engine.format(self._query.format).name
-        if harmless and sql.is_select(statement) and named == sql.named_format(statement):
-            with suppress(_NotPipedError):
-                return self._piped(connection, pipe)
-        outcome = self._whole(connection, harmless)
-        if statements == 0:  # chDB passes over some texts that are no statements
-            raise EngineError("SYNTAX_ERROR", "Syntax error: this is not a statement.")
-        return outcome
+        return harmless, statements
+
+    def _must_be_harmless(self) -> bool:
+        query = self._query
+        return query.session is not None and (query.read_only or query.settings.get("readonly", "0") not in _OFF)
+
+    @contextmanager
+    def _cancellable(self, connection: Connection) -> Iterator[None]:
+        self._reading = connection
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._reading = None
 
     def _inserted(self, connection: Connection, rows: sql.InsertedRows) -> Outcome:
         for name, value in self._query.parameters.items():
             connection.run(sql.set_statement({f"param_{name}": value}))
-        result = connection.insert(rows.head.decode(errors="surrogateescape"), rows.format, rows.rows)
+        result = connection.insert(rows.head, rows.format, rows.rows)
+        self._leaves_traces = bool(self._query.parameters)
         return Outcome(b"", None, _counts(result))
 
-    def _must_be_harmless(self) -> bool:
-        query = self._query
-        return query.session is not None and (query.read_only or query.settings.get("readonly", "0") not in ("", "0"))
-
     def _piped(self, connection: Connection, pipe: int) -> Outcome:
-        query = self._query
-        statement = sql.with_outfile(query.sql, f"/dev/fd/{pipe}", self.format)
+        statement = sql.with_outfile(self._query.sql, f"/dev/fd/{pipe}", self.format)
         try:
-            result = connection.run_with(statement, self.format, dict(query.parameters))
+            result = connection.run_with(statement, self.format, self._query.parameters)
         except EngineError as failure:
-            if (
-                failure.name == "SYNTAX_ERROR"
-            ):  # perhaps ours; nothing has been done yet, and the engine's words come next
+            if failure.name == "SYNTAX_ERROR":  # perhaps ours; nothing has been done, and the engine's words come next
                 raise _NotPipedError from failure
             raise
         return Outcome(b"", self.format, _counts(result))
 
-    def _whole(self, connection: Connection, harmless: bool) -> Outcome:
-        result = connection.run_with(self._query.sql, self.format, dict(self._query.parameters))
+    def _whole(self, connection: Connection, *, is_result: bool) -> Outcome:
+        result = connection.run_with(self._query.sql, self.format, self._query.parameters)
         body = bytes(result.bytes() or b"")
-        return Outcome(body, self.format if body or harmless else None, _counts(result))
+        return Outcome(body, self.format if body or is_result else None, _counts(result))
 
 
 class _NotPipedError(Exception):
@@ -138,41 +195,8 @@ def _named_format(connection: Connection, statement: bytes) -> str | None:
     if sql.named_format(statement) is None or not sql.has_comments(statement):
         return sql.named_format(statement)
     text = sql.escaped_parameter(statement.decode(errors="replace"))
-    bare = connection.run("SELECT formatQuerySingleLine({statement:String})", "RawBLOB", statement=text)
+    bare = connection.run("SELECT formatQuerySingleLine({text:String})", "RawBLOB", text=text)
     return sql.named_format(bare.bytes())
-
-
-def _make(connection: Connection, table: ExternalTable, format: str) -> None:
-    name = sql.quoted_name(table.name)
-    columns = f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM null({{columns:String}})"  # noqa: S608  # quoted
-    connection.run(columns, columns=table.structure)
-    if table.data:
-        connection.run(f"INSERT INTO {name} FORMAT {format}\n".encode() + table.data)
-
-
-@contextmanager
-def _dropped(connection: Connection, tables: tuple[ExternalTable, ...]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for table in tables:
-            connection.run(f"DROP TEMPORARY TABLE {sql.quoted_name(table.name)}")
-
-
-@contextmanager
-def _borrowed(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
-    """`settings` for one query of a session, which has its own values for them afterwards."""
-    wanted = {name: settings[name] for name in settings}
-    statement = sql.set_statement(wanted)
-    columns = ", ".join(f"toString(getSetting({{n{number}:String}}))" for number, _ in enumerate(wanted))
-    names = {f"n{number}": name for number, name in enumerate(wanted)}
-    row = connection.run(f"SELECT {columns}", "JSONCompactEachRow", **names).bytes() if wanted else b"[]"
-    connection.run(statement) if wanted else None
-    try:
-        yield
-    finally:
-        before = dict(zip(wanted, json.loads(row), strict=True))
-        connection.run(sql.set_statement(before)) if before else None
 
 
 def _counts(result: Any) -> Counts:

@@ -1,5 +1,6 @@
 """ClickHouse's errors: the text a client reads and the HTTP status that goes with it."""
 
+import logging
 import re
 
 # What the front itself refuses, in the engine's name.
@@ -44,6 +45,8 @@ _NAMES = {
 }
 _STATUS = {name: status for status, names in _NAMES.items() for name in names.split()}
 
+log = logging.getLogger("t0dspy.clickhouse")
+
 _HEAD = re.compile(r"(?:Code: (\d+)\. DB::Exception: )+")
 _TAIL = re.compile(r"(?:\.?\s*(?:\(version [^()]*(?:\([^()]*\))?\)|\(([A-Z][A-Z0-9_]+)\)))+\.?\s*$")
 _STD_EXCEPTION = 1001
@@ -62,6 +65,12 @@ class EngineError(Exception):
     def status(self) -> int:
         """The HTTP status that ClickHouse answers with."""
         return _STATUS.get(self.name, 500)
+
+
+def unexpected(bug: Exception) -> EngineError:
+    """What a client is told of a mistake of ours; the log is told all of it."""
+    log.error("This is a bug in t0dspy.", exc_info=bug)
+    return EngineError("STD_EXCEPTION", f"The server failed: {type(bug).__name__}; its log says more.", _STD_EXCEPTION)
 
 
 def failure_of(error: Exception) -> EngineError:

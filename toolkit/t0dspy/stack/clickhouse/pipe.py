@@ -7,6 +7,7 @@ import os
 from typing import Any, Self, TypeVar
 
 _CAPACITY = 1 << 20
+_MOMENT = 0.02
 
 T = TypeVar("T")
 
@@ -34,7 +35,6 @@ class Pipe:
 
     async def read(self, size: int) -> bytes:
         """The next bytes, up to `size`; none at the end. ClientGoneError if there is no use in reading on."""
-        await asyncio.sleep(0)  # a fast engine would otherwise keep everybody else from their turn
         while True:
             if self._gone.done():
                 raise ClientGoneError
@@ -42,6 +42,11 @@ class Pipe:
                 return os.read(self._read, size)
             except BlockingIOError:
                 await self._readable()
+
+    async def quiet(self, running: "asyncio.Future[T]") -> None:
+        """Wait a moment for `running` to end: a small result is read at once then, and not as it comes."""
+        waited: set[asyncio.Future[Any]] = {running, self._gone}
+        await asyncio.wait(waited, timeout=_MOMENT, return_when=asyncio.FIRST_COMPLETED)
 
     async def unless_gone(self, result: "asyncio.Future[T]") -> T:
         """What `result` comes to; ClientGoneError if the client does not wait for it."""

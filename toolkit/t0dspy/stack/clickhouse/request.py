@@ -1,5 +1,6 @@
 """From an HTTP request to a query."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Mapping
@@ -104,11 +105,12 @@ async def _form_of(request: Request) -> _Form:
 
 
 def _is_multipart(request: Request) -> bool:
-    return request.headers.get("content-type", "").startswith("multipart/form-data")
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
 async def _body(request: Request) -> bytes:
-    return codec.decompressed(request.headers.get("content-encoding", "").strip().lower(), await request.body())
+    encoding, body = request.headers.get("content-encoding", "").strip().lower(), await request.body()
+    return await asyncio.to_thread(codec.decompressed, encoding, body) if encoding else body
 
 
 def _statement(query: str, body: bytes) -> bytes:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -56,9 +57,23 @@ def serve(options: Options) -> None:
             app = application(engine, Access(options.users), workers, local_only=_is_loopback(listener))
             _Server(_config(app), listener, options.parent_pid).run([listener])
         finally:
-            engine.kill_all()
-            workers.shutdown(wait=True)
+            _finish(engine, workers)
             engine.close()
+
+
+def _finish(engine: Engine, workers: ThreadPoolExecutor) -> None:
+    """End what is still running: queries that outlasted the drain, and those that were just about to begin."""
+    finished = threading.Event()
+
+    def kill_all() -> None:
+        while not finished.wait(0.05):
+            engine.kill_all()
+
+    killer = threading.Thread(target=kill_all)
+    killer.start()
+    workers.shutdown(wait=True, cancel_futures=True)
+    finished.set()
+    killer.join()
 
 
 class _Server(uvicorn.Server):

@@ -79,6 +79,13 @@ def set_statement(settings: Mapping[str, str]) -> str:
     return "SET " + ", ".join(f"{name} = {quoted_text(value)}" for name, value in settings.items())
 
 
+def checked_format(name: str) -> str:
+    """`name`, if it may be a format's; EngineError if not."""
+    if not _SETTING_NAME.fullmatch(name):
+        raise EngineError("UNKNOWN_FORMAT", f"Unknown format {quoted_text(name)}.")
+    return name
+
+
 def is_select(sql: bytes) -> bool:
     """Whether `sql` begins like a query whose result may be large."""
     return _SELECTS.match(sql) is not None

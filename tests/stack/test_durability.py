@@ -1,0 +1,134 @@
+"""What was acknowledged is there: under load, and after `kill -9` of anything."""
+
+import itertools
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from stack.harness import HELLO, Stack, until
+
+MANY = int(os.environ.get("T0DSPY_TEST_MANY", "400"))
+"""Inferences and feedbacks of the load test; benchmarks/stack.py does 10,000 of each."""
+
+
+@dataclass
+class Acknowledged:
+    """Ids that clients were given."""
+
+    inferences: set[str] = field(default_factory=set)
+    feedback: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+
+    def all_stored(self, stack: Stack) -> None:
+        """Fail if a row is missing, the model's part of an inference included."""
+        assert self.inferences <= stack.stored("JsonInference")
+        models = {id for (id,) in stack.rows("SELECT toString(inference_id) FROM ModelInference")}
+        assert self.inferences <= models
+        assert self.feedback <= stack.stored("BooleanMetricFeedback")
+
+
+def one_round(http: httpx.Client, seen: Acknowledged, number: int) -> None:
+    """An inference, streamed or not or by the OpenAI route, and feedback on it; only what is acknowledged counts."""
+    id = _inference(http, number % 3)
+    if id is None:
+        return
+    seen.inferences.add(id)
+    answer = http.post("/feedback", json={"metric_name": "good", "value": bool(number % 2), "inference_id": id})
+    if answer.status_code == 200:
+        seen.feedback.add(answer.json()["feedback_id"])
+    else:
+        seen.refused.append(f"{answer.status_code} {answer.text}")
+
+
+def _inference(http: httpx.Client, way: int) -> str | None:
+    if way == 0:
+        answer = http.post("/openai/v1/chat/completions", json={"model": "tensorzero::function_name::qa", **HELLO})
+        return str(answer.json()["id"]) if answer.status_code == 200 else None
+    answer = http.post("/inference", json={"function_name": "qa", "input": HELLO, "stream": way == 1})
+    if answer.status_code != 200 or way == 2:
+        return str(answer.json()["inference_id"]) if answer.status_code == 200 else None
+    whole = answer.text.endswith("data: [DONE]\n\n") and '"error"' not in answer.text
+    return answer.text.split('"inference_id":"')[1].split('"')[0] if whole else None
+
+
+@pytest.mark.slow
+def test_everything_from_32_threads_is_stored(make_stack: Callable[..., Stack]) -> None:
+    """Thousands of inferences and feedbacks from 32 threads: every one is acknowledged, every one is stored."""
+    stack, seen = make_stack().start(), Acknowledged()
+
+    def client(numbers: range) -> None:
+        with httpx.Client(base_url=stack.url, trust_env=False, timeout=60) as http:
+            for number in numbers:
+                one_round(http, seen, number)
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(client, [range(start, MANY, 32) for start in range(32)]))
+    assert seen.refused == []
+    assert (len(seen.inferences), len(seen.feedback)) == (MANY, MANY)
+    seen.all_stored(stack)
+    assert len(stack.stored("JsonInference")) == MANY
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments_loses_nothing_acknowledged(make_stack: Callable[..., Stack]) -> None:
+    """Ten times under load, `kill -9` of the supervisor, the gateway or ClickHouse: what was acknowledged is there."""
+    stack, seen = make_stack(), Acknowledged()
+    dice = random.Random(20260613)
+    for turn in range(10):
+        stack.start()
+        victim = {**stack.pids(), "supervisor": stack.process.pid}[("supervisor", "gateway", "clickhouse")[turn % 3]]
+        over, before = threading.Event(), len(seen.inferences)
+        with ThreadPoolExecutor(8) as pool:
+            clients = [pool.submit(_until_over, stack.url, seen, over) for _ in range(8)]
+            until(lambda before=before: len(seen.inferences) > before + 5)  # type: ignore[misc]
+            time.sleep(dice.uniform(0, 0.6))
+            os.kill(victim, signal.SIGKILL)
+            over.set()
+            for future in clients:
+                future.result()
+        stack.ended()
+    seen.all_stored(stack.start())
+    assert len(seen.inferences) > 60
+
+
+def _until_over(url: str, seen: Acknowledged, over: threading.Event) -> None:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
+        for number in itertools.count():
+            try:
+                one_round(http, seen, number)
+            except httpx.HTTPError:
+                return
+            if over.is_set():
+                return
+
+
+def test_rows_that_do_not_arrive_are_not_acknowledged(make_stack: Callable[..., Stack]) -> None:
+    """When ClickHouse refuses a row, the client hears 503 and not an id, on every interface."""
+    stack = make_stack().start()
+    id = stack.infer().json()["inference_id"]
+    feedback = {"metric_name": "good", "value": True, "inference_id": id}
+    chat = {"model": "tensorzero::function_name::qa", **HELLO}
+    with ThreadPoolExecutor(4) as pool:
+        _drop(stack, "BooleanMetricFeedbackByTargetId")
+        waiting = [pool.submit(stack.post, "/feedback", feedback)]
+        time.sleep(1)  # by then the gateway has looked up what the feedback is about
+        _drop(stack, "InferenceById")
+        waiting += [pool.submit(stack.infer), pool.submit(stack.post, "/openai/v1/chat/completions", chat)]
+        stream = stack.infer(stream=True)
+        answers = [future.result() for future in waiting]
+    assert [answer.status_code for answer in answers] == [503, 503, 503]
+    assert all("did not reach ClickHouse" in answer.text for answer in [*answers, stream])
+    assert stream.text.endswith("data: [DONE]\n\n")
+
+
+def _drop(stack: Stack, table: str) -> None:
+    url = stack.urls["clickhouse"] + "/?database=tensorzero"
+    assert httpx.post(url, content=f"DROP TABLE {table} SYNC", trust_env=False).status_code == 200

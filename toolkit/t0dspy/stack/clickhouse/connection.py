@@ -1,0 +1,126 @@
+"""The one door to chDB."""
+
+import json
+import signal
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import chdb
+
+from t0dspy.stack.clickhouse import sql
+from t0dspy.stack.clickhouse.failure import failure_of
+from t0dspy.stack.clickhouse.query import ExternalTable
+
+_chdb: Any = chdb._chdb  # `chdb.connect` wraps it, and hides `classify_query`
+_AS_A_SERVER = "implicit_select=0"  # chDB reads `1 + 1` and `selec` as queries; a ClickHouse server does not
+_TAG = "log_comment"  # the one setting that is free text and shows in system.processes
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a connection is told before a query."""
+
+    database: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+class Connection:
+    """One connection to the engine, with a database, settings and temporary tables of its own.
+
+    Any number of them work at once; one of them works on one thing at a time. Its methods raise EngineError where
+    the engine refuses.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Opens it."""
+        self._tag: str | None = None
+        try:
+            self._engine = _chdb.connect(f"{path}?{_AS_A_SERVER}")
+        except RuntimeError as error:
+            raise failure_of(error) from error
+
+    def run(self, statement: str | bytes, format: str = "TabSeparated", **parameters: str) -> Any:
+        """The result of `statement`."""
+        return self.run_with(statement, format, parameters)
+
+    def run_with(self, statement: str | bytes, format: str, parameters: Mapping[str, str]) -> Any:
+        """The same, for parameters whose names are a client's."""
+        try:
+            return self._engine.query(statement, format, params=dict(parameters))
+        except RuntimeError as error:
+            raise failure_of(error) from error
+
+    def insert(self, head: bytes, format: str, rows: bytes) -> Any:
+        """What the engine counted while it stored `rows`, which are in `format`, by the INSERT `head`."""
+        try:
+            insertion = self._engine.send_insert(head.decode(errors="surrogateescape"), format)
+            try:
+                self._engine.insert_append(insertion, rows)
+            except RuntimeError:
+                self._engine.insert_cancel(insertion)
+                raise
+            return self._engine.insert_done(insertion)
+        except RuntimeError as error:
+            raise failure_of(error) from error
+
+    def classify(self, statement: bytes) -> tuple[bool, int]:
+        """Whether the engine's parser says that `statement` leaves no trace, and how many statements it is."""
+        report = self._engine.classify_query(statement)
+        return report["query_class"] == _chdb.query_class.READ_ONLY, report["statement_count"]
+
+    def adopt(self, setup: Setup) -> None:
+        """Use the database and the settings of `setup` from now on."""
+        if setup.database is not None:
+            self.run(f"USE {sql.quoted_name(setup.database)}")
+        self.run(sql.set_statement(self._tagged(dict(setup.settings))))
+
+    @contextmanager
+    def borrowed(self, setup: Setup) -> Iterator[None]:
+        """Use the settings of `setup` for the block, and its database from now on."""
+        if setup.database is not None:
+            self.run(f"USE {sql.quoted_name(setup.database)}")
+        wanted = self._tagged(dict(setup.settings))
+        statement = sql.set_statement(wanted)
+        columns = ", ".join(f"toString(getSetting({{n{number}:String}}))" for number in range(len(wanted)))
+        names = {f"n{number}": name for number, name in enumerate(wanted)}
+        before = json.loads(self.run(f"SELECT {columns}", "JSONCompactEachRow", **names).bytes())
+        self.run(statement)
+        try:
+            yield
+        finally:
+            self.run(sql.set_statement(dict(zip(wanted, before, strict=True))))
+
+    def make(self, table: ExternalTable) -> None:
+        """Make a temporary table."""
+        name = sql.quoted_name(table.name)
+        columns = f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM null({{columns:String}})"  # noqa: S608  # quoted
+        self.run(columns, columns=table.structure)
+        self.insert(f"INSERT INTO {name}".encode(), sql.checked_format(table.format), table.data)
+
+    def drop(self, table: ExternalTable) -> None:
+        """Drop a temporary table."""
+        self.run(f"DROP TEMPORARY TABLE IF EXISTS {sql.quoted_name(table.name)}")
+
+    def cancel(self, killer: "Connection") -> None:
+        """Let `killer` cancel what this connection is doing, if it can be told from what others do."""
+        if self._tag is not None:
+            killer.run("KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC", tag=self._tag)
+
+    def close(self) -> None:
+        """Give it back to the engine."""
+        self._engine.close()
+
+    def _tagged(self, settings: dict[str, str]) -> dict[str, str]:
+        """With a mark to find its queries by, unless the client has its own comment."""
+        self._tag = None if _TAG in settings else uuid.uuid4().hex
+        return settings if self._tag is None else {**settings, _TAG: self._tag}
+
+
+def leave_signals_alone() -> None:
+    """Take back the handlers that chDB installs at import: the server stops itself, and a closed pipe is an error."""
+    _chdb.reset_signal_handlers()
+    _chdb.set_signal_handlers_enabled(0)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
