@@ -64,7 +64,7 @@ def test_run_predictors_in_both_texts(command: Command, scripted: ScriptedUpstre
 
 def test_run_a_predictor_whose_demos_are_turns(command: Command, scripted: ScriptedUpstream) -> None:
     """Its demo turns are sent with it, and the version that has them is pinned."""
-    assert command.run("asker__predict", {"question": "a?"})["output"] == {"answer": "answer to a?"}
+    assert command.run("asker__predictor", {"question": "a?"})["output"] == {"answer": "answer to a?"}
     assert [one["role"] for one in scripted.requests[0].body["messages"]] == ["system", "user", "assistant", "user"]
 
 
