@@ -1,0 +1,264 @@
+"""Deployed calls and the program server: `python -m benchmarks.runtime [--seconds N] [--runs N]`.
+
+One stack, one run of this script, and ratios within it:
+
+- a deployed predictor's call beside a bare httpx POST of the same body to the same gateway, and beside `dspy.LM` at
+  the gateway's OpenAI route, in turns;
+- 64 concurrent two-stage runs against a model that takes 1 s, beside the ideal of 32 runs a second, asked of the
+  program server directly and through the gateway;
+- with `--runs`, the memory of the program server's processes along so many runs.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dspy
+import httpx
+
+import t0dspy
+from t0dspy.gateway import Call, input_messages
+from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
+
+CLIENTS = 64
+KEY = "benchmark"
+CONFIG = """
+[gateway.observability]
+enabled = true
+async_writes = false
+[models.m]
+routing = ["p"]
+[models.m.providers.p]
+type = "openai"
+model_name = "scripted"
+api_base = "{url}"
+api_key_location = "none"
+"""
+APP = """
+import dspy
+
+class Stories(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.plan = dspy.Predict("topic: str -> outline: str")
+        self.write = dspy.Predict("outline: str -> text: str")
+
+    def forward(self, topic: str):
+        return self.write(outline=self.plan(topic=topic).outline)
+
+stories = Stories()
+question = dspy.Predict("question: str -> answer: str")
+"""
+ANSWER = "".join(f"[[ ## {name} ## ]]\nx\n\n" for name in ("outline", "text", "answer")) + "[[ ## completed ## ]]"
+
+
+def main() -> None:
+    """Print the ratios."""
+    parser = argparse.ArgumentParser(description=textwrap.dedent(__doc__ or ""))
+    parser.add_argument("--calls", type=int, default=300, help="calls of each kind")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each throughput measurement")
+    parser.add_argument("--runs", type=int, default=0, help="runs to watch the memory over")
+    parser.add_argument("--upstream", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.upstream:
+        serve_model(float(args.upstream))
+        return
+    with tempfile.TemporaryDirectory(prefix="t0dspy-benchmark-") as place:
+        os.chdir(place)
+        sys.path.insert(0, place)
+        measure(Path(place), args)
+
+
+def measure(place: Path, args: argparse.Namespace) -> None:
+    fast, slow = Model(0.0), Model(1.0)
+    (place / "app.py").write_text(APP)
+    stack = Stack(place, fast.url)
+    try:
+        calls(stack, args.calls)
+        if args.runs:
+            memory(stack, args.runs)
+    finally:
+        stack.stop()
+    stack = Stack(place, slow.url)
+    try:
+        throughput("asked directly", stack.direct, args.seconds)
+        throughput("through the gateway", stack.through, args.seconds)
+    finally:
+        stack.stop()
+        fast.stop()
+        slow.stop()
+
+
+def calls(stack: "Stack", count: int) -> None:
+    """The median time of one call, three ways, in turns."""
+    deployed = t0dspy.deploy(dspy.Predict("question: str -> answer: str"), "question", gateway_url=stack.url)
+    body = Call("question", input_messages({"question": "why?"}, 0), variant="v1").body()
+    http = httpx.Client(trust_env=False, timeout=60)
+    openai = dspy.LM(
+        "openai/tensorzero::model_name::m",
+        api_base=f"{stack.url}/openai/v1",
+        api_key="none",
+        cache=False,
+        num_retries=0,
+    )
+    stock = dspy.Predict("question: str -> answer: str")
+
+    def by_lm() -> None:
+        with dspy.context(lm=openai, adapter=dspy.ChatAdapter()):
+            stock(question="why?")
+
+    ways: dict[str, Callable[[], Any]] = {
+        "bare httpx POST": lambda: http.post(f"{stack.url}/inference", json=body).raise_for_status(),
+        "deployed predictor": lambda: deployed(question="why?"),
+        "dspy.LM, OpenAI route": by_lm,
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for at in range(count + 10):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            if at >= 10:
+                times[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(one) for name, one in times.items()}
+    for name, seconds in medians.items():
+        print(f"{name:24} {seconds * 1000:7.2f} ms   {seconds / medians['bare httpx POST']:5.2f}x")
+
+
+def throughput(what: str, call: Callable[[httpx.Client], None], seconds: float) -> None:
+    """Runs a second with 64 callers, beside the ideal."""
+    done, stop = [], time.monotonic() + seconds + 4
+
+    def caller() -> None:
+        with httpx.Client(trust_env=False, timeout=120) as http:
+            while time.monotonic() < stop:
+                call(http)
+                done.append(time.monotonic())
+
+    threads = [threading.Thread(target=caller) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counted = [at for at in done if stop - seconds <= at < stop]  # the first 4 s warm up
+    rate, ideal = len(counted) / seconds, CLIENTS / 2
+    print(f"64 runs at once, {what:20} {rate:5.1f} runs/s of {ideal:.0f} ideal: {rate / ideal:4.0%}")
+
+
+def memory(stack: "Stack", runs: int) -> None:
+    """Resident memory of the program server's processes, at a tenth of the runs and at the end."""
+    left = iter(range(runs))
+    seen: dict[int, int] = {}
+    lock = threading.Lock()
+
+    def caller() -> None:
+        with httpx.Client(trust_env=False, timeout=120) as http:
+            while True:
+                with lock:
+                    at = next(left, None)
+                    if at is not None and (at == runs // 10 or at % max(1, runs // 4) == 0):
+                        seen[at] = resident(stack.programs_pid())
+                if at is None:
+                    return
+                stack.direct(http)
+
+    threads = [threading.Thread(target=caller) for _ in range(16)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seen[runs] = resident(stack.programs_pid())
+    print(f"{runs} runs in {time.monotonic() - began:.0f} s; memory of the program server's processes:")
+    for at, kilobytes in sorted(seen.items()):
+        print(f"  after {at:6} runs {kilobytes / 1024:7.1f} MB")
+
+
+def resident(pid: int) -> int:
+    """Kilobytes of a process and its children."""
+    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    texts = [Path(f"/proc/{one}/status").read_text() for one in pids]
+    return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in texts)
+
+
+class Model:
+    """A scripted model in a process of its own."""
+
+    def __init__(self, delay: float) -> None:
+        command = [sys.executable, "-m", "benchmarks.runtime", "--upstream", str(delay)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+def serve_model(delay: float) -> None:
+    """Answer every request with all fields, after `delay` seconds."""
+
+    def script(request: RecordedRequest) -> Reply:
+        upstream.requests.clear()
+        return Reply(ANSWER, delay=delay)
+
+    with ScriptedUpstream(script) as upstream:
+        print(upstream.url, flush=True)
+        threading.Event().wait()
+
+
+class Stack:
+    """`t0dspy up` with the benchmark's programs."""
+
+    def __init__(self, place: Path, model: str) -> None:
+        configs = place / "configs"
+        configs.mkdir(exist_ok=True)
+        (configs / "tensorzero.toml").write_text(CONFIG.format(url=model))
+        for name in ("stories", "question"):
+            t0dspy.export(f"app:{name}", configs, model="m", verify=False, adapter="chat")
+        ports = ("--gateway-port=0", "--clickhouse-port=0", "--programs-port=0")
+        command = [_command(), "up", *ports]
+        env = {**os.environ, "T0DSPY_PROGRAMS_KEY": KEY, "PYTHONPATH": str(place)}
+        with (place / "log").open("w") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n", (place / "log").read_text()
+        self.urls = dict(self.process.stdout.readline().split() for _ in range(3))
+        self.url, self._data = self.urls["gateway"], place / ".t0dspy" / "stack"
+
+    def direct(self, http: httpx.Client) -> None:
+        """One run, asked of the program server as the gateway asks it."""
+        message = {"role": "user", "content": '{"topic": "cats"}'}
+        body = {"model": "stories/v1", "messages": [message]}
+        url = f"{self.urls['programs']}/v1/chat/completions"
+        http.post(url, json=body, headers={"Authorization": f"Bearer {KEY}"}).raise_for_status()
+
+    def through(self, http: httpx.Client) -> None:
+        """One run, as a client asks for it."""
+        body = Call("stories", input_messages({"topic": "cats"}, 0)).body()
+        http.post(f"{self.url}/inference", json=body).raise_for_status()
+
+    def programs_pid(self) -> int:
+        """The program server's front process."""
+        return int(json.loads((self._data / "stack.json").read_text())["pids"]["programs"])
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+def _command() -> str:
+    return str(Path(sys.executable).parent / "t0dspy")
+
+
+if __name__ == "__main__":
+    main()
