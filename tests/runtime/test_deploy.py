@@ -286,6 +286,26 @@ def test_a_thread_of_ones_own_is_a_call_of_its_own(tales: Any) -> None:
     assert found[0].outline == "outline of t"
 
 
+def test_a_deployed_program_inside_another(served: Served, tales: Any) -> None:
+    """Each has its own version and its own episode."""
+
+    class Outer(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.question = question()
+            vars(self)["inner"] = lambda topic: tales(topic=topic)
+
+        def forward(self, topic: str) -> Any:
+            return dspy.Prediction(inner=vars(self)["inner"](topic), own=self.question(question=topic))
+
+    outer = Outer()
+    served.deploy(outer.question, "question")
+    with dspy.context(lm=None):
+        found = outer(topic="cats")
+    assert (found.inner.text, found.own.answer) == ("text of outline of cats", "answer to cats")
+    assert found.inner.episode_id != found.own.episode_id
+
+
 def test_refine_is_refused(served: Served) -> None:
     """Refine adds an input that the exported function does not have."""
     from t0dspy.runtime.adapter import GatewayAdapter

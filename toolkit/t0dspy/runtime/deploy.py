@@ -91,7 +91,7 @@ class _Exported:
         """The run of a new top-level call, under the version that has the largest share now."""
         if self._version is None:
             self._refresh()
-        return Run(self._served)
+        return Run(self._served, self)
 
     def _refresh(self) -> None:
         stamp = self._stamp()

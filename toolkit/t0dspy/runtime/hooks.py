@@ -64,7 +64,9 @@ class _Base:
     @contextmanager
     def active(self) -> Iterator[Run]:
         """DSPy's settings for the length of one call."""
-        run = current_run() or self.deployment.begin()
+        run = current_run()
+        if run is None or run.owner is not self.deployment:  # another deployed program, called by this one
+            run = self.deployment.begin()
         changes: dict[str, Any] = {SETTING: run}
         if self.binding is not None:
             changes |= {"adapter": GatewayAdapter(binding=self.binding), "lm": self.deployment.lm}

@@ -1,5 +1,6 @@
 """One top-level call of a deployed program: one version, one episode, and whether it may still go on."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ from t0dspy.runtime.episode import new_episode
 
 SETTING = "t0dspy_run"
 """Where DSPy's settings keep the run: they reach `dspy.Parallel`, `Module.batch`, tasks and `asyncio.to_thread`."""
+
+_PAUSE = 0.2
+"""Seconds between two tries to reach a gateway that is away."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,14 @@ def served_version(manifest: Manifest, version: str) -> ServedVersion:
 class Run:
     """Asks the gateway for each stage, all of one version, in one episode. Safe to use from several threads."""
 
-    def __init__(self, served: ServedVersion, deadline: float | None = None, episode: str | None = None) -> None:
-        """With a `deadline` (seconds from now) a stage call waits that long for a gateway that is restarting."""
-        self.served = served
+    def __init__(
+        self, served: ServedVersion, owner: object, deadline: float | None = None, episode: str | None = None
+    ) -> None:
+        """A run of the deployment `owner`.
+
+        With a `deadline` (seconds from now) a stage call waits that long for a gateway that is restarting.
+        """
+        self.served, self.owner = served, owner
         self.episode = episode or new_episode()
         self.stages = 0
         self.last: Inference | None = None
@@ -96,23 +105,28 @@ class Run:
             try:
                 return self._answered(call, gateway.infer(call, self._timeout()))
             except GatewayUnreachableError as gone:
-                self._wait_out(gone)
+                self._give_up_at_deadline(gone)
+                self._over.wait(_PAUSE)
 
     async def aask(self, gateway: HttpGateway, call: Call) -> Inference:
-        """`ask`, asynchronously; for callers without a deadline, so that nothing is waited out."""
-        self.check()
-        return self._answered(call, await gateway.ainfer(call, self._timeout()))
+        """`ask`, asynchronously."""
+        while True:
+            self.check()
+            try:
+                return self._answered(call, await gateway.ainfer(call, self._timeout()))
+            except GatewayUnreachableError as gone:
+                self._give_up_at_deadline(gone)
+                await asyncio.sleep(_PAUSE)
 
     def _timeout(self) -> float:
         patience = self.served.stage_deadline + 10  # the gateway's own deadline answers with the better reason
         return patience if self.remaining is None else max(0.05, min(patience, self.remaining))
 
-    def _wait_out(self, gone: GatewayUnreachableError) -> None:
+    def _give_up_at_deadline(self, gone: GatewayUnreachableError) -> None:
         """Nothing was sent, so the call may be made again, as long as the run may go on."""
-        if self._deadline is None:
+        if self.remaining is None:
             raise gone
-        self._over.wait(0.2)
-        if self.remaining is not None and self.remaining <= 0:
+        if self.remaining <= _PAUSE:
             self.end(GatewayError(f"the gateway was away until the deadline of the run: {gone}"))
 
     def _answered(self, call: Call, inference: Inference) -> Inference:

@@ -47,7 +47,9 @@ def application(pool: Pool, key: str) -> Starlette:
             return _error(refused.status, refused.kind, refused.text)
         except Busy:
             log("warning", "turned away", in_flight=pool.in_flight)
-            return _error(503, "busy", "all workers and the queue are full.", {"Retry-After": RETRY_AFTER})
+            return _error(
+                503, "busy", "all workers and the queue are full, or none is ready yet.", {"Retry-After": RETRY_AFTER}
+            )
         return _response(outcome, body)
 
     async def live(_: Request) -> Response:

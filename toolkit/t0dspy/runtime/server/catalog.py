@@ -31,6 +31,7 @@ class Runnable:
     """One version of a program, ready to run."""
 
     program: dspy.Module
+    deployment: "InARun"
     served: ServedVersion
     types: Mapping[str, Any]
     """Input -> the Python type that the program's code expects."""
@@ -129,11 +130,12 @@ def _runnable(manifest: Manifest, files: Mapping[str, str], version: str, lm: ds
     misfit = misfits(program, manifest, version, files)
     if misfit:
         raise ProgramError(f"the code no longer fits it: {misfit[0]}. Export it again.")
-    bind(program, InARun(lm))
+    deployment = InARun(lm)
+    bind(program, deployment)
     types = _input_types(program, manifest.name)
     outputs = json.loads(files[function.output_schema])
     served = served_version(manifest, version)
-    return Runnable(program, served, types, outputs, function.type, is_only_its_predictor(live))
+    return Runnable(program, deployment, served, types, outputs, function.type, is_only_its_predictor(live))
 
 
 def _input_types(program: dspy.Module, name: str) -> dict[str, Any]:

@@ -87,7 +87,10 @@ class Channel:
         """The messages of the front, until it is gone."""
         with self._connection.makefile("rb") as stream:
             while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
-                data = stream.read(_LENGTH.unpack(head)[0])
+                (length,) = _LENGTH.unpack(head)
+                data = stream.read(length)
+                if len(data) < length:
+                    return
                 yield _parsed(data)
 
 

@@ -13,6 +13,9 @@ from t0dspy.runtime.server.process import Process
 GRACE = 1.0
 """Seconds after its deadline in which a run may still end by itself, as it does at its next stage."""
 
+PATIENCE = 30.0
+"""Seconds that a request waits for the first worker, or for one that knows a new export."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -46,7 +49,7 @@ class Job:
 
 
 class Busy(Exception):  # noqa: N818 - an answer, not a fault
-    """All workers are full, and so is the queue."""
+    """All workers are full, and so is the queue; or none is ready."""
 
 
 class Pool:
@@ -61,6 +64,7 @@ class Pool:
         self._closing = asyncio.Event()
         self._deaths = 0
         self._news = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._loaded = self._stamp()
 
     @property
@@ -87,12 +91,25 @@ class Pool:
         return {}
 
     async def knows(self, program: str, version: str) -> bool:
-        """Whether the version exists for the workers; exports made since they started are loaded first."""
-        while not self.ready and not self._closing.is_set():
-            await self._wait_for_news()
-        if self._offers(program, version) is None and self._stamp() != self._loaded:
-            await self.reload()
+        """Whether the version exists for the workers; exports made since they started are loaded first.
+
+        Raises:
+            Busy: no worker gets ready.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not self.ready:
+                    await self._wait_for_news()
+                if self._offers(program, version) is None:
+                    await self._catch_up()
+        except TimeoutError:
+            raise Busy from None
         return self._offers(program, version) is not None
+
+    async def _catch_up(self) -> None:
+        async with self._reloading:
+            if self._stamp() != self._loaded:
+                await self.reload()
 
     async def reload(self) -> None:
         """Replace all workers by new ones, which read the programs again; returns when one of them is ready."""

@@ -36,12 +36,12 @@ class Worker:
         for kind, value in self._channel.received():
             if kind == "order":
                 self._begin(Order(**value))
-            elif kind == "stop" and value["run"] in self._runs:
-                self._runs[value["run"]].end(RunError(value["why"]))
+            elif kind == "stop" and (run := self._runs.get(value["run"])) is not None:
+                run.end(RunError(value["why"]))
 
     def _begin(self, order: Order) -> None:
         runnable = self._catalog.runnables[order.program, order.version]
-        run = self._runs[order.run] = Run(runnable.served, order.seconds, order.run)
+        run = self._runs[order.run] = Run(runnable.served, runnable.deployment, order.seconds, order.run)
         threading.Thread(target=self._do, args=(order, runnable, run), name=order.run, daemon=True).start()
 
     def _do(self, order: Order, runnable: Runnable, run: Run) -> None:
