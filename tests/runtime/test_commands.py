@@ -1,31 +1,30 @@
 """`t0dspy run` and `t0dspy feedback`, as a user types them."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime.harness import COMMAND, Served, chat
-from stack.harness import bare_environment
+from runtime.harness import Served, chat
+from t0dspy.cli import app
+from t0dspy.cli.failures import exit_code_of
 from t0dspy.testing import ScriptedUpstream
 
 
 class Command:
-    """The command in a directory of its own, with the stack's addresses in the environment."""
+    """The command, run in this process, with the stack's addresses in the environment."""
 
-    def __init__(self, served: Served, directory: Path) -> None:
-        self.served, self.directory = served, directory
+    def __init__(self, served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+        self.served, self.capsys = served, capsys
 
     def __call__(self, *words: str, code: int = 0) -> str:
         """stdout of a command that ends well; stderr of one that does not."""
-        env = {**bare_environment(), "TENSORZERO_GATEWAY_URL": self.served.url}
-        env["TENSORZERO_CLICKHOUSE_URL"] = self.served.urls["clickhouse"] + "/tensorzero"
-        command = [COMMAND, *words, f"--configs={self.served.configs}"]
-        done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=self.directory, check=False)
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        arguments = [*words, f"--configs={self.served.configs}"]
+        ended = exit_code_of(lambda: app(arguments, standalone_mode=False))
+        printed = self.capsys.readouterr()
+        assert ended == code, printed.err
+        return printed.out if code == 0 else printed.err
 
     def run(self, name: str, fields: Any, *words: str) -> Any:
         """What `t0dspy run` prints."""
@@ -33,8 +32,12 @@ class Command:
 
 
 @pytest.fixture
-def command(served: Served, tmp_path: Path) -> Command:
-    return Command(served, tmp_path)
+def command(
+    served: Served, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.setenv("TENSORZERO_GATEWAY_URL", served.url)
+    monkeypatch.setenv("TENSORZERO_CLICKHOUSE_URL", served.urls["clickhouse"] + "/tensorzero")
+    return Command(served, capsys)
 
 
 def test_run_a_program(command: Command) -> None:
@@ -44,9 +47,9 @@ def test_run_a_program(command: Command) -> None:
     assert (found["variant"], found["output"]) == ("v2", {"text": "text of NEW outline of cats"})
 
 
-def test_run_from_a_file(command: Command, tmp_path: Path) -> None:
+def test_run_from_a_file(command: Command, project: Path) -> None:
     """`@FILE` holds the input."""
-    (tmp_path / "input.json").write_text('{"topic": "cats"}', encoding="utf-8")
+    (project / "input.json").write_text('{"topic": "cats"}', encoding="utf-8")
     found = json.loads(command("run", "both", "--input", "@input.json"))
     assert found["output"] == {"left": "left of cats", "right": "right of cats"}
 
