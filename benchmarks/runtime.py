@@ -91,8 +91,8 @@ def measure(place: Path, args: argparse.Namespace) -> None:
         stack.stop()
     stack = Stack(place, slow.url)
     try:
-        throughput("asked directly", stack.direct, args.seconds)
-        throughput("through the gateway", stack.through, args.seconds)
+        throughput(stack, "asked directly", stack.direct, args.seconds)
+        throughput(stack, "through the gateway", stack.through, args.seconds)
     finally:
         stack.stop()
         fast.stop()
@@ -123,18 +123,21 @@ def calls(stack: "Stack", count: int) -> None:
         "dspy.LM, OpenAI route": by_lm,
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
+    work = dict.fromkeys(ways, 0.0)
     for at in range(count + 10):
         for name, way in ways.items():
-            began = time.perf_counter()
+            began, processor = time.perf_counter(), time.process_time()
             way()
             if at >= 10:
                 times[name].append(time.perf_counter() - began)
+                work[name] += (time.process_time() - processor) / count
     medians = {name: statistics.median(one) for name, one in times.items()}
     for name, seconds in medians.items():
-        print(f"{name:24} {seconds * 1000:7.2f} ms   {seconds / medians['bare httpx POST']:5.2f}x")
+        ratio = seconds / medians["bare httpx POST"]
+        print(f"{name:24} {seconds * 1000:7.2f} ms   {ratio:5.2f}x   own processor time {work[name] * 1000:5.2f} ms")
 
 
-def throughput(what: str, call: Callable[[httpx.Client], None], seconds: float) -> None:
+def throughput(stack: "Stack", what: str, call: Callable[[httpx.Client], None], seconds: float) -> None:
     """Runs a second with 64 callers, beside the ideal."""
     done, stop = [], time.monotonic() + seconds + 4
 
@@ -145,13 +148,17 @@ def throughput(what: str, call: Callable[[httpx.Client], None], seconds: float) 
                 done.append(time.monotonic())
 
     threads = [threading.Thread(target=caller) for _ in range(CLIENTS)]
+    used = stack.processor_seconds()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    spent = {part: seconds - used[part] for part, seconds in stack.processor_seconds().items()}
     counted = [at for at in done if stop - seconds <= at < stop]  # the first 4 s warm up
     rate, ideal = len(counted) / seconds, CLIENTS / 2
     print(f"64 runs at once, {what:20} {rate:5.1f} runs/s of {ideal:.0f} ideal: {rate / ideal:4.0%}")
+    each = ", ".join(f"{part} {seconds / max(1, len(done)) * 1000:.1f} ms" for part, seconds in spent.items())
+    print(f"  processor time a run: {each}")
 
 
 def memory(stack: "Stack", runs: int) -> None:
@@ -185,9 +192,18 @@ def memory(stack: "Stack", runs: int) -> None:
 
 def resident(pid: int) -> int:
     """Kilobytes of a process and its children."""
-    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-    texts = [Path(f"/proc/{one}/status").read_text() for one in pids]
+    texts = [Path(f"/proc/{one}/status").read_text() for one in family(pid)]
     return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in texts)
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Model:
@@ -249,7 +265,15 @@ class Stack:
 
     def programs_pid(self) -> int:
         """The program server's front process."""
-        return int(json.loads((self._data / "stack.json").read_text())["pids"]["programs"])
+        return self._pids()["programs"]
+
+    def processor_seconds(self) -> dict[str, float]:
+        """Processor time that each part has used, its children's included."""
+        return {part: sum(map(_processor_seconds, family(pid))) for part, pid in self._pids().items()}
+
+    def _pids(self) -> dict[str, int]:
+        pids: dict[str, int] = json.loads((self._data / "stack.json").read_text())["pids"]
+        return pids
 
     def stop(self) -> None:
         self.process.terminate()
