@@ -5,13 +5,15 @@ One stack, one run of this script, and ratios within it:
 - a deployed predictor's call beside a bare httpx POST of the same body to the same gateway, and beside `dspy.LM` at
   the gateway's OpenAI route, in turns;
 - 64 concurrent two-stage runs against a model that takes 1 s, beside the ideal of 32 runs a second, asked of the
-  program server directly and through the gateway;
+  program server directly and through the gateway, and directly again with a gateway that logs nothing, so that it is
+  the program server that is measured and not the database on the same cores;
 - with `--runs`, the memory of the program server's processes along so many runs.
 """
 
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -69,9 +71,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each throughput measurement")
     parser.add_argument("--runs", type=int, default=0, help="runs to watch the memory over")
     parser.add_argument("--upstream", help=argparse.SUPPRESS)
+    parser.add_argument("--gateway", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.upstream:
         serve_model(float(args.upstream))
+        return
+    if args.gateway:
+        serve_gateway(args.gateway)
         return
     with tempfile.TemporaryDirectory(prefix="t0dspy-benchmark-") as place:
         os.chdir(place)
@@ -95,6 +101,11 @@ def measure(place: Path, args: argparse.Namespace) -> None:
         throughput(stack, "through the gateway", stack.through, args.seconds)
     finally:
         stack.stop()
+    unlogged = Unlogged(place, slow.url)
+    try:
+        throughput(unlogged, "nothing logged", unlogged.direct, args.seconds)
+    finally:
+        unlogged.stop()
         fast.stop()
         slow.stop()
 
@@ -137,7 +148,7 @@ def calls(stack: "Stack", count: int) -> None:
         print(f"{name:24} {seconds * 1000:7.2f} ms   {ratio:5.2f}x   own processor time {work[name] * 1000:5.2f} ms")
 
 
-def throughput(stack: "Stack", what: str, call: Callable[[httpx.Client], None], seconds: float) -> None:
+def throughput(stack: "Stack | Unlogged", what: str, call: Callable[[httpx.Client], None], seconds: float) -> None:
     """Runs a second with 64 callers, beside the ideal."""
     done, stop = [], time.monotonic() + seconds + 4
 
@@ -232,15 +243,103 @@ def serve_model(delay: float) -> None:
         threading.Event().wait()
 
 
+def serve_gateway(configs: str) -> None:
+    """The embedded gateway without a database, on a free port."""
+    import asyncio
+
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+    from tensorzero import AsyncTensorZeroGateway
+
+    async def serve() -> None:
+        build: Any = AsyncTensorZeroGateway.build_embedded
+        client = await build(config_file=f"{configs}/**/*.toml", clickhouse_url=None)
+
+        async def inference(request: Request) -> JSONResponse:
+            answer = await client.inference(**json.loads(await request.body()))
+            blocks = [{"type": "text", "text": block.text} for block in answer.content]
+            ids = {"inference_id": str(answer.inference_id), "episode_id": str(answer.episode_id)}
+            return JSONResponse({**ids, "variant_name": answer.variant_name, "content": blocks, "usage": {}})
+
+        app = Starlette(routes=[Route("/inference", inference, methods=["POST"])])
+        bound = socket.socket()
+        bound.bind(("127.0.0.1", 0))
+        print(f"http://127.0.0.1:{bound.getsockname()[1]}", flush=True)
+        await uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).serve(sockets=[bound])
+
+    asyncio.run(serve())
+
+
+class Unlogged:
+    """The program server, and a gateway without a database."""
+
+    def __init__(self, place: Path, model: str) -> None:
+        write_configs(place, model, observed=False)
+        command = [sys.executable, "-m", "benchmarks.runtime", "--gateway", str(place / "configs")]
+        env = {**os.environ, "T0DSPY_PROGRAMS_KEY": KEY, "PYTHONPATH": str(place), "RUST_LOG": "off"}
+        here = Path(__file__).parent.parent
+        self.gateway = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=here)
+        assert self.gateway.stdout is not None
+        url = self.gateway.stdout.readline().strip()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        command = [_command(), "serve", f"--port={port}", f"--gateway-url={url}"]
+        with (place / "serve.log").open("w") as log:
+            self.programs = subprocess.Popen(command, stderr=log, env=env, cwd=place)
+        while not ready(self.url):
+            time.sleep(0.1)
+
+    def direct(self, http: httpx.Client) -> None:
+        """One run."""
+        ask(http, self.url)
+
+    def processor_seconds(self) -> dict[str, float]:
+        """Processor time that each part has used."""
+        pids = {"gateway": self.gateway.pid, "programs": self.programs.pid}
+        return {part: sum(map(_processor_seconds, family(pid))) for part, pid in pids.items()}
+
+    def stop(self) -> None:
+        for process in (self.programs, self.gateway):
+            process.terminate()
+            process.wait()
+
+
+def ready(url: str) -> bool:
+    """Whether the program server takes runs."""
+    try:
+        return httpx.get(f"{url}/ready", trust_env=False).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+def ask(http: httpx.Client, url: str) -> None:
+    """One run, asked of the program server as the gateway asks it."""
+    message = {"role": "user", "content": '{"topic": "cats"}'}
+    body = {"model": "stories/v1", "messages": [message]}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    http.post(f"{url}/v1/chat/completions", json=body, headers=headers).raise_for_status()
+
+
+def write_configs(place: Path, model: str, *, observed: bool = True) -> None:
+    """The gateway's config, and the benchmark's programs in it."""
+    configs = place / "configs"
+    configs.mkdir(exist_ok=True)
+    text = CONFIG.format(url=model)
+    (configs / "tensorzero.toml").write_text(text if observed else text.replace("enabled = true", "enabled = false"))
+    for name in ("stories", "question"):
+        t0dspy.export(f"app:{name}", configs, model="m", verify=False, adapter="chat")
+
+
 class Stack:
     """`t0dspy up` with the benchmark's programs."""
 
     def __init__(self, place: Path, model: str) -> None:
-        configs = place / "configs"
-        configs.mkdir(exist_ok=True)
-        (configs / "tensorzero.toml").write_text(CONFIG.format(url=model))
-        for name in ("stories", "question"):
-            t0dspy.export(f"app:{name}", configs, model="m", verify=False, adapter="chat")
+        write_configs(place, model)
         ports = ("--gateway-port=0", "--clickhouse-port=0", "--programs-port=0")
         command = [_command(), "up", *ports]
         env = {**os.environ, "T0DSPY_PROGRAMS_KEY": KEY, "PYTHONPATH": str(place)}
@@ -252,11 +351,8 @@ class Stack:
         self.url, self._data = self.urls["gateway"], place / ".t0dspy" / "stack"
 
     def direct(self, http: httpx.Client) -> None:
-        """One run, asked of the program server as the gateway asks it."""
-        message = {"role": "user", "content": '{"topic": "cats"}'}
-        body = {"model": "stories/v1", "messages": [message]}
-        url = f"{self.urls['programs']}/v1/chat/completions"
-        http.post(url, json=body, headers={"Authorization": f"Bearer {KEY}"}).raise_for_status()
+        """One run, without the gateway's program function."""
+        ask(http, self.urls["programs"])
 
     def through(self, http: httpx.Client) -> None:
         """One run, as a client asks for it."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,6 +226,7 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
         raise GatewayError(f"the input cannot be sent as JSON: {error}.") from error
 
 
+@lru_cache(maxsize=64)
 def _within(timeout: float | None) -> httpx.Timeout:
     return httpx.Timeout(timeout, connect=min(10.0, timeout or 10.0))
 
