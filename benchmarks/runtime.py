@@ -90,11 +90,18 @@ def measure(place: Path, args: argparse.Namespace) -> None:
     (place / "app.py").write_text(APP)
     stack = Stack(place, fast.url)
     try:
-        calls(stack, args.calls)
-        if args.runs:
-            memory(stack, args.runs)
+        print("calls, logged to ClickHouse on this machine:")
+        calls(stack.url, args.calls)
     finally:
         stack.stop()
+    unlogged = Unlogged(place, fast.url)
+    try:
+        print("calls, nothing logged:")
+        calls(unlogged.gateway_url, args.calls)
+        if args.runs:
+            memory(unlogged, args.runs)
+    finally:
+        unlogged.stop()
     stack = Stack(place, slow.url)
     try:
         throughput(stack, "asked directly", stack.direct, args.seconds)
@@ -110,14 +117,14 @@ def measure(place: Path, args: argparse.Namespace) -> None:
         slow.stop()
 
 
-def calls(stack: "Stack", count: int) -> None:
+def calls(url: str, count: int) -> None:
     """The median time of one call, three ways, in turns."""
-    deployed = t0dspy.deploy(dspy.Predict("question: str -> answer: str"), "question", gateway_url=stack.url)
+    deployed = t0dspy.deploy(dspy.Predict("question: str -> answer: str"), "question", gateway_url=url)
     body = Call("question", input_messages({"question": "why?"}, 0), variant="v1").body()
     http = httpx.Client(trust_env=False, timeout=60)
     openai = dspy.LM(
         "openai/tensorzero::model_name::m",
-        api_base=f"{stack.url}/openai/v1",
+        api_base=f"{url}/openai/v1",
         api_key="none",
         cache=False,
         num_retries=0,
@@ -129,7 +136,7 @@ def calls(stack: "Stack", count: int) -> None:
             stock(question="why?")
 
     ways: dict[str, Callable[[], Any]] = {
-        "bare httpx POST": lambda: http.post(f"{stack.url}/inference", json=body).raise_for_status(),
+        "bare httpx POST": lambda: http.post(f"{url}/inference", json=body).raise_for_status(),
         "deployed predictor": lambda: deployed(question="why?"),
         "dspy.LM, OpenAI route": by_lm,
     }
@@ -172,7 +179,7 @@ def throughput(stack: "Stack | Unlogged", what: str, call: Callable[[httpx.Clien
     print(f"  processor time a run: {each}")
 
 
-def memory(stack: "Stack", runs: int) -> None:
+def memory(stack: "Unlogged", runs: int) -> None:
     """Resident memory of the program server's processes, at a tenth of the runs and at the end."""
     left = iter(range(runs))
     seen: dict[int, int] = {}
@@ -184,7 +191,7 @@ def memory(stack: "Stack", runs: int) -> None:
                 with lock:
                     at = next(left, None)
                     if at is not None and (at == runs // 10 or at % max(1, runs // 4) == 0):
-                        seen[at] = resident(stack.programs_pid())
+                        seen[at] = resident(stack.programs.pid)
                 if at is None:
                     return
                 stack.direct(http)
@@ -195,7 +202,7 @@ def memory(stack: "Stack", runs: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    seen[runs] = resident(stack.programs_pid())
+    seen[runs] = resident(stack.programs.pid)
     print(f"{runs} runs in {time.monotonic() - began:.0f} s; memory of the program server's processes:")
     for at, kilobytes in sorted(seen.items()):
         print(f"  after {at:6} runs {kilobytes / 1024:7.1f} MB")
@@ -247,10 +254,11 @@ def serve_gateway(configs: str) -> None:
     """The embedded gateway without a database, on a free port."""
     import asyncio
 
+    import tensorzero
     import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.responses import JSONResponse
+    from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
     from tensorzero import AsyncTensorZeroGateway
 
@@ -264,7 +272,23 @@ def serve_gateway(configs: str) -> None:
             ids = {"inference_id": str(answer.inference_id), "episode_id": str(answer.episode_id)}
             return JSONResponse({**ids, "variant_name": answer.variant_name, "content": blocks, "usage": {}})
 
-        app = Starlette(routes=[Route("/inference", inference, methods=["POST"])])
+        start: Any = vars(tensorzero)["_start_http_gateway"]
+        files = {
+            "config_file": f"{configs}/**/*.toml",
+            "clickhouse_url": None,
+            "postgres_url": None,
+            "valkey_url": None,
+        }
+        native = await start(**files, async_setup=True)
+        relay = httpx.AsyncClient(trust_env=False, timeout=60)
+
+        async def openai(request: Request) -> Response:  # as the embedded stack does it
+            url = f"{str(native.base_url).removesuffix('/')}/chat/completions"
+            answer = await relay.post(url, content=await request.body(), headers={"content-type": "application/json"})
+            return Response(answer.content, answer.status_code, media_type="application/json")
+
+        routes = [Route("/inference", inference, methods=["POST"])]
+        app = Starlette(routes=[*routes, Route("/openai/v1/chat/completions", openai, methods=["POST"])])
         bound = socket.socket()
         bound.bind(("127.0.0.1", 0))
         print(f"http://127.0.0.1:{bound.getsockname()[1]}", flush=True)
@@ -283,12 +307,12 @@ class Unlogged:
         here = Path(__file__).parent.parent
         self.gateway = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=here)
         assert self.gateway.stdout is not None
-        url = self.gateway.stdout.readline().strip()
+        self.gateway_url = self.gateway.stdout.readline().strip()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        command = [_command(), "serve", f"--port={port}", f"--gateway-url={url}"]
+        command = [_command(), "serve", f"--port={port}", f"--gateway-url={self.gateway_url}"]
         with (place / "serve.log").open("w") as log:
             self.programs = subprocess.Popen(command, stderr=log, env=env, cwd=place)
         while not ready(self.url):
@@ -358,10 +382,6 @@ class Stack:
         """One run, as a client asks for it."""
         body = Call("stories", input_messages({"topic": "cats"}, 0)).body()
         http.post(f"{self.url}/inference", json=body).raise_for_status()
-
-    def programs_pid(self) -> int:
-        """The program server's front process."""
-        return self._pids()["programs"]
 
     def processor_seconds(self) -> dict[str, float]:
         """Processor time that each part has used, its children's included."""
