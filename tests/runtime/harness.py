@@ -135,7 +135,7 @@ class Served(Stack):
         """One inference, as any client makes it."""
         block = {"type": "template", "name": "user", "arguments": fields}
         body = {"function_name": function, "input": {"messages": [{"role": "user", "content": [block]}]}, **options}
-        return self.post("/inference", body)
+        return httpx.post(f"{self.url}/inference", json=body, timeout=240, trust_env=False)
 
     def deploy(self, program: dspy.Module, name: str, **options: Any) -> Any:
         """The program, deployed at this gateway."""

@@ -224,6 +224,6 @@ def test_a_gateway_that_stays_away(served: Served) -> None:
     with ProgramServer(served, "--workers=1", gateway_url=url) as server:
         started = time.monotonic()
         status, kind, text = failure(server.run(NAUGHTY, arguments={"topic": "ok"}))
-    assert (status, kind) in ((502, "stage_failed"), (504, "deadline"))
     assert time.monotonic() - started > 5
-    assert "gateway was away until the deadline" in text or kind == "deadline"
+    assert (status, kind) == (502, "stage_failed")
+    assert "waiting for the gateway: no gateway answers at" in text

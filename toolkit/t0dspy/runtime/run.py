@@ -62,6 +62,7 @@ class Run:
         self._usage = [0, 0]
         self._over = threading.Event()
         self._why: T0dspyError | None = None
+        self._away: GatewayUnreachableError | None = None
         self._lock = threading.Lock()
 
     @property
@@ -90,7 +91,7 @@ class Run:
         if self._why is not None:
             raise self._why
         if self.remaining is not None and self.remaining <= 0:
-            self.end(RunError(f"the run of {self.served} met its deadline after {self.seconds:.0f} s."))
+            self.end(self._met_deadline())
             self.check()
 
     def ask(self, gateway: HttpGateway, call: Call) -> Inference:
@@ -105,7 +106,7 @@ class Run:
             try:
                 return self._answered(call, gateway.infer(call, self._timeout()))
             except GatewayUnreachableError as gone:
-                self._give_up_at_deadline(gone)
+                self._wait_for(gone)
                 self._over.wait(_PAUSE)
 
     async def aask(self, gateway: HttpGateway, call: Call) -> Inference:
@@ -115,19 +116,22 @@ class Run:
             try:
                 return self._answered(call, await gateway.ainfer(call, self._timeout()))
             except GatewayUnreachableError as gone:
-                self._give_up_at_deadline(gone)
+                self._wait_for(gone)
                 await asyncio.sleep(_PAUSE)
 
     def _timeout(self) -> float:
         patience = self.served.stage_deadline + 10  # the gateway's own deadline answers with the better reason
         return patience if self.remaining is None else max(0.05, min(patience, self.remaining))
 
-    def _give_up_at_deadline(self, gone: GatewayUnreachableError) -> None:
+    def _wait_for(self, gone: GatewayUnreachableError) -> None:
         """Nothing was sent, so the call may be made again, as long as the run may go on."""
         if self.remaining is None:
             raise gone
-        if self.remaining <= _PAUSE:
-            self.end(GatewayError(f"the gateway was away until the deadline of the run: {gone}"))
+        self._away = gone
+
+    def _met_deadline(self) -> T0dspyError:
+        after = f"the run of {self.served} met its deadline after {self.seconds:.0f} s"
+        return GatewayError(f"{after}, waiting for the gateway: {self._away}") if self._away else RunError(f"{after}.")
 
     def _answered(self, call: Call, inference: Inference) -> Inference:
         if inference.variant != call.variant:
@@ -139,6 +143,7 @@ class Run:
             )
             self.check()
         with self._lock:
+            self._away = None
             self.stages += 1
             self.last = inference
             self._usage[0] += inference.usage[0]

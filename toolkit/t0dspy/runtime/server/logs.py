@@ -1,6 +1,7 @@
 """The server's log: a JSON object a line on stderr, with run ids and without anything that a user wrote."""
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -43,3 +44,14 @@ def log_uncaught() -> None:
         log("error", "uncaught exception", traceback=frames(error))
 
     threading.excepthook, sys.excepthook = in_thread, in_main
+
+
+class JsonHandler(logging.Handler):
+    """What libraries log, as lines of this log; a message's arguments stay out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record as one line."""
+        error = record.exc_info[1] if record.exc_info else None
+        more = {"traceback": frames(error)} if error else {}
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        log(level, "library", logger=record.name, message=str(record.msg), **more)

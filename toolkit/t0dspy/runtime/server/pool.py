@@ -10,7 +10,7 @@ from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.process import Process
 
-GRACE = 1.0
+GRACE = 2.0
 """Seconds after its deadline in which a run may still end by itself, as it does at its next stage."""
 
 PATIENCE = 30.0

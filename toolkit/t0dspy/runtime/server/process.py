@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,8 @@ class Process:
     def kill(self) -> None:
         """End it now."""
         if self._process.returncode is None:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)  # Popen.kill may reap a dead child before asyncio does
 
     async def ended(self) -> None:
         """Return when it has ended and everything it said is read."""

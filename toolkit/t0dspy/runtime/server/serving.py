@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from t0dspy.runtime.server.app import application
-from t0dspy.runtime.server.logs import log
+from t0dspy.runtime.server.logs import JsonHandler, log
 from t0dspy.runtime.server.pool import Pool, Size
 
 
@@ -40,6 +41,7 @@ async def serve(plan: Plan) -> bool:
     Returns:
         Whether the port could be bound.
     """
+    logging.basicConfig(level=logging.WARNING, handlers=[JsonHandler()])
     pool = Pool(plan.configs, plan.gateway_url, plan.size)
     server = _Server(_config(plan, pool))
     loop = asyncio.get_running_loop()
