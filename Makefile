@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: help test lint types pytest golden bench clean
+.PHONY: help test lint types pytest golden docs bench clean
 
 help:             ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/:/'
@@ -28,6 +28,9 @@ pytest: $(VENV)/.installed
 
 golden: $(VENV)/.installed   ## rewrite the golden trees from what the compiler writes now (read the diff)
 	$(BIN)/python -m pytest tests/compiler/test_golden.py -n auto --write-golden
+
+docs: $(VENV)/.installed     ## rewrite what the docs repeat from the code
+	$(BIN)/python docs/write.py
 
 bench: $(VENV)/.installed    ## the ratios of docs/benchmarks.md
 	$(BIN)/python -m benchmarks

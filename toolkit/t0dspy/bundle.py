@@ -1,44 +1,56 @@
-"""The tree of a program on disk: read it, compare it, replace it in one step. The only writer of generated files.
+"""The tree of a program on disk: read it, compare it, write it. The only writer of generated files."""
 
-A new tree is staged beside the configs and changes places with the old one in a single rename, so that a reader, or
-a kill at any moment, finds the tree as it was or as it should be. Files that stay are hard links to the old ones.
-"""
-
-import ctypes
 import difflib
-import errno
+import json
 import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from t0dspy.errors import BundleError
+from t0dspy import replacing
+from t0dspy.errors import BundleError, HandEditedError
 from t0dspy.model import digest
-
-MANIFEST, ROLLOUT = "manifest.json", "rollout.toml"
-_STAGED = ".staged"
-_AT_FDCWD, _EXCHANGE, _SWAP = -100, 2, 2
+from t0dspy.replacing import MANIFEST as MANIFEST
+from t0dspy.replacing import ROLLOUT as ROLLOUT
 
 
 def read_tree(directory: Path) -> dict[str, str]:
     """Path below `directory` -> text, of every file in it; empty when there is no such directory.
 
+    Where a write was decided but cut off, the tree is read as it was decided. Bytes that are not UTF-8 (a file of the
+    user's own) are replaced.
+
     Raises:
-        BundleError: a file cannot be read, or is not UTF-8.
+        BundleError: a file cannot be read, or is TOML and not UTF-8.
     """
-    files = {}
-    for path in sorted(directory.rglob("*")):
-        if path.is_file():
-            try:
-                files[path.relative_to(directory).as_posix()] = path.read_bytes().decode("utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise BundleError(f"{path}: cannot be read as text ({error}).") from error
-    return files
+    found = [(path.relative_to(directory).as_posix(), path) for path in sorted(directory.rglob("*")) if path.is_file()]
+    return {name: _text(path) for name, path in (*found, *replacing.decided_files(directory))}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "strict" if path.suffix == ".toml" else "replace")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path}: cannot be read as text ({error}).") from error
+
+
+def read_json(files: Mapping[str, str], path: str, program: str) -> Any:
+    """The JSON of the generated file `path` of a `program` whose tree is `files`.
+
+    Raises:
+        HandEditedError: it is gone, or no JSON any more.
+    """
+    try:
+        return json.loads(files[path])
+    except KeyError:
+        raise HandEditedError(f"{program}: {path} is gone. Restore it from version control.") from None
+    except ValueError as error:
+        raise HandEditedError(
+            f"{program}: {path} was changed by hand and is no JSON any more ({error}). Restore it from version control."
+        ) from error
 
 
 def edited_by_hand(present: Mapping[str, str], recorded: Mapping[str, str]) -> list[str]:
@@ -74,25 +86,67 @@ def diff(present: Mapping[str, str], files: Mapping[str, str], version: str, par
     return "".join(lines)
 
 
+def interrupted(directory: Path) -> bool:
+    """Whether a writer is at work at `directory`, or was killed and left something to finish or clear away."""
+    return _lock_file(directory).exists() or replacing.interrupted(Path(os.path.realpath(directory)))
+
+
+def _lock_file(directory: Path) -> Path:
+    return directory.parent / f".{directory.name}.lock"
+
+
 @contextmanager
 def locked(directory: Path, seconds: float = 60.0) -> Iterator[None]:
-    """Hold the right to write the tree at `directory`.
+    """Hold the right to write the tree at `directory`, once what a killed writer left is put in order.
+
+    The lock is a file beside the tree, gone again afterwards.
 
     Raises:
-        BundleError: somebody else held it for `seconds`.
+        BundleError: somebody else held it for `seconds`, or there can be no tree at that place.
     """
+    check_place(directory)
+    missing = [one for one in (directory.parent, *directory.parent.parents) if not one.exists()]
+    path = _lock_file(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory.parent / f".{directory.name}.lock", timeout=seconds)
+        lock = FileLock(path, timeout=seconds)
         lock.acquire()
     except Timeout:
         raise BundleError(f"{directory}: another t0dspy has been writing it for {seconds:g} s. Try again.") from None
     except OSError as error:
         raise BundleError(f"{directory}: cannot be written ({error.strerror}).") from error
     try:
+        _finish(directory)
         yield
     finally:
+        path.unlink(missing_ok=True)  # still held: whoever waits for it notices, and makes a new one
         lock.release()
+        with suppress(OSError):  # not empty, where something was written
+            for made in missing:
+                made.rmdir()
+
+
+def check_place(directory: Path) -> None:
+    """Check that a tree can stand at `directory`.
+
+    Raises:
+        BundleError: it, or the directory of programs, is a link or a file.
+    """
+    for path in (directory.parent, directory):
+        if path.is_symlink():
+            raise BundleError(
+                f"{path} is a symbolic link, and the gateway's config glob does not follow links to directories. "
+                "Put the directory itself there (the directory of all configs may be a link)."
+            )
+        if path.exists() and not path.is_dir():
+            raise BundleError(f"{path} is a file, and the program's directory should be there. Move it away.")
+
+
+def _finish(directory: Path) -> None:
+    try:
+        replacing.finish(Path(os.path.realpath(directory)))
+    except OSError as error:
+        raise BundleError(f"{directory}: what a killed export left there cannot be put in order ({error}).") from error
 
 
 def write_tree(directory: Path, files: Mapping[str, str]) -> None:
@@ -101,113 +155,39 @@ def write_tree(directory: Path, files: Mapping[str, str]) -> None:
     Call it while `locked`. Files of the tree that are not among `files` stay as they are.
 
     Raises:
-        BundleError: a text is not UTF-8, or the disk refuses.
+        BundleError: a text is not UTF-8, something is in the way, or the disk refuses.
     """
-    directory = Path(os.path.realpath(directory))
+    encoded = check_writable(directory, files)
     try:
-        encoded = {path: text.encode("utf-8") for path, text in files.items()}
-        _clear_leftovers(directory)
-        staging = _staging_place(directory)
-        try:
-            _stage(directory, staging, encoded)
-            _change_places(staging, directory)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    except UnicodeEncodeError as error:
-        raise BundleError(
-            f"{directory}: a text holds {error.object[error.start]!r}, which UTF-8 cannot write."
-        ) from error
+        replacing.replace_tree(Path(os.path.realpath(directory)), encoded)
     except OSError as error:
-        raise BundleError(f"{directory}: cannot be written ({error.strerror}: {error.filename}).") from error
+        where = f": {error.filename}" if error.filename else ""
+        raise BundleError(f"{directory}: cannot be written ({error.strerror}{where}).") from error
 
 
-def _staging_parents(directory: Path) -> list[Path]:
-    """Where a tree may be staged: above `configs/`, which no config glob reaches, else beside the program."""
-    return [directory.parent.parent.parent, directory.parent]
+def check_writable(directory: Path, files: Mapping[str, str]) -> dict[str, bytes]:
+    """The bytes of `files`, once it is clear that the tree at `directory` has room for them.
+
+    Raises:
+        BundleError: a text is not UTF-8, or something else is in a file's place.
+    """
+    _check_room(directory, files)
+    encoded = {}
+    for path, text in files.items():
+        try:
+            encoded[path] = text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start]
+            raise BundleError(f"{directory / path}: would hold {wrong!r}, which UTF-8 cannot write.") from error
+    return encoded
 
 
-def _prefix(directory: Path) -> str:
-    return f".t0dspy-{directory.name}-"
-
-
-def _staging_place(directory: Path) -> Path:
-    device = directory.parent.stat().st_dev
-    for parent in _staging_parents(directory):
-        if parent.stat().st_dev == device and os.access(parent, os.W_OK):
-            return Path(tempfile.mkdtemp(prefix=_prefix(directory), dir=parent))
-    raise BundleError(f"{directory.parent}: not writable.")
-
-
-def _clear_leftovers(directory: Path) -> None:
-    """Remove what a killed writer left; if it died with the tree moved away, bring the tree back first."""
-    for parent in _staging_parents(directory):
-        for leftover in sorted(parent.glob(f"{_prefix(directory)}*")):
-            if leftover.name.endswith("-old") and not directory.exists():
-                leftover.rename(directory)
-            else:
-                shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _stage(directory: Path, staging: Path, files: Mapping[str, bytes]) -> None:
-    hide = _STAGED if staging.parent == directory.parent else ""  # a *.toml there would be read as config
-    staging.chmod(0o755)
-    for path in directory.rglob("*") if directory.exists() else ():
-        target = staging / path.relative_to(directory)
-        if path.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-        elif path.relative_to(directory).as_posix() not in files:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, target.with_name(target.name + hide))
-    for name, data in files.items():
-        target = staging / f"{name}{hide}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    if hide:
-        for path in list(staging.rglob(f"*{_STAGED}")):
-            path.rename(path.with_name(path.name.removesuffix(_STAGED)))
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
-def _change_places(staging: Path, directory: Path) -> None:
-    if not directory.exists():
-        staging.rename(directory)
-    elif not _exchange(staging, directory):
-        old = staging.with_name(f"{staging.name}-old")
-        directory.rename(old)
-        staging.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
-    _sync(directory.parent)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two directories in one step; False where the platform or the file system cannot."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if sys.platform == "darwin":
-        done = libc.renamex_np(os.fsencode(one), os.fsencode(other), _SWAP)
-    elif hasattr(libc, "renameat2"):
-        done = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE)
-    else:
-        return False
-    if done == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
-        return False
-    raise OSError(code, os.strerror(code), str(other))
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _check_room(directory: Path, files: Mapping[str, str]) -> None:
+    targets = [directory / name for name in files]
+    for target in targets:
+        if target.is_dir():
+            raise BundleError(f"{target} is a directory, and a generated file should be there. Move it away.")
+    for above in {parent for target in targets for parent in target.relative_to(directory).parents}:
+        place = directory / above
+        if place.is_file() or (place != directory and place.is_symlink()):
+            raise BundleError(f"{place} is a file, and a directory of generated files should be there. Move it away.")

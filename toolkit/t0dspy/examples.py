@@ -17,27 +17,36 @@ def read_examples(path: Path) -> Iterator[dict[str, Any]]:
         SettingsError: the file cannot be read, or a line is not a JSON object; says which.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines(), which splits texts at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read ({error}).") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield from _flat(_parsed(line, f"{path}, line {number}"))
+            where = f"{path}, line {number}"
+            yield from _flat(_parsed(line, where), where)
 
 
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{where}: not JSON ({error}). Write one object a line.") from error
-    if not isinstance(value, dict):
-        raise SettingsError(f"{where}: is {type(value).__name__}, not an object of fields such as {{...}}.")
-    return value
+    return _object(value, where)
 
 
-def _flat(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _flat(value: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     if not isinstance(value.get("inputs"), dict):
         yield value
         return
-    for one in (value, *(value.get("stages") or [])):
-        yield {**one["inputs"], **(one.get("outputs") or {})}
+    stages = value.get("stages") or []
+    if not isinstance(stages, list):
+        raise SettingsError(f"{where}: `stages` is {type(stages).__name__}, not a list.")
+    for one in (value, *(_object(stage, f"{where}: a stage") for stage in stages)):
+        inputs, outputs = _object(one.get("inputs"), f"{where}: `inputs`"), one.get("outputs") or {}
+        yield {**inputs, **_object(outputs, f"{where}: `outputs`")}
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where} is {type(value).__name__}, not an object of fields such as {{...}}.")
+    return value

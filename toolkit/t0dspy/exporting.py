@@ -1,10 +1,9 @@
 """Export: plan the next version, prove it on the wire, write it. Nothing is left behind when any of it fails."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -48,6 +47,8 @@ class ExportOptions:
     """The new version's share; by default none, unless it is the first."""
     breaking: bool = False
     """Let the program's contract change: a new function NAME_2, every old one kept."""
+    import_path: str | None = None
+    """Where the program server imports the program from, when a live object is exported."""
     dry_run: bool = False
     """Do everything but write."""
     verify: bool = True
@@ -105,7 +106,9 @@ def export(
         WireInequalityError: the gateway would send something else than DSPy does; nothing is written.
     """
     options = replace(options or ExportOptions(), **overrides)
-    reference = program if isinstance(program, str) else None
+    if options.traffic is not None:
+        traffic.check_share(options.traffic, "the new version")
+    reference = program if isinstance(program, str) else options.import_path
     live = load_program(program) if isinstance(program, str) else program
     name = checked_name(options.name or _default_name(reference))
     notes: list[str] = []
@@ -115,8 +118,14 @@ def export(
     compiled = _compile(live, reference, options)
     programs = Path(configs) / "programs"
     name = _free_name(programs, name, compiled, options)
-    with bundle.locked(programs / name) if not options.dry_run else _unlocked():
-        work = _Export(live, compiled, programs / name, options, reference)
+    bundle.check_place(programs / name)
+    start = partial(_Export, live, compiled, programs / name, options, reference)
+    work = start()
+    if options.dry_run or (work.planned.unchanged and not bundle.interrupted(programs / name)):
+        return work.run(notes, progress, parity_progress)  # nothing is written, not even a lock
+    with bundle.locked(programs / name):
+        if bundle.read_tree(programs / name) != work.present:  # somebody else was quicker
+            work = start()
         return work.run(notes, progress, parity_progress)
 
 
@@ -187,13 +196,10 @@ def _contract_changes(manifest: Manifest, files: Mapping[str, str], compiled: Co
     if entry is None or compiled.contract is None:
         before, after = ("only its stages", "a program function") if entry is None else ("a program function", "none")
         return [f"{manifest.name} has {before}, this export {after} (see --stages-only)"] if manifest.versions else []
-    inputs, outputs = (json.loads(files[path]) for path in (entry.input_schema, entry.output_schema))
+    inputs, outputs = (
+        bundle.read_json(files, path, manifest.name) for path in (entry.input_schema, entry.output_schema)
+    )
     return contract_differences((inputs, outputs), (compiled.contract.inputs, compiled.contract.outputs))
-
-
-@contextmanager
-def _unlocked() -> Iterator[None]:
-    yield
 
 
 class _Export:
@@ -213,19 +219,26 @@ class _Export:
         self.rollout_path = str(directory / ROLLOUT)
         self.previous = self._previous()
         self.shares = self._shares(self.previous)
+        self.planned = next_version(compiled, self.previous, self._origin())
 
     def run(self, notes: list[str], progress: Progress, parity_progress: Callable[[str, int], None]) -> Export:
-        planned = next_version(self.compiled, self.previous, self._origin())
-        notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown()]
+        planned = self.planned
+        notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown(), *self._unimportable(planned)]
         if planned.unchanged:
+            if self.options.traffic is not None:
+                notes.append(
+                    f"--traffic gives shares to new versions only; those of {planned.version} are in {ROLLOUT}."
+                )
             return self._result(planned, {}, None, notes, written=False)
         files = self._files(planned)
         neighbours.check(self.directory.parent.parent, self.directory, planned.manifest, self.compiled)
+        bundle.check_writable(self.directory, files)
         report = None
         if self.options.verify:
             progress("verifying that the gateway sends what DSPy sends")
             report = self._verify(planned, {**self.present, **files}, parity_progress)
         if not self.options.dry_run:
+            self._check_untouched()
             bundle.write_tree(self.directory, files)
         return self._result(planned, files, report, notes, written=not self.options.dry_run)
 
@@ -258,14 +271,30 @@ class _Export:
         )
 
     def _hand_edits(self, planned: NextVersion) -> list[str]:
+        """Notes on generated files that were changed; an error if this export would write over one.
+
+        Raises:
+            HandEditedError: it would.
+        """
         edited = bundle.edited_by_hand(self.present, self.previous.files)
-        lost = [path for path in edited if path in planned.files]
+        told = {path: "was changed by hand" if path in self.present else "is gone" for path in edited}
+        foreign = [path for path in planned.files if path in self.present and path not in self.previous.files]
+        told |= dict.fromkeys(foreign, "is there, but t0dspy did not write it")
+        lost = [f"{self.directory / path} {what}." for path, what in told.items() if path in planned.files]
         if lost:
+            listed = "\n  ".join(lost)
             raise HandEditedError(
-                f"{self.directory}: changed by hand since t0dspy wrote it: {', '.join(lost)}. Exporting would lose the "
-                "change. Restore the file from version control, and make the change in the program or tensorzero.toml."
+                f"this export would write over files that are not as t0dspy left them:\n  {listed}\n"
+                "Restore them from version control, or move a file of your own away. What should change, change in the "
+                "program or in tensorzero.toml."
             )
-        return [f"{self.directory / path} was changed by hand since t0dspy wrote it; left as it is." for path in edited]
+        return [f"{self.directory / path} {what} since t0dspy wrote it; left so." for path, what in told.items()]
+
+    def _check_untouched(self) -> None:
+        if bundle.read_tree(self.directory) != self.present:
+            raise BundleError(
+                f"{self.directory}: somebody changed it during this export. Nothing is written; try again."
+            )
 
     def _outgrown(self) -> list[str]:
         """Versions in traffic that the program server could not run with the code as it is now."""
@@ -279,6 +308,12 @@ class _Export:
                     "share to a version that fits before this code is deployed."
                 )
         return notes
+
+    def _unimportable(self, planned: NextVersion) -> list[str]:
+        by_server = planned.manifest.versions[planned.version].served_by == "programs"
+        if planned.manifest.program is not None or not by_server:
+            return []
+        return ["it was given as an object, and the program server must import it: export it with import_path='...'."]
 
     def _files(self, planned: NextVersion) -> dict[str, str]:
         rollout = rollout_toml(self.present.get(ROLLOUT), planned, self.options.traffic, self.shares, self.rollout_path)

@@ -1,10 +1,10 @@
 """Whether a program's code still fits a version: the same predictors with the same contracts."""
 
-import json
 from collections.abc import Mapping
 
 import dspy
 
+from t0dspy.bundle import read_json
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.compiler.schema import input_schema, output_schema
 from t0dspy.manifest import Manifest, same_contract
@@ -32,6 +32,6 @@ def misfits(program: dspy.Module, manifest: Manifest, version: str, files: Mappi
         found += [
             f"the {what} of {path!r} are others"
             for what, schema in now.items()
-            if not same_contract(schema, json.loads(files[recorded[what]]))
+            if not same_contract(schema, read_json(files, recorded[what], manifest.name))
         ]
     return found + [f"there is a new predictor {path!r}" for path in live if path not in entries]

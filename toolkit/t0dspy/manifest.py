@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from t0dspy.errors import BundleError
@@ -116,10 +117,17 @@ def parse_manifest(text: str, where: str) -> Manifest:
         raw = json.loads(text)
         if raw.pop("format") != FORMAT:
             raise BundleError(f"{where}: written by another version of t0dspy; this one reads format {FORMAT}.")
+        if raw["name"] != Path(where).parent.name:
+            raise BundleError(
+                f"{where}: is of the program {raw['name']!r}. A copied or renamed directory is no program: "
+                "remove it, or give it its name back."
+            )
+        if not all(isinstance(raw[key], dict) for key in ("deadlines", "files")):
+            raise TypeError("`deadlines` and `files` are objects")
         functions = {name: FunctionEntry(**one) for name, one in raw.pop("functions").items()}
         versions = {name: _version(one) for name, one in raw.pop("versions").items()}
         return Manifest(functions=functions, versions=versions, **raw)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BundleError(f"{where}: not a manifest ({error}). Restore it from version control.") from error
 
 

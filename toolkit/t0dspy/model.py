@@ -19,9 +19,9 @@ DemoPlace = Literal["turns", "system"]
 """Where demos stand: as chat turns before the input, or folded into the system message."""
 
 
-def canonical(value: Any) -> str:
+def canonical(value: Any, *, allow_nan: bool = True) -> str:
     """`value` as JSON text that is equal only for equal values, the order of keys included."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan)
 
 
 def digest(value: Any) -> str:

@@ -26,9 +26,9 @@ def check(configs: Path, directory: Path, manifest: Manifest, compiled: Compiled
     others = list(_other_configs(configs, directory))
     for path, config in others:
         for name in manifest.functions:
-            if name in config.get("functions", {}):
+            if name in _table(path, config, "functions"):
                 raise SettingsError(f"{path} has a function {name!r} already. Export under another --name.")
-    known = {name for path, config in others if not _is_ours(path) for name in config.get("models", {})}
+    known = {name for path, config in others if not _is_ours(path) for name in _table(path, config, "models")}
     for predictor in compiled.predictors:
         if "::" not in predictor.model and predictor.model not in known:
             listed = f"it defines {', '.join(sorted(known))}" if known else "it defines none"
@@ -36,6 +36,13 @@ def check(configs: Path, directory: Path, manifest: Manifest, compiled: Compiled
                 f"model {predictor.model!r} of {predictor.path}: no [models.{predictor.model}] in {configs}/**/*.toml "
                 f"({listed}). Add it, or name a provider's model such as openai::gpt-4o-mini."
             )
+
+
+def _table(path: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
+    table = config.get(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {name} is {table!r}; it must be a table, [{name}].")
+    return table
 
 
 def _other_configs(configs: Path, directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

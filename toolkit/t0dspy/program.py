@@ -1,5 +1,6 @@
 """A DSPy program by its import path, and a hash of its source."""
 
+import ast
 import importlib
 import inspect
 import sys
@@ -71,14 +72,14 @@ def _import(name: str) -> ModuleType:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise ProgramError(f"no module {error.name!r} here or on the Python path (from {name!r}).") from error
         raise ProgramError(f"importing {name} failed: {error}.") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that is imported may well exit
         raise ProgramError(f"importing {name} failed: {type(error).__name__}: {error}") from error
 
 
 def _made(factory: Any, reference: str) -> Any:
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProgramError(
             f"{reference}() failed: {type(error).__name__}: {error}. It is called without arguments."
         ) from error
@@ -109,5 +110,18 @@ def _source_file(module: ModuleType) -> Path | None:
 
 
 def _significant(path: Path) -> list[str]:
-    lines = (line.rstrip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line and not line.lstrip().startswith("#")]
+    text = path.read_text(encoding="utf-8")
+    in_texts = set(_lines_in_texts(text))  # a line of a prompt may begin with # or be blank
+    lines = [line if number in in_texts else line.rstrip() for number, line in enumerate(text.split("\n"), 1)]
+    return [
+        line
+        for number, line in enumerate(lines, 1)
+        if number in in_texts or (line and not line.lstrip().startswith("#"))
+    ]
+
+
+def _lines_in_texts(source: str) -> Iterator[int]:
+    """The numbers of the lines that texts of several lines span."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno and node.end_lineno > node.lineno:
+            yield from range(node.lineno, node.end_lineno + 1)

@@ -1,6 +1,7 @@
 """Settings from flags, environment and `[tool.t0dspy]`, each with the place it came from."""
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -109,7 +110,7 @@ def _read(directory: Path) -> tuple[Path | None, dict[str, Any]]:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
         for key in place:
-            table = table.get(key, {})
+            table = _table(table.get(key, {}), f"{path}, {key}")
         if table or name == "t0dspy.toml":
             return path, _table(table, f"{path}, [tool.t0dspy]")
     return None, {}
@@ -142,7 +143,7 @@ def _checked(key: str, value: Any, where: str) -> Any:
             raise SettingsError(f"{where}: is {value!r}; write true or false.")
         return value
     if key in _NUMBERS:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise SettingsError(f"{where}: is {value!r}; write a number of seconds above 0.")
         return float(value)
     choices = _CHOICES.get(key)

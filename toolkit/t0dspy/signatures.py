@@ -1,7 +1,7 @@
 """A program's own contract as users write it: `"spec -> review"`, or the import path of a signature class."""
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 import dspy
 
@@ -26,9 +26,12 @@ def load_signature(text: str, program: dspy.Module) -> type[dspy.Signature]:
             raise ContractError(f"{text} is not a dspy.Signature class. Or write it out: 'spec -> review'.")
         return found
     try:
-        return dspy.Signature(text, custom_types=_types_near(program))  # type: ignore[call-arg, return-value]
+        signature: Any = dspy.Signature(text, custom_types=_types_near(program))  # type: ignore[call-arg]
     except Exception as error:  # DSPy raises what ast, pydantic or its own checks raise
         raise ContractError(f"the signature {text!r} cannot be read: {error}") from error
+    if not signature.output_fields:
+        raise ContractError(f"the signature {text!r} cannot be read: it has no output, such as 'spec -> review'.")
+    return cast("type[dspy.Signature]", signature)
 
 
 def _types_near(program: dspy.Module) -> dict[str, Any]:

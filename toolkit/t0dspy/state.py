@@ -30,7 +30,7 @@ def read_state(path: Path) -> dict[str, Any]:
             f"{path}: a pickled program, which could run anything when loaded. Save it with program.save('x.json')."
         )
     try:
-        state = json.loads(path.read_bytes())
+        state = json.loads(path.read_bytes(), parse_constant=_refuse)
     except OSError as error:
         raise StateError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
@@ -38,6 +38,10 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise StateError(f"{path}: holds {type(state).__name__}, not the object that program.save('x.json') writes.")
     return state
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}")
 
 
 def with_state(program: dspy.Module, state: Mapping[str, Any], where: str) -> tuple[dspy.Module, list[str]]:
@@ -52,6 +56,8 @@ def with_state(program: dspy.Module, state: Mapping[str, Any], where: str) -> tu
     program = program.deepcopy()
     predictors = dict(program.named_predictors())
     saved = {name: one for name, one in state.items() if name != "metadata"}
+    if isinstance(program, dspy.Predict) and "self" not in saved and "signature" in saved:
+        saved = {"self": saved}  # DSPy saves a program that is one Predict without its name
     _check_names(set(predictors), set(saved), where)
     notes = []
     for path, predict in predictors.items():
@@ -86,7 +92,9 @@ def _signature(live: type[dspy.Signature], saved: Any, where: str) -> type[dspy.
     if not isinstance(saved, dict) or not isinstance(saved.get("instructions"), str) or not isinstance(fields, list):
         raise StateError(f"{where}: has no signature with instructions and fields.")
     names = list(live.fields)
-    if len(fields) != len(names) or not all(_is_field(one) for one in fields):
+    if not all(_is_field(one) for one in fields):
+        raise StateError(f"{where}: a field of its signature is not an object with a prefix and a description.")
+    if len(fields) != len(names):
         raise StateError(f"{where}: has {len(fields)} fields, but the signature has {len(names)}: {', '.join(names)}.")
     prefixes = [cast("dict[str, str]", live.fields[name].json_schema_extra)["prefix"] for name in names]
     for name, prefix, field in zip(names, prefixes, fields, strict=True):

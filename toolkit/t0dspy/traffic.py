@@ -1,5 +1,6 @@
 """`rollout.toml`: which version of a program answers what share of the calls. People edit it, so comments survive."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,14 +30,23 @@ def incumbent(shares: Mapping[str, float]) -> str | None:
     return max(shares, key=lambda version: (shares[version], -int(version[1:]))) if shares else None
 
 
+def check_share(share: float, version: str) -> None:
+    """Check a `share` asked for `version`.
+
+    Raises:
+        SettingsError: it is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise SettingsError(f"a share of {share:g} for {version}: give more than 0 and at most 1.")
+
+
 def with_share(shares: Mapping[str, float], version: str, share: float) -> Shares:
     """`shares` with `version` at `share`, the others scaled down (or up) to what is left.
 
     Raises:
         SettingsError: the share is not above 0 and at most 1, or nobody would have the rest.
     """
-    if not 0 < share <= 1:
-        raise SettingsError(f"a share of {share:g} for {version}: give more than 0 and at most 1.")
+    check_share(share, version)
     others = {name: one for name, one in shares.items() if name != version}
     if share == 1 or not others:
         if share < 1:
@@ -57,22 +67,23 @@ def read_shares(text: str, manifest: Manifest, where: str) -> Shares:
     Raises:
         SettingsError: the file is not TOML, or lacks the program's shares, or names a version that does not exist.
     """
-    functions = _parse(text, where).get("functions", {})
+    sections = _sections(_parse(text, where).unwrap(), where)
     if manifest.name not in manifest.functions:
-        return _stage_shares(functions, manifest)
-    try:
-        candidates = functions[manifest.name]["experimentation"]["candidate_variants"]
-    except (KeyError, TypeError):
+        return _stage_shares(sections, manifest)
+    candidates = sections.get(manifest.name, {}).get("candidate_variants")
+    if candidates is None:
         raise SettingsError(
             f"{where}: [functions.{manifest.name}.experimentation] has no candidate_variants. "
             f"Write them with `t0dspy traffic {manifest.name} v1=1`."
-        ) from None
+        )
+    if not isinstance(candidates, dict | list):
+        raise SettingsError(f"{where}: candidate_variants of {manifest.name} is {candidates!r}; write {{ v1 = 1 }}.")
     shares: Shares = _as_shares(candidates)
     known = manifest.versions_of(manifest.name)
     for version, share in shares.items():
         if version not in known:
             raise SettingsError(f"{where}: no version {version!r} of {manifest.name}; there are {', '.join(known)}.")
-        if isinstance(share, bool) or not isinstance(share, int | float) or share <= 0:
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < math.inf:
             raise SettingsError(f"{where}: the share of {version} is {share!r}; give more than 0, or leave it out.")
     return shares
 
@@ -87,10 +98,10 @@ def written(text: str | None, manifest: Manifest, shares: Mapping[str, float], w
         where: the file's path, for errors.
     """
     document = _parse(_HEAD.format(name=manifest.name) if text is None else text, where)
-    present = document.get("functions", {})
+    present = _sections(document, where)
     added = ""
     for name, candidates in _candidates(manifest, shares).items():
-        section = present.get(name, {}).get("experimentation")
+        section = present.get(name)
         if section is None:
             first_stage = manifest.functions[name].predictor is not None and _STAGES not in (text or "") + added
             added += f"\n{_STAGES if first_stage else ''}{_section(name, candidates)}"
@@ -129,21 +140,37 @@ def _parse(text: str, where: str) -> tomlkit.TOMLDocument:
         raise SettingsError(f"{where}: not valid TOML: {error}") from error
 
 
+def _sections(document: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Function -> its `experimentation` table, of those that have one."""
+    sections = {}
+    functions = _table(document.get("functions", {}), "functions", where)
+    for name, function in functions.items():
+        function = _table(function, f"functions.{name}", where)
+        if "experimentation" in function:
+            sections[name] = _table(function["experimentation"], f"functions.{name}.experimentation", where)
+    return sections
+
+
+def _table(value: Any, name: str, where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{where}: {name} is {value!r}; it must be a table, [{name}].")
+    return value
+
+
 def _as_shares(candidates: Any) -> dict[str, Any]:
     if isinstance(candidates, list):
         return {str(version): 1 / len(candidates) for version in candidates}
-    return {str(version): getattr(share, "value", share) for version, share in dict(candidates).items()}
+    return {str(version): share for version, share in candidates.items()}
 
 
-def _stage_shares(functions: Any, manifest: Manifest) -> Shares:
+def _stage_shares(sections: Mapping[str, Any], manifest: Manifest) -> Shares:
     """Without a program function, the version in traffic is the one that all of its functions name."""
     for version, entry in reversed(list(manifest.versions.items())):
         names = [predictor.function for predictor in entry.predictors.values()]
-        if all(_names(functions, name) == [version] for name in names):
+        if all(_names(sections, name) == [version] for name in names):
             return {version: 1.0}
     return {}
 
 
-def _names(functions: Any, name: str) -> list[str]:
-    section = functions.get(name, {}).get("experimentation", {})
-    return list(_as_shares(section.get("candidate_variants", [])))
+def _names(sections: Mapping[str, Any], name: str) -> list[str]:
+    return list(_as_shares(sections.get(name, {}).get("candidate_variants", [])))

@@ -1,6 +1,5 @@
 """Verify an exported version: does the gateway still send what the program sends in DSPy?"""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import dspy
 
 from t0dspy import parity
+from t0dspy.bundle import read_json
 from t0dspy.errors import BundleError, ProgramError, StateError
 from t0dspy.exporting import read_program
 from t0dspy.fits import misfits
@@ -54,7 +54,7 @@ def verify(
     if version not in manifest.versions:
         raise BundleError(f"{name} has no version {version!r}; there are {', '.join(manifest.versions) or 'none'}.")
     live = program if program is not None else _imported(manifest)
-    state = json.loads(files[f"{version}/state.json"])
+    state = read_json(files, f"{version}/state.json", name)
     live = _fitting(live, manifest, version, state, files)
     subjects = parity.subjects_of(live, manifest.versions[version], recorded=True)
     form = manifest.versions[version].form

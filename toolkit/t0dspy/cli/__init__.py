@@ -1,14 +1,14 @@
 """The `t0dspy` command: one file per verb; the only place that prints and that decides exit codes."""
 
 import sys
+from typing import Annotated
 
 import typer
 
-from t0dspy.cli import export, failures, feedback, run, serve, verify
-from t0dspy.cli.up import up
+from t0dspy.cli import export, failures, feedback, output, run, serve, up, verify
+from t0dspy.cli.verb import Verb
 
 app = typer.Typer(
-    help="Take an optimized DSPy program to production on a TensorZero gateway, and keep learning from what it sees.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -17,17 +17,32 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from t0dspy import __version__
+
+        print(f"t0dspy {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def t0dspy() -> None:
-    """Take an optimized DSPy program to production on a TensorZero gateway, and keep learning from what it sees."""
+def t0dspy(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take an optimized DSPy program to production on a TensorZero gateway, prompt for prompt.
+
+    Each command's own help has an example: t0dspy export --help
+    """
 
 
-app.command()(export.export)
-app.command()(verify.verify)
-app.command()(up)
-app.command()(serve.serve)
-app.command()(run.run)
-app.command()(feedback.feedback)
+app.command(cls=Verb, short_help="Compile a DSPy program into the next version of its gateway config.")(export.export)
+app.command(cls=Verb, short_help="Prove that the gateway sends what DSPy sends.")(verify.verify)
+app.command(cls=Verb, short_help="Serve the configs here: ClickHouse, the gateway and the program server.")(up.up)
+app.command(cls=Verb, short_help="Run the exported programs that need Python, for the gateway.")(serve.serve)
+app.command(cls=Verb, short_help="Call an exported function once.")(run.run)
+app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedback)
 
 
 def main() -> None:
@@ -35,4 +50,5 @@ def main() -> None:
 
     See `failures` for how an exception becomes one of these.
     """
+    output.speak_any_unicode()
     sys.exit(failures.exit_code_of(lambda: app(standalone_mode=False)))

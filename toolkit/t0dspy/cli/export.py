@@ -15,15 +15,33 @@ def export(
     program: Annotated[
         str, typer.Argument(metavar="PROGRAM", help="A name from settings, or package.module:attribute.")
     ],
-    name: Annotated[str | None, typer.Option(help="Its name at the gateway (default: the attribute's).")] = None,
-    state: Annotated[Path | None, typer.Option(help="A state saved with program.save('x.json').")] = None,
-    model: Annotated[str | None, typer.Option(help="The TensorZero model, such as openai::gpt-4o-mini.")] = None,
-    adapter: Annotated[options.Adapter | None, typer.Option(help="Whose prompt text (default: as optimized).")] = None,
-    demos: Annotated[options.Demos | None, typer.Option(help="Demos as chat turns, or in the system message.")] = None,
-    signature: Annotated[str | None, typer.Option(help="The program's own contract, such as 'spec -> review'.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its name at the gateway (default: the attribute's).")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A state saved with program.save('x.json').")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The TensorZero model, such as openai::gpt-4o-mini.")
+    ] = None,
+    adapter: Annotated[
+        options.Adapter | None, typer.Option(metavar="chat|json", help="Whose prompt text (default: as optimized).")
+    ] = None,
+    demos: Annotated[
+        options.Demos | None,
+        typer.Option(metavar="turns|system", help="Demos as chat turns, or in the system message."),
+    ] = None,
+    signature: Annotated[
+        str | None, typer.Option(metavar="SIGNATURE", help="The program's own contract, such as 'spec -> review'.")
+    ] = None,
     stages_only: Annotated[bool, typer.Option("--stages-only", help="Leave the program function out.")] = False,
-    traffic: Annotated[float | None, typer.Option(help="The new version's share, such as 0.1 (default: none).")] = None,
-    breaking: Annotated[bool, typer.Option("--breaking", help="Let the program's contract change: NAME_2.")] = False,
+    traffic: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="The new version's share, such as 0.1 (default: none; the first has all)."),
+    ] = None,
+    breaking: Annotated[
+        bool, typer.Option("--breaking", help="Where the program's contract changed, export it as NAME_2.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change; write nothing.")] = False,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof that prompts are equal.")] = False,
     configs: options.Configs = None,

@@ -27,7 +27,9 @@ class Demos(StrEnum):
     system = "system"
 
 
-Configs = Annotated[Path | None, typer.Option("--configs", help="Directory of TensorZero's config (default: configs).")]
+Configs = Annotated[
+    Path | None, typer.Option("--configs", metavar="DIR", help="Directory of TensorZero's config (default: configs).")
+]
 GatewayUrl = Annotated[
     str | None,
     typer.Option("--gateway-url", help="The gateway (default: TENSORZERO_GATEWAY_URL, settings, localhost)."),

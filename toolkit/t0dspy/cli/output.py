@@ -1,5 +1,6 @@
 """What the verbs print: results on stdout, progress and notes on stderr."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,21 @@ if TYPE_CHECKING:
     from t0dspy.parity.report import ParityReport
 
 
+def speak_any_unicode() -> None:
+    """Let stdout and stderr escape what the terminal's encoding lacks: prompts hold any character there is."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def print_json(value: Any) -> None:
     """One JSON value on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    print(text)
 
 
 def note(text: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from t0dspy.cli import options
 from t0dspy.errors import StackError
 
 Part = Literal["clickhouse", "gateway", "programs"]
@@ -16,27 +17,42 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def up(
-    configs: Annotated[Path, typer.Option(help="Directory of the TensorZero config.")] = Path("configs"),
-    data_dir: Annotated[Path, typer.Option(help="Where ClickHouse keeps its data.")] = Path(".t0dspy/stack"),
-    host: Annotated[str, typer.Option(help="Address to listen on; nothing is authenticated.")] = "127.0.0.1",
-    gateway_port: Annotated[int, typer.Option(min=0, max=65535)] = 3000,
-    clickhouse_port: Annotated[int, typer.Option(min=0, max=65535)] = 8123,
-    programs_port: Annotated[int, typer.Option(min=0, max=65535)] = 8100,
+    configs: options.Configs = None,
+    data_dir: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where ClickHouse keeps its data (default: .t0dspy/stack).")
+    ] = Path(".t0dspy/stack"),
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="Address to listen on; nothing is authenticated (default: 127.0.0.1).")
+    ] = "127.0.0.1",
+    gateway_port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Of the gateway (default: 3000; 0 for any).")
+    ] = 3000,
+    clickhouse_port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Of ClickHouse's HTTP interface (default: 8123).")
+    ] = 8123,
+    programs_port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Of the program server (default: 8100).")
+    ] = 8100,
     address: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=HOST:PORT", help="Where models live whose api_base has the host NAME; repeatable."),
     ] = None,
-    only: Annotated[Part | None, typer.Option(help="Run one part alone.")] = None,
+    only: Annotated[
+        Part | None, typer.Option(metavar="clickhouse|gateway|programs", help="Run one part alone.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
 
     Prints `ready` and the URLs once an inference would work. Ctrl-C or SIGTERM finishes what is in flight and stops;
     SIGHUP loads the configs again.
+
+    Example: t0dspy up --gateway-port 3000
     """
     from t0dspy.stack.plan import Plan
     from t0dspy.stack.supervisor import Supervisor
 
+    directory = options.settings(configs=configs).configs_dir
     parts = _parts(only)
     if host not in _LOCAL:
         print(
@@ -44,7 +60,7 @@ def up(
             file=sys.stderr,
         )
     plan = Plan(
-        configs=_directory(configs) if "gateway" in parts else configs,
+        configs=_directory(directory) if "gateway" in parts else directory,
         data_dir=data_dir.absolute(),
         host=host,
         gateway_port=gateway_port,

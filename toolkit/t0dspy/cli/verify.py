@@ -10,9 +10,13 @@ from t0dspy.cli import options, output
 
 def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program.")],
-    version: Annotated[str | None, typer.Option(help="Such as v2 (default: the newest).")] = None,
-    examples: Annotated[Path | None, typer.Option(help="Inputs of your own, as JSON lines.")] = None,
-    inputs: Annotated[int, typer.Option(min=1, help="Generated inputs for each predictor.")] = 200,
+    version: Annotated[str | None, typer.Option(metavar="VERSION", help="Such as v2 (default: the newest).")] = None,
+    examples: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Inputs of your own, as JSON lines: fields, or lines of pull.")
+    ] = None,
+    inputs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Generated inputs for each predictor (default: 200).")
+    ] = 200,
     configs: options.Configs = None,
     json: options.Json = False,
     quiet: options.Quiet = False,

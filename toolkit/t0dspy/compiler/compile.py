@@ -12,7 +12,7 @@ from t0dspy.compiler.sampling import connection_keys, shorthand_of
 from t0dspy.compiler.schema import input_schema, output_schema
 from t0dspy.compiler.template import arguments_template, escape, finished, user_template
 from t0dspy.errors import CompileError, Refusal
-from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, Predictor, ProgramContract, PromptForm
+from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, Predictor, ProgramContract, PromptForm, canonical
 
 
 def compile_program(
@@ -41,7 +41,7 @@ def compile_program(
     form = form or _configured_form()
     predictors = predictors_of(program)
     models = _models(program, predictors, model)
-    compiled = tuple(_compile_predictor(one, form, models[one.path]) for one in predictors)
+    compiled = tuple(_compile_writable(one, form, models[one.path]) for one in predictors)
     direct = not stages_only and is_only_its_predictor(program)
     contract = None if stages_only else _compile_contract(program_contract(program, signature))
     if direct and signature is not None:  # a narrower contract than the predictor's own needs Python between
@@ -65,7 +65,7 @@ def _models(program: dspy.Module, predictors: list[Predictor], model: str | None
         return {one.path: model for one in predictors}
     models, refusals = {}, []
     for path, predict in program.named_predictors():
-        found, reason = shorthand_of(lm_of(predict))
+        found, reason = shorthand_of(lm_of(predict), predict.config)
         models[path] = found or ""
         if found is None:
             remedy = "Name one with --model, such as openai::gpt-4o-mini or a model of tensorzero.toml."
@@ -73,6 +73,22 @@ def _models(program: dspy.Module, predictors: list[Predictor], model: str | None
     if refusals:
         raise CompileError(refusals)
     return models
+
+
+def _compile_writable(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
+    """`_compile_predictor`, or why no file can hold the result."""
+    try:
+        compiled = _compile_predictor(predictor, form, model)
+        canonical([compiled.templates, compiled.state], allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        reason = f"holds {error.object[error.start]!r}, which UTF-8 cannot write."
+    except ValueError:
+        reason = "a demo holds what JSON cannot write: NaN or infinity."
+    except RecursionError:
+        reason = "a demo nests too deeply."
+    else:
+        return compiled
+    raise CompileError.because(predictor.path, reason, "Remove it from its instructions, descriptions or demos.")
 
 
 def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
@@ -100,8 +116,13 @@ def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> Co
 
 def predictor_state(predictor: Predictor) -> dict[str, Any]:
     """`predictor` as DSPy's own state, which `Predict.load_state` reads; without traces, LM and foreign fields."""
-    demos = [{name: serialize_for_json(value) for name, value in demo.items()} for demo in predictor.demos]
+    demos = [{name: _as_json(value) for name, value in demo.items()} for demo in predictor.demos]
     return {"traces": [], "train": [], "demos": demos, "signature": predictor.signature.dump_state(), "lm": None}
+
+
+def _as_json(value: Any) -> Any:
+    plain = type(value) in (str, int, bool, type(None))  # most values; DSPy builds a pydantic adapter for each
+    return value if plain else serialize_for_json(value)
 
 
 def _compile_contract(signature: type[dspy.Signature]) -> ProgramContract:
@@ -119,6 +140,13 @@ def _notes(program: dspy.Module, compiled: tuple[CompiledPredictor, ...], direct
         if left_out:
             names = ", ".join(left_out)
             notes.append(f"{path}: {names} of its LM stay out of the export; tensorzero.toml says where a model is.")
+    bare = [path for path, predict in program.named_predictors() if lm_of(predict) is None]
+    if bare:
+        notes.append(
+            f"{', '.join(bare)}: no LM is set here, so its sampling settings (temperature, max_tokens ...) are unknown "
+            "and the provider's defaults will apply. If you optimized with others, call dspy.configure(lm=...) in the "
+            "program's module, or give the predictors a config."
+        )
     if direct and compiled[0].demo_turns:
         notes.append(
             f"its {compiled[0].demo_turns} demos are chat turns, which only our program server can send, so calls go "

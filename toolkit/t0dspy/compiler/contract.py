@@ -68,6 +68,9 @@ def read_contract(program: dspy.Module) -> type[dspy.Signature]:
         return _ensemble_contract(program)
     if type(program).__module__.startswith("dspy."):
         raise Uncertain(f"dspy.{type(program).__name__} takes more than the fields of a signature")
+    inner = _passed_on_to(program)
+    if inner is not None and is_only_its_predictor(inner):
+        return read_contract(inner)
     return _ForwardReader(program).contract()
 
 
@@ -114,11 +117,15 @@ def _shape(signature: type[dspy.Signature]) -> list[tuple[str, Any, Any]]:
     return [(name, info.annotation, name in inputs) for name, info in signature.fields.items()]
 
 
+_OTHER_WAYS = {"__call__", "acall", "aforward", "__getattribute__"}
+"""Methods by which a call may do something else than `forward`."""
+
+
 def _passed_on_to(program: dspy.Module) -> dspy.Module | None:
     """The submodule that `forward` of `program` is nothing but a call of, with each input under its own name."""
     kind = type(program)
     forward = kind.__dict__.get("forward")
-    if not isinstance(forward, FunctionType) or "__call__" in kind.__dict__ or kind.__bases__ != (dspy.Module,):
+    if not isinstance(forward, FunctionType) or kind.__bases__ != (dspy.Module,) or _OTHER_WAYS & vars(kind).keys():
         return None
     tree = parsed(forward)
     body = [line for line in tree.body if not _is_docstring(line)] if tree else []
@@ -155,10 +162,14 @@ class _ForwardReader:
         tree = parsed(self.forward) if isinstance(self.forward, FunctionType) else None
         if not isinstance(self.forward, FunctionType) or tree is None:
             raise Uncertain("its `forward` has no source to read")
+        if type(program).__call__ is not dspy.Module.__call__:
+            raise Uncertain("its class has a `__call__` of its own")
         self.tree = tree
         self.names = {**self.forward.__globals__, "self": program}
         self.assigned = self._assignments()
-        self.results = {name: one[0] for name, one in self.assigned.items() if len(one) == 1 and one[0] is not None}
+        handed = {name for node in self._walk() for name in _handed_on(node)}
+        once = {name: one[0] for name, one in self.assigned.items() if len(one) == 1 and name not in handed}
+        self.results = {name: module for name, module in once.items() if module is not None}
 
     def contract(self) -> type[dspy.Signature]:
         inputs, outputs = self._inputs(), self._outputs()
@@ -181,9 +192,8 @@ class _ForwardReader:
         """Each assigned variable, with the submodule whose call each assignment takes, or None."""
         assigned: dict[str, list[dspy.Module | None]] = {}
         for node in self._walk():
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            for target in targets:
-                for name in (one.id for one in ast.walk(target) if isinstance(one, ast.Name)) if target else ():
+            for target in _changed_by(node):
+                for name in (one.id for one in ast.walk(target) if isinstance(one, ast.Name)):
                     whole = isinstance(node, ast.Assign) and isinstance(target, ast.Name)
                     value = self._called(node.value) if isinstance(node, ast.Assign) and whole else None
                     assigned.setdefault(name, []).append(value)
@@ -232,6 +242,8 @@ class _ForwardReader:
                         yield info
 
     def _outputs(self) -> Fields:
+        if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in self._walk()):
+            raise Uncertain("`forward` is a generator")
         returns = [node for node in self._walk() if isinstance(node, ast.Return)]
         if not returns or not isinstance(self.tree.body[-1], ast.Return):
             raise Uncertain("`forward` may end without a `return`")
@@ -256,6 +268,25 @@ class _ForwardReader:
             if info is not None:
                 return info.annotation, info
         raise Uncertain(f"the type of the output {word.arg!r} is not that of one predictor's output")
+
+
+_HARMLESS = {"print", "repr", "str", "len", "bool"}
+
+
+def _handed_on(node: ast.AST) -> list[str]:
+    """The variables that `node` hands to a call, which may change them in place."""
+    if not isinstance(node, ast.Call) or (isinstance(node.func, ast.Name) and node.func.id in _HARMLESS):
+        return []
+    given = [*node.args, *(word.value for word in node.keywords)]
+    return [one.id for one in given if isinstance(one, ast.Name)]
+
+
+def _changed_by(node: ast.AST) -> list[ast.expr]:
+    """What `node` assigns or deletes, or a part of it."""
+    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+        return [ast.Name(node.name)] if node.name else []
+    targets = [*getattr(node, "targets", ()), getattr(node, "target", None), getattr(node, "optional_vars", None)]
+    return [one for one in targets if one is not None]
 
 
 def _types(fields: Mapping[str, tuple[Any, FieldInfo]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import dspy
 
 _REPLACING = ("signature", "demos")
 """Keywords of a predictor's call that put another prompt in place of the optimized one."""
+
+_CALLS = ("__call__", "acall", "forward", "aforward")
+"""Methods that are a call of the module itself."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,9 @@ def creations_in(module: dspy.Module) -> Iterator[Creation]:
     """
     for function in _reachable(module):
         tree = parsed(function)
+        names = _names_in(function, tree, module) if tree else {}
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)) if tree else ():
-            yield from _creation(module, function, call)
+            yield from _creation(names, function, call)
 
 
 def parsed(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
@@ -48,7 +53,8 @@ def resolve(node: ast.expr, names: dict[str, Any]) -> Any:
         return names.get(node.id)
     if isinstance(node, ast.Attribute):
         owner = resolve(node.value, names)
-        return inspect.getattr_static(owner, node.attr, None) if owner is not None else None
+        found = inspect.getattr_static(owner, node.attr, None) if owner is not None else None
+        return found.__func__ if isinstance(found, staticmethod | classmethod) else found
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         owner = resolve(node.value, names)
         return _item(owner, node.slice.value) if isinstance(owner, list | tuple | dict) else None
@@ -72,23 +78,54 @@ def _reachable(module: dspy.Module) -> list[FunctionType]:
             continue
         seen.append(function)
         tree = parsed(function)
-        names = {**function.__globals__, "self": kind}
         if tree:
-            waiting += [resolve(node.func, names) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            names = _names_in(function, tree, kind)
+            for node in ast.walk(tree):
+                waiting += _called(node, names, kind)
     return seen
+
+
+def _called(node: ast.AST, names: dict[str, Any], kind: type) -> list[Any]:
+    """The functions that `node` may run: those it calls, properties it reads, what `super()` stands for."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call):
+        is_super = isinstance(node.value.func, ast.Name) and node.value.func.id == "super"
+        return [vars(base).get(node.attr) for base in kind.__mro__] if is_super else []
+    if isinstance(node, ast.Attribute):
+        found = resolve(node, names)
+        return [found.fget] if isinstance(found, property) else []
+    return [resolve(node.func, names)] if isinstance(node, ast.Call) else []
+
+
+def _names_in(function: FunctionType, tree: ast.AST, owner: Any) -> dict[str, Any]:
+    """What names stand for inside `function` of `owner` (a module or its class), as far as its source tells."""
+    names = {**function.__globals__, "self": owner, "cls": owner if isinstance(owner, type) else type(owner)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            source = vars(sys.modules.get(node.module or "", object))
+            names |= {one.asname or one.name: source.get(one.name) for one in node.names}
+        elif isinstance(node, ast.For | ast.comprehension) and isinstance(node.target, ast.Name):
+            names[node.target.id] = _first(resolve(node.iter, names))
+    return names
+
+
+def _first(items: Any) -> Any:
+    return items[0] if isinstance(items, list | tuple) and items else None
 
 
 def _is_foreign(function: FunctionType) -> bool:
     return function.__module__.partition(".")[0] in ("dspy", "builtins", "typing", "json", "re")
 
 
-def _creation(module: dspy.Module, function: FunctionType, call: ast.Call) -> Iterator[Creation]:
-    made = resolve(call.func, {**function.__globals__, "self": module})
+def _creation(names: dict[str, Any], function: FunctionType, call: ast.Call) -> Iterator[Creation]:
+    made = resolve(call.func, names)
     line = f"line {function.__code__.co_firstlineno + call.lineno - 1}"
     if isinstance(made, type) and issubclass(made, dspy.Module):
-        reason = f"`{function.__name__}` makes a dspy.{made.__name__} at {line}, which no optimizer or export sees."
+        label = f"dspy.{made.__name__}" if made.__module__.startswith("dspy.") else made.__name__
+        reason = f"`{function.__name__}` makes a {label} at {line}, which no optimizer or export sees."
         yield Creation(reason, "Make it in `__init__` and keep it on `self`.")
+    if isinstance(call.func, ast.Attribute) and call.func.attr in _CALLS:
+        made = resolve(call.func.value, names)
     replaced = [word.arg for word in call.keywords if word.arg in _REPLACING]
-    if replaced and isinstance(made, dspy.Predict):
+    if replaced and isinstance(made, dspy.Predict | dspy.ChainOfThought):
         reason = f"`{function.__name__}` calls a predictor with its own {replaced[0]!r} at {line}."
         yield Creation(reason, "Make a second predictor in `__init__` for the other prompt.")

@@ -40,7 +40,10 @@ def predictors_of(program: dspy.Module) -> list[Predictor]:
     refusals = [*_refused_modules(program), *_hidden(program, found), *_made_while_running(program)]
     if not found and not refusals:
         refusals.append(Refusal("the program", "has no predictors.", "Export a dspy.Module with a dspy.Predict in it."))
+    inside = _inside_unservable(program)
     for path, predict in found:
+        if id(predict) in inside:
+            continue  # its module is refused already
         refusals += [*refused_fields(path, signature_of(predict)), *_refused_settings(path, predict)]
     if refusals:
         raise CompileError(refusals)
@@ -75,7 +78,7 @@ def refused_fields(where: str, signature: type[dspy.Signature]) -> Iterator[Refu
 def _predictor(path: str, predict: dspy.Predict) -> Predictor:
     settings, _ = variant_settings(lm_of(predict), predict.config)
     demos = tuple(_demo(demo, signature_of(predict)) for demo in predict.demos)
-    return Predictor(path, signature_of(predict), demos, shorthand_of(lm_of(predict))[0], settings)
+    return Predictor(path, signature_of(predict), demos, shorthand_of(lm_of(predict), predict.config)[0], settings)
 
 
 def _demo(demo: Any, signature: type[dspy.Signature]) -> Mapping[str, Any]:
@@ -92,6 +95,7 @@ def _refused_modules(program: dspy.Module) -> Iterator[Refusal]:
             if kind.__module__.startswith("dspy.") and kind.__name__ in _UNSERVABLE:
                 reason, remedy = _UNSERVABLE[kind.__name__]
                 yield Refusal(where, f"dspy.{kind.__name__} {reason}", remedy)
+                break
         if "forward" in vars(module):
             reason = "its `forward` was replaced on the instance, as KNNFewShot does, so its prompts differ per call."
             yield Refusal(where, reason, "Compile with BootstrapFewShot or MIPROv2 instead.")
@@ -101,7 +105,7 @@ def _refused_modules(program: dspy.Module) -> Iterator[Refusal]:
 
 def _hidden(program: dspy.Module, found: Sequence[tuple[str, dspy.Predict]]) -> Iterator[Refusal]:
     visible = {id(predict) for _, predict in found}
-    refused = {id(part) for module in _unservable(program) for _, part in modules_of(module, dspy.Predict)}
+    refused = _inside_unservable(program)
     for path, predict in modules_of(program, dspy.Predict):
         if id(predict) not in visible | refused:
             reason = (
@@ -110,17 +114,49 @@ def _hidden(program: dspy.Module, found: Sequence[tuple[str, dspy.Predict]]) -> 
             )
             remedy = "Set `_compiled = False` on the submodule, or keep predictors in one flat list or dict."
             yield Refusal(path.removeprefix("self."), reason, remedy)
-    for path, module in modules_of(program):
-        for name, value in vars(module).items():
-            if isinstance(value, set | frozenset) and any(isinstance(one, dspy.Module) for one in value):
-                where = f"{path}.{name}".removeprefix("self.")
-                yield Refusal(where, "holds predictors in a set, where DSPy does not find them.", "Use a list.")
+    modules = modules_of(program)
+    packages, known = {_package(one) for _, one in modules} - {"dspy"}, {id(one) for _, one in modules}
+    for path, module in modules:
+        if not isinstance(module, dspy.Predict):
+            yield from _out_of_sight(path, module, packages, known)
 
 
-def _unservable(program: dspy.Module) -> Iterator[dspy.Module]:
-    for _, module in modules_of(program):
-        if any(kind.__name__ in _UNSERVABLE and kind.__module__.startswith("dspy.") for kind in type(module).__mro__):
-            yield module
+def _package(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _out_of_sight(path: str, holder: Any, packages: set[str], known: set[int]) -> Iterator[Refusal]:
+    """Predictors in sets, in tools and in objects of the user's own `packages`, where DSPy does not look."""
+    held = [(f"{path}.{name}".removeprefix("self."), value) for name, value in vars(holder).items()]
+    while held:
+        where, value = held.pop()
+        if isinstance(value, dspy.Module) and id(value) not in known:
+            reason = "is a predictor where DSPy does not find it: in a set, a tool or an object that is no dspy.Module."
+            yield Refusal(where, reason, "Keep it on a dspy.Module, alone or in one flat list or dict.")
+        elif id(value) not in known:
+            held += [(f"{where}{step}", inner) for step, inner in _inner(value, packages)]
+        known.add(id(value))
+
+
+def _inner(value: Any, packages: set[str]) -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return [(f"[{key!r}]", one) for key, one in value.items()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [(f"[{at}]", one) for at, one in enumerate(value) if not isinstance(one, str)]
+    if isinstance(value, dspy.Tool):
+        return [(".func", value.func)]
+    own = _package(value) in packages
+    return [(f".{name}", one) for name, one in getattr(value, "__dict__", {}).items()] if own else []
+
+
+def _inside_unservable(program: dspy.Module) -> set[int]:
+    """The predictors of modules that are refused as a whole, by identity."""
+    return {
+        id(part)
+        for _, module in modules_of(program)
+        if any(kind.__name__ in _UNSERVABLE and kind.__module__.startswith("dspy.") for kind in type(module).__mro__)
+        for _, part in modules_of(module, dspy.Predict)
+    }
 
 
 def _made_while_running(program: dspy.Module) -> Iterator[Refusal]:

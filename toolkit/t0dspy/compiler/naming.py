@@ -16,6 +16,7 @@ def checked_name(name: str) -> str:
     """
     if not PROGRAM_NAME.fullmatch(name) or "__" in name:
         hint = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "program"
+        hint = hint if hint[0].isalpha() else f"program_{hint}"
         raise SettingsError(
             f"program name {name!r}: use ASCII letters, digits and single underscores, a letter first, "
             f"such as --name {hint}. (Two underscores separate a program from its predictors.)"

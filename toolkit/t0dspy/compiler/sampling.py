@@ -80,15 +80,16 @@ def connection_keys(lm: Any, config: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in set_here.keys() & (CONNECTION_KEYS - quiet) if set_here[name] is not None)
 
 
-def shorthand_of(lm: Any) -> tuple[str | None, str]:
-    """The TensorZero shorthand for the model of `lm`, or None and the reason why there is none."""
+def shorthand_of(lm: Any, config: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The TensorZero shorthand for the model that `lm` calls under a predictor's `config`, or None and the reason."""
     if lm is None:
         return None, "it has no LM of its own and none is configured"
     name = str(getattr(lm, "model", ""))
     provider, _, model = name.partition("/")
-    address = next((key for key in ("api_base", "base_url") if getattr(lm, "kwargs", {}).get(key)), None)
+    wanted = {**getattr(lm, "kwargs", {}), **config}
+    address = next((key for key in ("api_base", "base_url") if wanted.get(key)), None)
     if address:
-        return None, f"its LM {name!r} has an {address} of its own, which no shorthand stands for"
+        return None, f"its LM {name!r} is called at an address of its own ({address}), which no shorthand stands for"
     if getattr(lm, "model_type", "chat") != "chat":
         return None, f"its LM {name!r} is of model_type {lm.model_type!r}, and the gateway's call is a chat completion"
     if not model or provider not in _SHORTHANDS:
@@ -97,18 +98,19 @@ def shorthand_of(lm: Any) -> tuple[str | None, str]:
 
 
 def _why_not(name: str, value: Any) -> str:
+    shown = f"is {value!r}" if isinstance(value, int | float) else f"is a {type(value).__name__}"  # no secrets
     if name in ("n", "num_generations"):
         return f"asks for {value!r} completions a call, and the gateway answers with one"
     if name not in VARIANT_KEYS:
         return "has no counterpart in a TensorZero variant"
     if name in _INTEGERS and (isinstance(value, bool) or not isinstance(value, int)):
-        return f"is {value!r}, not an integer"
+        return f"{shown}, not an integer"
     if name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
-        return f"is {value!r}, not a number"
+        return f"{shown}, not a number"
     if name == "stop" and not _are_texts(value):
-        return f"is {value!r}, not a text or a list of texts"
+        return f"{shown}, not a text or a list of texts"
     texts = name in ("reasoning_effort", "service_tier", "verbosity")
-    return f"is {value!r}, not a text" if texts and not isinstance(value, str) else ""
+    return f"{shown}, not a text" if texts and not isinstance(value, str) else ""
 
 
 def _are_texts(value: Any) -> bool:

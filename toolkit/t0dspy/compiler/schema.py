@@ -5,6 +5,7 @@ values, aliases). Both hold names, order, types, enums, bounds and defaults; des
 """
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, cast
 
@@ -146,9 +147,9 @@ def _require_what_a_parser_would_miss(schema: Schema, signature: type[Signature]
 def _bound_integers(schema: Schema) -> None:
     for part in subschemas(schema):
         if part.get("type") == "integer":
-            if "exclusiveMinimum" not in part:
+            if part.get("exclusiveMinimum", -math.inf) < LEAST_INTEGER:
                 part["minimum"] = max(part.get("minimum", LEAST_INTEGER), LEAST_INTEGER)
-            if "exclusiveMaximum" not in part:
+            if part.get("exclusiveMaximum", math.inf) > GREATEST_INTEGER:
                 part["maximum"] = min(part.get("maximum", GREATEST_INTEGER), GREATEST_INTEGER)
 
 

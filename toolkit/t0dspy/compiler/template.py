@@ -1,6 +1,7 @@
 """Messages and typed values -> MiniJinja template text."""
 
 import json
+import re
 from typing import Any
 
 from dspy import Signature
@@ -10,17 +11,18 @@ from t0dspy.compiler.schema import has_default, is_untyped
 from t0dspy.compiler.values import Printer, SchemaWalk, ref_name
 from t0dspy.model import Schema
 
+_OPENING = re.compile(r"\{(?=[{%#]|\Z)")
+
+_FUNCTIONS = frozenset(("range", "dict", "debug", "namespace"))
+"""What MiniJinja defines in every template."""
+
 
 def escape(text: str) -> str:
     """Template text that renders as exactly `text`, whatever delimiters it holds.
 
     A `{` at the very end is escaped too, since what follows may open a tag with it.
     """
-    out = []
-    for at, char in enumerate(text):
-        opens = char == "{" and text[at + 1 : at + 2] in ("", "{", "%", "#")
-        out.append("{{ '{' }}" if opens else char)
-    return "".join(out)
+    return _OPENING.sub("{{ '{' }}", text)
 
 
 def finished(template: str) -> str:
@@ -45,7 +47,7 @@ def user_template(signature: type[Signature], schema: Schema, reminder: str) -> 
         if name not in schema["required"]:
             default = f"{heading}{printer.text(name, info.default)}\n\n" if has_default(info) else ""
             otherwise = f"{{% else %}}{escape(default)}" if default else ""
-            block = f"{{% if {name} is defined %}}{block}{otherwise}{{% endif %}}"
+            block = f"{{% if {_given(name)} %}}{block}{otherwise}{{% endif %}}"
         blocks.append(block)
     return "".join(walk.macros.values()) + "".join(blocks) + escape(reminder)
 
@@ -53,13 +55,20 @@ def user_template(signature: type[Signature], schema: Schema, reminder: str) -> 
 def arguments_template(schema: Schema) -> str:
     """A template that renders the arguments as one JSON object: typed inputs on their way to the program server."""
     required = schema["required"]
-    comma = "," if required else "{% if _any.pair %},{% endif %}{% set _any.pair = true %}"
+    comma = "," if required else "{% if _any %},{% endif %}{% set _any = true %}"
     pairs = ",".join(_pair(name) for name in required)
     for name in schema["properties"]:
         if name not in required:
-            pairs += f"{{% if {name} is defined %}}{comma}{_pair(name)}{{% endif %}}"
-    start = "" if required else "{% set _any = namespace(pair=false) %}"
+            pairs += f"{{% if {_given(name)} %}}{comma}{_pair(name)}{{% endif %}}"
+    start = "" if required else "{% set _any = false %}"
     return f"{start}{escape('{')}{{% autoescape 'json' %}}{pairs}{{% endautoescape %}}}}"
+
+
+def _given(name: str) -> str:
+    """The test whether a caller gave the input `name`; a function of MiniJinja's is defined without being given."""
+    if name not in _FUNCTIONS:
+        return f"{name} is defined"
+    return " or ".join(f"{name} is {kind}" for kind in ("none", "boolean", "number", "string", "sequence", "mapping"))
 
 
 def _pair(name: str) -> str:

@@ -58,15 +58,16 @@ def next_version(compiled: CompiledProgram, previous: Manifest, origin: Origin) 
 
 def contract_differences(old: tuple[Schema, Schema], new: tuple[Schema, Schema]) -> list[str]:
     """How the program's (inputs, outputs) changed, a readable line a field; empty when they did not."""
-    lines = []
+    lines: list[str] = []
     for what, before, after in zip(("input", "output"), old, new, strict=True):
         fields = list(dict.fromkeys([*before["properties"], *after["properties"]]))
-        for name in fields:
-            one, other = (_field(schema, name) for schema in (before, after))
-            if one != other:
-                lines.append(f"{what} {name!r}: {one or 'absent'} -> {other or 'absent'}")
-        if not lines and not same_contract(before, after):
-            lines.append(f"the order or a shared type of the {what}s changed")
+        found = [(name, _field(before, name), _field(after, name)) for name in fields]
+        changed = [
+            f"{what} {name!r}: {one or 'absent'} -> {other or 'absent'}" for name, one, other in found if one != other
+        ]
+        if not changed and not same_contract(before, after):
+            changed = [f"the order or a shared type of the {what}s changed"]
+        lines += changed
     return lines
 
 
@@ -192,6 +193,8 @@ class _Plan:
 
 def state_json(state: Mapping[str, Any]) -> str:
     """Predictor path -> state, as text that DSPy's own `program.load` accepts."""
+    if list(state) == ["self"]:  # DSPy keeps the state of a program that is one Predict without its name
+        state = state["self"]
     return json.dumps({**state, "metadata": {"dependency_versions": {}}}, indent=2, ensure_ascii=False) + "\n"
 
 

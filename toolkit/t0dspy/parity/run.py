@@ -184,6 +184,8 @@ class _Pair:
 
     def _misfit(self, inputs: Inputs) -> str:
         arguments = layout.json_arguments(self.subject.signature, inputs)
+        if not _is_unicode(arguments):
+            return "holds half a surrogate pair, which no provider can receive"
         error = jsonschema.exceptions.best_match(self.validator.iter_errors(_as_sent(arguments)))
         if error is None:
             return ""
@@ -215,6 +217,9 @@ class _Pair:
         with dspy.context(lm=self.lm, adapter=self.adapter):
             predict = self.subject.predict.reset_copy()
             predict.demos, predict.lm = self.subject.predict.demos, self.lm
+            predict.config = {
+                k: v for k, v in predict.config.items() if k not in CONNECTION_KEYS
+            }  # stay at the recorder
             try:
                 prediction = predict(**inputs)
                 read = {name: repr(prediction[name]) for name in self.subject.signature.output_fields}
@@ -245,6 +250,14 @@ def _why_unlike(stock: list[dict[str, Any]], served: list[dict[str, Any]]) -> st
     if any(isinstance(message["content"], list) for message in stock):
         return "it makes a content part of text that looks like its custom-type marker"
     return "it keeps the order of keys in free-form objects, which the gateway sorts"
+
+
+def _is_unicode(arguments: Inputs) -> bool:
+    try:
+        json.dumps(arguments, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_sent(arguments: Inputs) -> Any:

@@ -1,0 +1,19 @@
+"""Run every benchmark and print one markdown table; exit 1 when a target is missed."""
+
+import os
+import platform
+import sys
+
+from benchmarks import compiling, starting, verifying
+
+
+def main() -> None:
+    rows = [row for one in (starting, compiling, verifying) for row in one.measure()]
+    print(f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print("| what | measured | target | |\n|---|---|---|---|")
+    for row in rows:
+        print(f"| {row.what} | {row.figure} | {row.target} | {'met' if row.met else 'MISSED'} |")
+    sys.exit(not all(row.met for row in rows))
+
+
+main()

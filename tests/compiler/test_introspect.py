@@ -1,0 +1,528 @@
+"""Programs that cannot be served are refused with the predictor's name, the reason and what to do."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import dspy
+import numpy as np
+import pytest
+from dspy.teleprompt import KNNFewShot
+
+from rendering import MODEL
+from t0dspy.compiler.compile import compile_program
+from t0dspy.errors import CompileError
+from t0dspy.model import PromptForm
+
+
+def refusals(program: dspy.Module, **options: Any) -> list[str]:
+    """Every reason why `program` cannot be compiled, as its user reads them."""
+    try:
+        compile_program(program, form=PromptForm(), model=MODEL, **{"stages_only": True, **options})
+    except CompileError as caught:
+        error = caught
+    else:
+        return []
+    assert all(one.where and one.reason.endswith(".") and one.remedy.endswith(".") for one in error.refusals)
+    assert all(str(one) in str(error) for one in error.refusals)
+    return [str(one) for one in error.refusals]
+
+
+def search(query: str) -> str:
+    """Find it."""
+    return query
+
+
+def reward(args: dict[str, Any], prediction: dspy.Prediction) -> float:
+    return 1.0
+
+
+def knn() -> dspy.Module:
+    class Vectorizer:
+        def __call__(self, texts: Any) -> Any:
+            return np.ones((len(texts), 2), dtype=np.float32)
+
+    trainset = [dspy.Example(question="a", answer="b").with_inputs("question")]
+    return KNNFewShot(1, trainset, vectorizer=Vectorizer()).compile(dspy.Predict("question -> answer"))
+
+
+class Around(dspy.Module):
+    """A program with one module inside."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, question: str) -> dspy.Prediction:
+        return self.inner(question=question)
+
+
+def quietly(make: Callable[[], dspy.Module]) -> dspy.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make()
+
+
+MODULES = [
+    (lambda: dspy.RLM("question -> answer"), "dspy.RLM rewrites its instructions", "run it in Python."),
+    (lambda: dspy.Flex("question -> answer"), "dspy.Flex is code", "Use dspy.Predict"),
+    (lambda: dspy.ReActV2("question -> answer", tools=[search]), "dspy.ReActV2 sends tools natively", "Use dspy.ReAct"),
+    (
+        lambda: dspy.Refine(dspy.Predict("question -> answer"), 2, reward, 1.0),
+        "dspy.Refine adds a `hint_`",
+        "Use dspy.BestOfN",
+    ),
+    (lambda: dspy.ProgramOfThought("question -> answer"), "dspy.ProgramOfThought is deprecated", "Use dspy.ReAct"),
+    (lambda: dspy.CodeAct("question -> answer", tools=[search]), "dspy.CodeAct is deprecated", "Use dspy.ReAct"),
+    (knn, "its `forward` was replaced on the instance, as KNNFewShot does", "Compile with BootstrapFewShot or MIPROv2"),
+]
+
+
+@pytest.mark.parametrize(("make", "reason", "remedy"), MODULES, ids=range(len(MODULES)))
+@pytest.mark.parametrize("inside", [False, True])
+def test_modules_that_no_prompt_can_hold(make: Any, reason: str, remedy: str, inside: bool) -> None:
+    """RLM, Flex, ReActV2, Refine, code-running modules and KNNFewShot's results are refused, alone or inside."""
+    module = quietly(make)
+    found = refusals(Around(module) if inside else module)
+    assert len(found) == 1
+    assert found[0].startswith("inner: " if inside else "self: ")
+    assert reason in found[0]
+    assert remedy in found[0]
+
+
+class Picture(dspy.Module):
+    def __init__(self, annotation: Any, output: bool = False) -> None:
+        super().__init__()
+        field = dspy.OutputField() if output else dspy.InputField()
+        other = dspy.InputField() if output else dspy.OutputField()
+        self.see = dspy.Predict(dspy.make_signature({"other": (str, other), "thing": (annotation, field)}))
+
+
+CUSTOM = [dspy.Image, dspy.History, dspy.Tool, dspy.Audio, dspy.Code, list[dspy.Image], dspy.Image | None]
+CUSTOM += [dict[str, list[dspy.Tool]], list[dspy.Tool], dspy.Image | str, tuple[int, dspy.Image]]
+
+
+@pytest.mark.parametrize("annotation", CUSTOM, ids=range(len(CUSTOM)))
+def test_inputs_that_are_more_than_text(annotation: Any) -> None:
+    """Images, tools and history are refused by name, also inside lists, unions and dicts."""
+    (found,) = refusals(Picture(annotation))
+    assert found.startswith("see, field 'thing': type dspy.")
+    assert found.endswith(
+        "reaches a model as more than text. Give the field a JSON type, "
+        "or keep this predictor out of the exported program."
+    )
+
+
+@pytest.mark.parametrize("annotation", [dspy.ToolCalls, list[dspy.Image]], ids=str)
+def test_outputs_that_are_more_than_text(annotation: Any) -> None:
+    """A predictor that answers with tool calls or images is refused as well."""
+    assert "field 'thing': type dspy." in refusals(Picture(annotation, output=True))[0]
+
+
+@pytest.mark.parametrize(
+    "annotation", [Callable[[], int], list[Callable[[], int]], dict[str, Callable[[], int]] | None], ids=str
+)
+def test_types_without_a_json_form(annotation: Any) -> None:
+    """A type that has no JSON Schema is refused with the field it stands at."""
+    (found,) = refusals(Picture(annotation))
+    assert found.startswith("see, field 'thing': type ")
+    assert "has no JSON Schema" in found
+    assert found.endswith("Give the field a JSON type.")
+
+
+def frozen() -> dspy.Module:
+    inner = dspy.ChainOfThought("question -> answer")
+    inner._compiled = True
+    return Around(inner)
+
+
+HIDDEN = [
+    (frozen, "inner.predict: is hidden from `named_predictors()`: it is in a frozen submodule"),
+    (lambda: Around([[dspy.Predict("question -> answer")]]), "inner[0][0]: is hidden"),
+    (lambda: Around({"k": [dspy.Predict("question -> answer")]}), "inner[k][0]: is hidden"),
+    (lambda: Around([(dspy.ChainOfThought("question -> answer"),)]), "inner[0][0].predict: is hidden"),
+    (
+        lambda: Around({dspy.Predict("question -> answer")}),
+        "inner[0]: is a predictor where DSPy does not find it: in a set",
+    ),
+    (
+        lambda: Around(frozenset([dspy.ChainOfThought("question -> answer")])),
+        "inner[0]: is a predictor where DSPy does not find it: in a set",
+    ),
+    (lambda: Around([{dspy.Predict("question -> answer")}]), "inner[0][0]: is a predictor where"),
+    (lambda: Around(Plain(dspy.Predict("question -> answer"))), "inner.step: is a predictor where"),
+    (lambda: Around(dspy.ReAct("question -> answer", tools=[asking()])), "inner.tools['ask'].func: is a predictor"),
+]
+
+
+def asking() -> dspy.Tool:
+    return dspy.Tool(dspy.Predict("question -> answer"), name="ask", desc="asks", args={})
+
+
+class Plain:
+    """An object of the user's that is no dspy.Module."""
+
+    def __init__(self, step: Any) -> None:
+        self.step = step
+
+    def __call__(self, **inputs: Any) -> Any:
+        return self.step(**inputs)
+
+
+@pytest.mark.parametrize(("make", "start"), HIDDEN, ids=range(len(HIDDEN)))
+def test_predictors_that_dspy_does_not_list(make: Any, start: str) -> None:
+    """A predictor that no optimizer and no state sees would be served with a prompt nobody chose."""
+    found = refusals(make())
+    assert [one for one in found if one.startswith(start)], found
+
+
+def make_one() -> dspy.Predict:
+    return dspy.Predict("question -> answer")
+
+
+def _deeper() -> Any:
+    return make_one()
+
+
+class Base(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = dspy.Predict("question -> answer")
+        self.steps = [dspy.Predict("question -> answer")]
+
+
+class Directly(Base):
+    def forward(self, question: str) -> Any:
+        return dspy.ChainOfThought("question -> answer")(question=self.step(question=question).answer)
+
+
+class ByMethod(Base):
+    def forward(self, question: str) -> Any:
+        return self.helper()(question=question)
+
+    def helper(self) -> Any:
+        return dspy.Predict("question -> answer")
+
+
+class ByFunction(Base):
+    def forward(self, question: str) -> Any:
+        return _deeper()(question=question)
+
+
+class ByLambda(Base):
+    def forward(self, question: str) -> Any:
+        make = lambda: dspy.Predict("question -> answer")  # noqa: E731
+        return make()(question=question)
+
+
+class ByInnerFunction(Base):
+    def forward(self, question: str) -> Any:
+        def inner() -> Any:
+            return dspy.Predict("question -> answer")
+
+        return inner()(question=question)
+
+
+class ByComprehension(Base):
+    def forward(self, question: str) -> Any:
+        return [dspy.Predict("question -> answer")(question=question) for _ in range(2)][-1]
+
+
+class ByStaticMethod(Base):
+    def forward(self, question: str) -> Any:
+        return self.helper()(question=question)
+
+    @staticmethod
+    def helper() -> Any:
+        return dspy.Predict("question -> answer")
+
+
+class ByClassMethod(Base):
+    def forward(self, question: str) -> Any:
+        return self.helper()(question=question)
+
+    @classmethod
+    def helper(cls) -> Any:
+        return dspy.Predict("question -> answer")
+
+
+class ByProperty(Base):
+    def forward(self, question: str) -> Any:
+        return self.helper(question=question)
+
+    @property
+    def helper(self) -> Any:
+        return dspy.Predict("question -> answer")
+
+
+class BySuper(Directly):
+    def forward(self, question: str) -> Any:
+        return super().forward(question)
+
+
+class ByDecorator(Base):
+    @staticmethod
+    def plain(function: Any) -> Any:
+        return function
+
+    @plain
+    def forward(self, question: str) -> Any:
+        return dspy.Predict("question -> answer")(question=question)
+
+
+class ByLocalImport(Base):
+    def forward(self, question: str) -> Any:
+        from dspy import Predict
+
+        return Predict("question -> answer")(question=question)
+
+
+class Awaiting(Base):
+    async def aforward(self, question: str) -> Any:
+        return await dspy.Predict("question -> answer").acall(question=question)
+
+    def forward(self, question: str) -> Any:
+        return self.step(question=question)
+
+
+class OwnModule(Base):
+    def forward(self, question: str) -> Any:
+        return Directly()(question=question)
+
+
+CREATING = [
+    *(Directly, ByMethod, ByFunction, ByLambda, ByInnerFunction, ByComprehension, ByStaticMethod, ByClassMethod),
+    *(ByProperty, BySuper, ByDecorator, ByLocalImport, Awaiting, OwnModule),
+]
+
+
+@pytest.mark.parametrize("kind", CREATING)
+def test_predictors_made_while_a_program_runs(kind: type[dspy.Module]) -> None:
+    """A predictor that `forward` makes, by whatever helper, is seen by no optimizer and held by no export."""
+    found = refusals(kind())
+    assert found
+    assert found[0].startswith(f"{kind.__name__}: `")
+    assert " at line " in found[0]
+    assert found[0].endswith("Make it in `__init__` and keep it on `self`.")
+
+
+class InInit(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = self.build()
+        self.other = make_one()
+
+    def build(self) -> Any:
+        return dspy.ChainOfThought("question -> answer")
+
+    def forward(self, question: str) -> Any:
+        return self.other(question=self.step(question=question).answer)
+
+
+class MakesData(Base):
+    def forward(self, question: str) -> Any:
+        example = dspy.Example(question=question).with_inputs("question")
+        return dspy.Prediction(answer=self.step(**example.inputs()).answer)
+
+
+class UsesModules(Base):
+    def forward(self, question: str) -> Any:
+        self.history = list(map(str, self.steps))
+        with dspy.context(trace=[]):
+            return self.steps[0](question=question)
+
+
+@pytest.mark.parametrize("kind", [InInit, MakesData, UsesModules])
+def test_predictors_made_before_a_program_runs_are_fine(kind: type[dspy.Module]) -> None:
+    """What `__init__` makes, also with helpers, is exported; data made in `forward` is no predictor."""
+    assert refusals(kind()) == []
+
+
+class OtherSignature(Base):
+    def forward(self, question: str) -> Any:
+        return self.step(question=question, signature="question -> answer")
+
+
+class OtherDemos(Base):
+    def forward(self, question: str) -> Any:
+        return self.steps[0](question=question, demos=[])
+
+
+class InHelper(Base):
+    def forward(self, question: str) -> Any:
+        return self.ask(question)
+
+    def ask(self, question: str) -> Any:
+        return self.step(question=question, demos=[])
+
+
+class InLoop(Base):
+    def forward(self, question: str) -> Any:
+        for step in self.steps:
+            question = step(question=question, demos=[]).answer
+        return question
+
+
+class ByCall(Base):
+    async def aforward(self, question: str) -> Any:
+        return await self.step.acall(question=question, signature="question -> answer")
+
+    def forward(self, question: str) -> Any:
+        return self.step(question=question)
+
+
+@pytest.mark.parametrize("kind", [OtherSignature, OtherDemos, InHelper, InLoop, ByCall])
+def test_prompts_replaced_at_call_time(kind: type[dspy.Module]) -> None:
+    """`signature=` and `demos=` at a call put another prompt in the place of the exported one."""
+    found = refusals(kind())
+    assert len(found) == 1
+    assert "calls a predictor with its own" in found[0]
+    assert found[0].endswith("Make a second predictor in `__init__` for the other prompt.")
+
+
+SETTINGS = [
+    ({"n": 3}, "setting 'n': asks for 3 completions"),
+    ({"num_generations": 2}, "setting 'num_generations': asks for 2"),
+    ({"logit_bias": {"1": 2}}, "setting 'logit_bias': has no counterpart"),
+    ({"logprobs": True}, "setting 'logprobs': has no counterpart"),
+    ({"top_k": 5}, "setting 'top_k': has no counterpart"),
+    ({"user": "me"}, "setting 'user': has no counterpart"),
+    ({"temperature": "warm"}, "setting 'temperature': is a str, not a number"),
+    ({"max_tokens": 1.5}, "setting 'max_tokens': is 1.5, not an integer"),
+    ({"stop": [1]}, "setting 'stop': is a list, not a text or a list of texts"),
+    ({"seed": True}, "setting 'seed': is True, not an integer"),
+]
+
+
+@pytest.mark.parametrize(("config", "reason"), SETTINGS, ids=lambda one: str(one)[:30])
+def test_settings_that_a_variant_cannot_carry(config: dict[str, Any], reason: str) -> None:
+    """A setting that would be lost on the way is refused by name, in a config and in an LM."""
+    predict = dspy.Predict("question -> answer", **config)
+    assert refusals(predict)[0].startswith(f"self, {reason}")
+    predict = dspy.Predict("question -> answer")
+    predict.lm = dspy.LM("openai/gpt-4o-mini")
+    predict.lm.kwargs.update(config)
+    (found,) = refusals(predict)
+    assert found.startswith(f"self, {reason}")
+    assert found.endswith("Remove it from the predictor's config or its LM, or set it on the model in tensorzero.toml.")
+
+
+class MyAdapter(dspy.ChatAdapter):
+    pass
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [dspy.XMLAdapter(), dspy.TwoStepAdapter(dspy.LM("openai/x")), MyAdapter()],
+    ids=lambda one: type(one).__name__,
+)
+def test_adapters_that_no_template_prints(adapter: dspy.Adapter) -> None:
+    """A program optimized under another adapter is not served in a text that it was never measured with."""
+    with dspy.context(adapter=adapter), pytest.raises(CompileError) as caught:
+        compile_program(dspy.Predict("question -> answer"), model=MODEL)
+    assert str(caught.value) == (
+        f"cannot compile adapter {type(adapter).__name__}: writes prompts that no exported template prints. "
+        "Optimize under dspy.ChatAdapter, dspy.JSONAdapter or t0dspy.ServedAdapter, or pass --adapter."
+    )
+
+
+LMS = [
+    (None, "it has no LM of its own and none is configured"),
+    (
+        dspy.LM("openai/x", api_base="http://secret-host/v1"),
+        "its LM 'openai/x' is called at an address of its own (api_base)",
+    ),
+    (
+        dspy.LM("openai/x", base_url="http://secret-host/v1"),
+        "its LM 'openai/x' is called at an address of its own (base_url)",
+    ),
+    (dspy.LM("openai/x", model_type="responses"), "its LM 'openai/x' is of model_type 'responses'"),
+    (dspy.LM("openai/x", model_type="text"), "its LM 'openai/x' is of model_type 'text'"),
+    (dspy.LM("bedrock/x"), "there is no TensorZero shorthand for its LM 'bedrock/x'"),
+    (dspy.LM("gpt-4o"), "there is no TensorZero shorthand for its LM 'gpt-4o'"),
+]
+
+
+@pytest.mark.parametrize(("lm", "reason"), LMS, ids=range(len(LMS)))
+def test_models_that_are_not_certain(lm: Any, reason: str) -> None:
+    """Where an LM stands for no model of TensorZero's for certain, the user names one."""
+    predict = dspy.Predict("question -> answer")
+    predict.lm = lm
+    with pytest.raises(CompileError) as caught:
+        compile_program(predict, form=PromptForm())
+    assert f"self: no model is known for it: {reason}" in str(caught.value)
+    assert str(caught.value).endswith(
+        "Name one with --model, such as openai::gpt-4o-mini or a model of tensorzero.toml."
+    )
+    assert "secret-host" not in str(caught.value)
+
+
+def test_all_reasons_are_told_at_once() -> None:
+    """One run of export names everything that has to change."""
+    program = Base()
+    program.picture = Picture(list[dspy.Image])
+    program.code = quietly(lambda: dspy.ProgramOfThought("question -> answer"))
+    program.nested = [[dspy.Predict("question -> answer")]]
+    program.creating = Directly()
+    program.named = dspy.Predict(
+        dspy.make_signature({"true": (str, dspy.InputField()), "é": (str, dspy.OutputField())})
+    )
+    program.many = dspy.Predict("question -> answer", n=3, top_k=2)
+    wheres = [one.partition(":")[0] for one in refusals(program)]
+    assert sorted(wheres) == [
+        "code",
+        "creating",
+        "many, setting 'n'",
+        "many, setting 'top_k'",
+        "named, field 'true'",
+        "named, field 'é'",
+        "nested[0][0]",
+        "picture.see, field 'thing'",
+    ]
+
+
+def test_a_program_without_predictors_is_refused() -> None:
+    """There would be nothing to serve."""
+    assert refusals(dspy.Module()) == [
+        "the program: has no predictors. Export a dspy.Module with a dspy.Predict in it."
+    ]
+
+
+def test_a_predictor_used_twice_is_exported_once() -> None:
+    """The same object under two names is one predictor, as in DSPy."""
+    program = Base()
+    program.again = program.step
+    compiled = compile_program(program, form=PromptForm(), model=MODEL, stages_only=True)
+    assert [one.path for one in compiled.predictors] == ["step", "steps[0]"]
+
+
+def test_servable_modules_compile() -> None:
+    """Predict, ChainOfThought, ReAct, MultiChainComparison, BestOfN, Ensemble, lists, dicts and tuples."""
+    program = Base()
+    program.react = dspy.ReAct("question -> answer", tools=[search])
+    program.compare = quietly(lambda: dspy.MultiChainComparison("question -> answer"))
+    program.best = dspy.BestOfN(dspy.ChainOfThought("question -> answer"), 2, reward, 1.0)
+    program.by_name = {"it's": dspy.Predict("a -> b"), "k": dspy.ChainOfThought("a -> b")}
+    program.pair = (dspy.Predict("a -> b"), Base())
+    assert refusals(program) == []
+    compiled = compile_program(program, form=PromptForm("json", "system"), model=MODEL, stages_only=True)
+    assert [one.path for one in compiled.predictors] == [path for path, _ in program.named_predictors()]
+    assert len(compiled.predictors) == 11
+
+
+def test_nothing_of_the_program_runs_while_it_is_compiled() -> None:
+    """Compiling reads a program; it calls neither `forward` nor a property."""
+
+    class Touchy(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.step = dspy.Predict("question -> answer")
+
+        @property
+        def dangerous(self) -> Any:
+            raise AssertionError("was read")
+
+        def forward(self, question: str) -> Any:
+            raise AssertionError("was run")
+
+    assert refusals(Touchy()) == []
