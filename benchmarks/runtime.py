@@ -88,13 +88,22 @@ def main() -> None:
 def measure(place: Path, args: argparse.Namespace) -> None:
     fast, slow = Model(0.0), Model(1.0)
     (place / "app.py").write_text(APP)
-    stack = Stack(place, fast.url)
+    try:
+        compare(place, fast.url, slow.url, args)
+    finally:
+        fast.stop()
+        slow.stop()
+
+
+def compare(place: Path, fast: str, slow: str, args: argparse.Namespace) -> None:
+    """Every measurement, with the models at `fast` and `slow`."""
+    stack = Stack(place, fast)
     try:
         print("calls, logged to ClickHouse on this machine:")
         calls(stack.url, args.calls)
     finally:
         stack.stop()
-    unlogged = Unlogged(place, fast.url)
+    unlogged = Unlogged(place, fast)
     try:
         print("calls, nothing logged:")
         calls(unlogged.gateway_url, args.calls)
@@ -102,19 +111,17 @@ def measure(place: Path, args: argparse.Namespace) -> None:
             memory(unlogged, args.runs)
     finally:
         unlogged.stop()
-    stack = Stack(place, slow.url)
+    stack = Stack(place, slow)
     try:
         throughput(stack, "asked directly", stack.direct, args.seconds)
         throughput(stack, "through the gateway", stack.through, args.seconds)
     finally:
         stack.stop()
-    unlogged = Unlogged(place, slow.url)
+    unlogged = Unlogged(place, slow)
     try:
         throughput(unlogged, "nothing logged", unlogged.direct, args.seconds)
     finally:
         unlogged.stop()
-        fast.stop()
-        slow.stop()
 
 
 def calls(url: str, count: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from t0dspy.errors import T0dspyError
 from t0dspy.runtime.server.start import run_server
+from t0dspy.stack.orphan import die_with
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gateway-url")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8100)
+    parser.add_argument("--parent-pid", type=int, help="end when this parent is gone")
     args = parser.parse_args(argv)
+    if args.parent_pid is not None:
+        die_with(args.parent_pid)
     try:
         run_server(args.configs, args.gateway_url, args.host, args.port)
     except T0dspyError as error:
