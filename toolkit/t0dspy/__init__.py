@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from t0dspy.errors import WireInequalityError as WireInequalityError
     from t0dspy.exporting import ExportOptions as ExportOptions
     from t0dspy.exporting import export as export
+    from t0dspy.runtime.deploy import deploy as deploy
     from t0dspy.verifying import verify as verify
 
 __version__ = version("t0dspy")
@@ -21,6 +22,7 @@ _HOMES = {
     "ServedAdapter": "t0dspy.compiler.layout",
     "T0dspyError": "t0dspy.errors",
     "WireInequalityError": "t0dspy.errors",
+    "deploy": "t0dspy.runtime.deploy",
     "export": "t0dspy.exporting",
     "verify": "t0dspy.verifying",
 }
@@ -33,6 +35,7 @@ __all__ = [
     "T0dspyError",
     "WireInequalityError",
     "__version__",
+    "deploy",
     "export",
     "verify",
 ]

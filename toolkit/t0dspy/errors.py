@@ -9,6 +9,8 @@
     ├── BundleError             generated files could not be written safely
     │   └── HandEditedError     a generated file was changed by hand
     ├── GatewayError            TensorZero refused a config or a request, or is not there
+    │   └── GatewayUnreachableError  nothing answers at its address; nothing was sent
+    ├── RunError                a run of a deployed program could not go on
     ├── WarehouseError          ClickHouse refused a query, or is not there
     ├── StackError              the embedded stack could not start, stop or reload
     └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
@@ -87,6 +89,14 @@ class HandEditedError(BundleError):
 
 class GatewayError(T0dspyError):
     """TensorZero refused a config or a request, or is not there."""
+
+
+class GatewayUnreachableError(GatewayError):
+    """No connection to the gateway could be made, so nothing was sent and asking again is safe."""
+
+
+class RunError(T0dspyError):
+    """A run of a deployed program was stopped, met its deadline, or did something that cannot be served."""
 
 
 class WarehouseError(T0dspyError):

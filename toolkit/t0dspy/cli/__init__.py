@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from t0dspy.cli import export, failures, output, up, verify
+from t0dspy.cli import export, failures, feedback, output, run, serve, up, verify
 from t0dspy.cli.verb import Verb
 
 app = typer.Typer(
@@ -40,6 +40,9 @@ def t0dspy(
 app.command(cls=Verb, short_help="Compile a DSPy program into the next version of its gateway config.")(export.export)
 app.command(cls=Verb, short_help="Prove that the gateway sends what DSPy sends.")(verify.verify)
 app.command(cls=Verb, short_help="Serve the configs here: ClickHouse, the gateway and the program server.")(up.up)
+app.command(cls=Verb, short_help="Run the exported programs that need Python, for the gateway.")(serve.serve)
+app.command(cls=Verb, short_help="Call an exported function once.")(run.run)
+app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedback)
 
 
 def main() -> None:

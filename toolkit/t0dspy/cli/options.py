@@ -30,13 +30,23 @@ class Demos(StrEnum):
 Configs = Annotated[
     Path | None, typer.Option("--configs", metavar="DIR", help="Directory of TensorZero's config (default: configs).")
 ]
+GatewayUrl = Annotated[
+    str | None,
+    typer.Option("--gateway-url", help="The gateway (default: TENSORZERO_GATEWAY_URL, settings, localhost)."),
+]
+ClickhouseUrl = Annotated[
+    str | None,
+    typer.Option("--clickhouse-url", help="ClickHouse (default: TENSORZERO_CLICKHOUSE_URL, settings, localhost)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing when all is well.")]
 
 
-def settings(configs: Path | None = None) -> Settings:
+def settings(
+    configs: Path | None = None, gateway_url: str | None = None, clickhouse_url: str | None = None
+) -> Settings:
     """The project's settings, with what was given on the command line."""
-    return load_settings(configs=configs)
+    return load_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
 
 
 def configured(program: str, given: "ExportOptions", settings: Settings) -> tuple[str, "ExportOptions"]:

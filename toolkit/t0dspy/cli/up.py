@@ -151,4 +151,6 @@ class _Terminal:
             self._progress.stop()
 
     def say(self, text: str) -> None:
+        if self._quiet and '"level": "info"' in text[:80]:  # a line of the program server's log
+            return
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

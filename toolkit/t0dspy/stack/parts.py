@@ -82,8 +82,11 @@ class Parts:
         """Whatever is still running ends now; ClickHouse is given a moment to close its files."""
         patience = {"clickhouse": 10.0}
         await asyncio.gather(*(child.stop(patience.get(name, 0.0)) for name, child in self._children.items()))
-        for bound in self._sockets:
-            bound.close()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        while self._sockets:
+            self._sockets.pop().close()
 
     def _bind(self) -> dict[str, int]:
         plan = self._plan
@@ -111,7 +114,9 @@ class Parts:
         inner = ports.listen("127.0.0.1", 0, "gateway")
         self._sockets.append(inner)
         fds = self._sockets[0].fileno(), inner.fileno()
+        inner_url = f"http://127.0.0.1:{inner.getsockname()[1]}"
         child = await self._spawn("gateway", self._gateway_command(*fds), fds=fds, reporting=True)
+        self._close_sockets()  # a copy of ours would take connections that a gateway on its way out never answers
         migrations = asyncio.create_task(self._count_migrations(database))
         try:
             await self._unless_it_ends(child, self._gateway_ready(child))
@@ -119,7 +124,7 @@ class Parts:
             migrations.cancel()
         await _answers(self._plan.url(port) + "/health")
         self.urls["gateway"] = self._plan.url(port)
-        self._env["TENSORZERO_GATEWAY_URL"] = f"http://127.0.0.1:{inner.getsockname()[1]}"
+        self._env["TENSORZERO_GATEWAY_URL"] = inner_url
 
     def _gateway_command(self, listen_fd: int, inner_fd: int) -> list[str]:
         host = self._plan.reachable_host

@@ -1,5 +1,6 @@
 """The seam to the program server, which joins the stack once `t0dspy.runtime.server` is there."""
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,4 +22,5 @@ def command_line(configs: Path, *, host: str, port: int) -> list[str]:
     It finds the gateway in `TENSORZERO_GATEWAY_URL` and its key in `T0DSPY_PROGRAMS_KEY`, and it is ready when its
     port answers.
     """
-    return [sys.executable, "-m", _MODULE, "--configs", str(configs), "--host", host, "--port", str(port)]
+    command = [sys.executable, "-m", _MODULE, "--configs", str(configs), "--host", host, "--port", str(port)]
+    return [*command, "--parent-pid", str(os.getpid())]

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from t0dspy.stack.clickhouse.query import ExternalTable
 
 _chdb: Any = chdb._chdb  # `chdb.connect` wraps it, and hides `classify_query`
 _AS_A_SERVER = "implicit_select=0"  # chDB reads `1 + 1` and `selec` as queries; a ClickHouse server does not
+_INSERTING = threading.Lock()  # of several insertions at a time, chDB 4.4 loses rows of materialized views
 _TAG = "log_comment"  # the one setting that is free text and shows in system.processes
 
 
@@ -56,15 +58,19 @@ class Connection:
     def insert(self, head: bytes, format: str, rows: bytes) -> Any:
         """What the engine counted while it stored `rows`, which are in `format`, by the INSERT `head`."""
         try:
-            insertion = self._engine.send_insert(head.decode(errors="surrogateescape"), format)
-            try:
-                self._engine.insert_append(insertion, rows)
-            except RuntimeError:
-                self._engine.insert_cancel(insertion)
-                raise
-            return self._engine.insert_done(insertion)
+            with _INSERTING:
+                return self._insert_alone(head.decode(errors="surrogateescape"), format, rows)
         except RuntimeError as error:
             raise failure_of(error) from error
+
+    def _insert_alone(self, head: str, format: str, rows: bytes) -> Any:
+        insertion = self._engine.send_insert(head, format)
+        try:
+            self._engine.insert_append(insertion, rows)
+        except RuntimeError:
+            self._engine.insert_cancel(insertion)
+            raise
+        return self._engine.insert_done(insertion)
 
     def classify(self, statement: bytes) -> tuple[bool, int]:
         """Whether the engine's parser says that `statement` leaves no trace, and how many statements it is."""

@@ -1,0 +1,50 @@
+"""Feedback about an inference or an episode."""
+
+from typing import Annotated
+
+import typer
+
+from t0dspy.cli import options, output
+
+
+def feedback(
+    id: Annotated[str, typer.Argument(metavar="ID", help="An inference's id, or an episode's with --episode.")],
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="A metric, `demonstration` or `comment`.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="true, false, a number, a text, or output fields.")],
+    episode: Annotated[bool, typer.Option("--episode", help="ID is an episode's.")] = False,
+    configs: options.Configs = None,
+    gateway_url: options.GatewayUrl = None,
+    clickhouse_url: options.ClickhouseUrl = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Say what an answer was worth, and return once that is stored.
+
+    A demonstration is the corrected output, a JSON object; the fields that matter are enough. The others are filled
+    with what the model said, and the tag t0dspy::filled names them.
+
+    Example: t0dspy feedback 0199... demonstration '{"answer": "yes"}'
+    """
+    from t0dspy.gateway import HttpGateway
+    from t0dspy.runtime.feedback import give_feedback
+    from t0dspy.warehouse.client import Warehouse
+
+    where = options.settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
+    gateway = HttpGateway(where.gateway_url.value)
+    try:
+        with Warehouse(where.clickhouse_url.value) as warehouse:
+            stored = give_feedback(
+                *(id, metric, value),
+                episode=episode,
+                configs=where.configs_dir,
+                gateway=gateway,
+                warehouse=warehouse,
+            )
+    finally:
+        gateway.close()
+    if json:
+        output.print_json({"feedback_id": stored.id, "metric": metric, "value": stored.value, "filled": stored.filled})
+    elif not quiet:
+        print(f"stored {metric} {stored.id}")
+        if stored.filled:
+            print(f"  filled in   {', '.join(stored.filled)}")

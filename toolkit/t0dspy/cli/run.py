@@ -1,0 +1,57 @@
+"""One inference of an exported function."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from t0dspy.cli import options, output
+
+
+def run(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program, or a predictor's function.")],
+    input: Annotated[str, typer.Option("--input", metavar="JSON|@FILE", help="The input fields, as a JSON object.")],
+    variant: Annotated[str | None, typer.Option(help="Such as v2 (default: by the shares).")] = None,
+    configs: options.Configs = None,
+    gateway_url: options.GatewayUrl = None,
+) -> None:
+    """Call NAME once and print one JSON object: inference_id, episode_id, variant, output.
+
+    The input is checked against the exported schema before anything is sent; the output is read by DSPy's own parser.
+
+    Example: t0dspy run spec_to_review --input '{"spec": "..."}'
+    """
+    from t0dspy.gateway import HttpGateway
+    from t0dspy.runtime.functions import exported_function
+
+    settings = options.settings(configs=configs, gateway_url=gateway_url)
+    function = exported_function(settings.configs_dir, name)
+    call = function.call(_fields(input), variant)
+    gateway = HttpGateway(settings.gateway_url.value)
+    try:
+        inference = gateway.infer(call)
+    finally:
+        gateway.close()
+    ids = {"inference_id": inference.inference_id, "episode_id": inference.episode_id, "variant": inference.variant}
+    output.print_json({**ids, "output": function.read(inference)})
+
+
+def _fields(text: str) -> dict[str, Any]:
+    import json
+
+    from t0dspy.errors import SettingsError
+
+    where = "--input"
+    if text.startswith("@"):
+        where = text[1:]
+        try:
+            text = Path(where).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"--input {where}: cannot be read ({error}).") from error
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"{where}: not JSON ({error}). Write an object of input fields.") from error
+    if not isinstance(fields, dict):
+        raise SettingsError(f"{where}: is {type(fields).__name__}, not an object of input fields.")
+    return fields

@@ -1,0 +1,35 @@
+"""The program server alone."""
+
+from typing import Annotated
+
+import typer
+
+from t0dspy.cli import options
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8100,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: as many as cores, at most 4).")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Runs that a worker does at once.")] = 64,
+    queue: Annotated[int, typer.Option(min=0, help="Runs that wait when all are full; more get a 503.")] = 128,
+    configs: options.Configs = None,
+    gateway_url: options.GatewayUrl = None,
+) -> None:
+    """Run the exported programs that need Python, for the gateway, which calls this like any provider.
+
+    Its bearer key is T0DSPY_PROGRAMS_KEY, the same as the gateway's. SIGTERM finishes what is in flight; SIGHUP loads
+    the programs again. Logs are JSON lines on stderr.
+
+    Example: T0DSPY_PROGRAMS_KEY=... t0dspy serve --host 0.0.0.0
+    """
+    import os
+
+    from t0dspy.runtime.server.pool import Size
+    from t0dspy.runtime.server.start import run_server
+
+    settings = options.settings(configs=configs, gateway_url=gateway_url)
+    size = Size(workers or min(4, os.cpu_count() or 2), runs, queue)
+    run_server(settings.configs_dir, settings.gateway_url.value, host, port, size)

@@ -1,0 +1,1 @@
+"""A DSPy program whose predictors are served by the gateway, and the program server."""

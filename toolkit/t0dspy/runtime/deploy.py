@@ -1,0 +1,152 @@
+"""`t0dspy.deploy`: the same program object, answered by the gateway."""
+
+import logging
+import threading
+from pathlib import Path
+from typing import TypeVar
+
+import dspy
+
+from t0dspy.bundle import ROLLOUT
+from t0dspy.compiler.introspect import signature_of
+from t0dspy.errors import BundleError, ProgramError, T0dspyError
+from t0dspy.exporting import read_program
+from t0dspy.fits import misfits
+from t0dspy.gateway import HttpGateway
+from t0dspy.manifest import Manifest
+from t0dspy.program import import_attribute
+from t0dspy.runtime.adapter import Binding
+from t0dspy.runtime.engine import gateway_lm
+from t0dspy.runtime.hooks import Deployment, hook
+from t0dspy.runtime.run import Run, ServedVersion, served_version
+from t0dspy.settings import load_settings
+from t0dspy.traffic import incumbent, read_shares
+
+Program = TypeVar("Program", bound=dspy.Module)
+
+log = logging.getLogger("t0dspy")
+
+
+def deploy(
+    program: Program,
+    name: str | None = None,
+    version: str | None = None,
+    configs: Path | str | None = None,
+    gateway_url: str | None = None,
+    *,
+    cache: bool = False,
+) -> Program:
+    """Have the predictors of `program` answered by the gateway's functions, in the exported prompt form.
+
+    Calls, sync and async, keep DSPy's trace, history, usage and callbacks. All predictors that one call reaches are
+    answered by one version and logged in one episode; every Prediction knows its `episode_id` and `variant`, and a
+    predictor's own its `inference_id` too. A copy made of the program (as optimizers make them) is not deployed.
+
+    Args:
+        program: the program whose code was exported; it is changed in place.
+        name: its name at the gateway; by default the one exported program that it fits.
+        version: such as `v2`; by default the one with the largest share, read again when `rollout.toml` changes.
+        configs: the directory of TensorZero's config; by default that of the settings.
+        gateway_url: by default that of the settings.
+        cache: answer a repeated call from DSPy's cache. It then carries the ids of the first call, and nothing is
+            logged; TensorZero has a cache of its own.
+
+    Returns:
+        The same object.
+
+    Raises:
+        BundleError: there is no such exported program or version.
+        ProgramError: the code does not fit the version, or several exported programs could be meant.
+        SettingsError: `rollout.toml` cannot be read.
+    """
+    settings = load_settings(configs=configs, gateway_url=gateway_url)
+    programs = settings.configs_dir / "programs"
+    directory = programs / (name or _exported_name(program, programs))
+    lm = gateway_lm(HttpGateway(settings.gateway_url.value), cache=cache)
+    bind(program, _Exported(program, directory, version, lm))
+    return program
+
+
+def bind(program: dspy.Module, deployment: Deployment) -> None:
+    """Deploy `program` and its predictors, in place."""
+    for path, predict in program.named_predictors():
+        signature = signature_of(predict)
+        inputs, outputs = tuple(signature.input_fields), tuple(signature.output_fields)
+        hook(predict, deployment, Binding(path, deployment.lm, dict(predict.config), inputs, outputs))
+    if not isinstance(program, dspy.Predict):
+        hook(program, deployment, None)
+
+
+class _Exported:
+    """An exported program on disk, and which of its versions answers now."""
+
+    def __init__(self, program: dspy.Module, directory: Path, version: str | None, lm: dspy.LM) -> None:
+        self.lm = lm
+        self._program, self._directory, self._version = program.deepcopy(), directory, version
+        self._lock = threading.Lock()
+        self._read_at = self._stamp()
+        self._served = self._read()
+
+    def begin(self) -> Run:
+        """The run of a new top-level call, under the version that has the largest share now."""
+        if self._version is None:
+            self._refresh()
+        return Run(self._served, self)
+
+    def _refresh(self) -> None:
+        stamp = self._stamp()
+        if stamp == self._read_at:
+            return
+        with self._lock:
+            self._read_at = stamp
+            try:
+                self._served = self._read()
+            except T0dspyError as error:  # a file half written is no reason to stop answering
+                log.warning("%s changed, but %s goes on: %s", ROLLOUT, self._served, error)
+
+    def _stamp(self) -> tuple[int, int, int]:
+        try:
+            stat = (self._directory / ROLLOUT).stat()
+        except OSError:
+            return (0, 0, 0)
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+    def _read(self) -> ServedVersion:
+        manifest, files = read_program(self._directory)
+        version = self._version or _incumbent(manifest, files, str(self._directory / ROLLOUT))
+        if version not in manifest.versions:
+            known = ", ".join(manifest.versions) or "none"
+            raise BundleError(f"{manifest.name} has no version {version!r}; there are {known}.")
+        misfit = misfits(self._program, manifest, version, files)
+        if misfit:
+            raise ProgramError(f"the code does not fit {manifest.name} {version}: {misfit[0]}. Export it again.")
+        return served_version(manifest, version)
+
+
+def _incumbent(manifest: Manifest, files: dict[str, str], where: str) -> str:
+    found = incumbent(read_shares(files.get(ROLLOUT, ""), manifest, where))
+    if found is None:
+        raise BundleError(f"{where}: gives no version of {manifest.name} any traffic. Name one with version='v1'.")
+    return found
+
+
+def _exported_name(program: dspy.Module, programs: Path) -> str:
+    fitting = []
+    for directory in sorted(path.parent for path in programs.glob("*/manifest.json")):
+        manifest, files = read_program(directory)
+        if manifest.newest and not misfits(program, manifest, manifest.newest, files):
+            if _is_at(program, manifest.program):
+                return directory.name
+            fitting.append(directory.name)
+    if len(fitting) != 1:
+        found = f"{' and '.join(fitting)} fit it" if fitting else "none fits it"
+        raise ProgramError(f"which exported program in {programs} is this? {found}. Say it: deploy(program, 'NAME').")
+    return fitting[0]
+
+
+def _is_at(program: dspy.Module, reference: str | None) -> bool:
+    try:
+        found = import_attribute(reference) if reference else None
+    except ProgramError:
+        return False
+    return found is program or found is type(program)

@@ -1,0 +1,195 @@
+"""Feedback about an inference or an episode: checked before it is sent, and seen to be stored after."""
+
+import json
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from t0dspy.errors import BundleError, SettingsError, WarehouseError
+from t0dspy.gateway import HttpGateway
+from t0dspy.model import Schema
+from t0dspy.runtime.chat_text import chat_text
+from t0dspy.runtime.functions import check_fields, exported_function, read_fields
+from t0dspy.warehouse.client import StoredInference, Warehouse
+
+FILLED = "t0dspy::filled"
+"""The tag of a demonstration that says which fields nobody gave."""
+
+_PATIENCE = 15.0
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Feedback that is stored."""
+
+    id: str
+    metric: str
+    value: Any
+    """As it was sent: of a demonstration, all fields."""
+    filled: tuple[str, ...] = ()
+    """Fields of a demonstration that nobody gave."""
+
+
+def give_feedback(
+    target: str,
+    metric: str,
+    value: str,
+    *,
+    episode: bool = False,
+    configs: Path,
+    gateway: HttpGateway,
+    warehouse: Warehouse,
+) -> Feedback:
+    """Send feedback and return once it is stored.
+
+    Args:
+        target: the id of an inference, or with `episode` of an episode.
+        metric: a metric of the config, `demonstration` or `comment`.
+        value: `true` or `false`, a number, a text; of a demonstration a JSON object of output fields. What a
+            demonstration lacks is filled with what the model said, else with an empty value, and a tag says so.
+        episode: whether `target` is an episode.
+        configs: the directory of TensorZero's config.
+        gateway: where to send it.
+        warehouse: where to see it stored.
+
+    Raises:
+        SettingsError: the value is not one that the metric takes.
+        GatewayError: the gateway refused it.
+        WarehouseError: it was sent, but did not get stored; or ClickHouse is not there.
+    """
+    sent: Any = value
+    filled: tuple[str, ...] = ()
+    if metric == "demonstration":
+        if episode:
+            raise SettingsError("a demonstration is about an inference; leave --episode out.")
+        sent, filled = _demonstration(value, _inference(warehouse, target), configs)
+    elif metric != "comment":
+        sent = _metric_value(metric, value, _metric(configs, metric), episode=episode)
+    body: dict[str, Any] = {"metric_name": metric, "value": sent}
+    body["episode_id" if episode else "inference_id"] = target
+    if filled:
+        body["tags"] = {FILLED: ",".join(filled)}
+    id = gateway.feedback(body)
+    _wait_until_stored(warehouse, id, metric, target)
+    return Feedback(id, metric, sent, filled)
+
+
+def _wait_until_stored(warehouse: Warehouse, id: str, metric: str, target: str) -> None:
+    end = time.monotonic() + _PATIENCE
+    while not warehouse.feedback_is_stored(id, metric, target):
+        if time.monotonic() > end:
+            raise WarehouseError(
+                f"the gateway took the feedback (id {id}), but ClickHouse does not have it after {_PATIENCE:g} s. "
+                "The gateway's log may say why; give it again."
+            )
+        time.sleep(0.05)
+
+
+def _inference(warehouse: Warehouse, id: str) -> StoredInference:
+    found = warehouse.inference(id)
+    if found is None:
+        raise SettingsError(f"no inference {id} is logged. Is it an episode's id, or of another database?")
+    return found
+
+
+def _metric(configs: Path, name: str) -> Mapping[str, Any] | None:
+    """The metric as the config has it; None where the config at hand does not."""
+    for path in sorted(configs.rglob("*.toml")):
+        try:
+            found = tomllib.loads(path.read_text(encoding="utf-8")).get("metrics", {}).get(name)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return None
+
+
+def _metric_value(name: str, value: str, metric: Mapping[str, Any] | None, *, episode: bool) -> bool | float:
+    if metric is not None and metric.get("level") != ("episode" if episode else "inference"):
+        does = "give an episode's id with --episode" if metric.get("level") == "episode" else "leave --episode out"
+        raise SettingsError(f"the metric {name!r} is about an {metric.get('level')}: {does}.")
+    kind = metric["type"] if metric else None
+    if kind != "float" and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    try:
+        if kind != "boolean":
+            return float(value)
+    except ValueError:
+        pass
+    takes = {"boolean": "true or false", "float": "a number"}.get(str(kind), "true, false or a number")
+    raise SettingsError(f"the metric {name!r} takes {takes}, not {value!r}.")
+
+
+def _demonstration(value: str, inference: StoredInference, configs: Path) -> tuple[Any, tuple[str, ...]]:
+    """What the gateway takes as the corrected output of `inference`, and which fields of it were filled in."""
+    given = _object(value)
+    if given is None:
+        if inference.type == "chat":
+            return value, ()  # the text itself
+        raise SettingsError('a demonstration is a JSON object of output fields, such as {"answer": "yes"}.')
+    schema = _output_schema(inference, configs)
+    own = read_fields(_raw(inference), schema, inference.type) or {}
+    fields = {name: given.get(name, _filling(name, schema, own)) for name in schema["properties"]}
+    needed = schema.get("required", ()) if inference.type == "json" else schema["properties"]
+    fields = {name: one for name, one in fields.items() if name in given or name in needed}
+    fields |= {name: one for name, one in given.items() if name not in fields}
+    check_fields(fields, schema, f"the demonstration for {inference.function}")
+    filled = tuple(name for name in fields if name not in given)
+    return (fields if inference.type == "json" else chat_text(fields)), filled
+
+
+def _object(value: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _output_schema(inference: StoredInference, configs: Path) -> Schema:
+    if inference.type == "json":
+        schema: Schema = json.loads(inference.output_schema)
+        return schema
+    try:
+        return exported_function(configs, inference.function).outputs
+    except BundleError as error:
+        raise SettingsError(f"{error} So give the text of the demonstration itself, not fields.") from error
+
+
+def _raw(inference: StoredInference) -> str:
+    output = json.loads(inference.output)
+    if inference.type == "json":
+        return output.get("raw") or ""
+    return "".join(block.get("text") or "" for block in output)
+
+
+_EMPTY = {"string": "", "integer": 0, "number": 0.0, "boolean": False, "array": [], "null": None}
+
+
+def _filling(name: str, schema: Schema, own: Mapping[str, Any]) -> Any:
+    """What the model said, if it fits; else the emptiest value that does."""
+    part = {**schema["properties"][name], "$defs": schema.get("$defs", {})}
+    validator = jsonschema.Draft202012Validator(part)
+    candidates = [own[name]] if name in own else []
+    return next((one for one in [*candidates, _empty(part, schema)] if validator.is_valid(one)), None)
+
+
+def _empty(part: Schema, whole: Schema) -> Any:
+    while "$ref" in part:
+        part = whole["$defs"][part["$ref"].rsplit("/", 1)[-1]]
+    if "default" in part:
+        return part["default"]
+    if "enum" in part or "const" in part:
+        return part.get("enum", [part.get("const")])[0]
+    if "anyOf" in part:
+        nullable = any(one.get("type") == "null" for one in part["anyOf"])
+        return None if nullable else _empty(part["anyOf"][0], whole)
+    if part.get("type") == "object":
+        wanted = part.get("required", ())
+        return {name: _empty(one, whole) for name, one in part.get("properties", {}).items() if name in wanted}
+    return _EMPTY.get(str(part.get("type")))

@@ -1,0 +1,136 @@
+"""The exported functions, as a caller sees them: their schemas, what to send, how to read an answer."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+
+from t0dspy.bundle import MANIFEST, ROLLOUT
+from t0dspy.errors import BundleError, GatewayError, SettingsError
+from t0dspy.exporting import read_program
+from t0dspy.gateway import Call, Inference, input_messages
+from t0dspy.manifest import Manifest
+from t0dspy.model import Schema, Text
+from t0dspy.traffic import incumbent, read_shares
+
+
+@dataclass(frozen=True)
+class ExportedFunction:
+    """A TensorZero function that an export made: the program's, or a predictor's."""
+
+    name: str
+    type: Text
+    inputs: Schema
+    outputs: Schema
+    manifest: Manifest
+    rollout: str
+    """The content of `rollout.toml`."""
+
+    def call(self, arguments: Mapping[str, Any], variant: str | None = None) -> Call:
+        """The call that answers `arguments`, under `variant` or by the shares.
+
+        Raises:
+            SettingsError: the arguments do not fit the schema; says which field. Or there is no such variant.
+        """
+        check_fields(arguments, self.inputs, f"the input of {self.name}")
+        versions = self.manifest.versions_of(self.name)
+        if variant is not None and variant not in versions:
+            raise SettingsError(f"{self.name} has no variant {variant!r}; there are {', '.join(versions)}.")
+        if variant is None and any(self._demo_turns(one) for one in versions):
+            variant = self._answering(versions)  # who sends a version's demo turns must say which version's
+        turns = self._demo_turns(variant) if variant else 0
+        return Call(self.name, input_messages(arguments, turns), variant)
+
+    def read(self, inference: Inference) -> dict[str, Any]:
+        """The output fields, read by DSPy's own parser.
+
+        Raises:
+            GatewayError: the answer does not hold them.
+        """
+        fields = read_fields(inference.text, self.outputs, self.type)
+        if fields is None:
+            names = ", ".join(self.outputs["properties"])
+            raise GatewayError(
+                f"{self.name} answered (inference {inference.inference_id}), but not with the fields {names} in a form "
+                f"that DSPy's parser reads. It said: {inference.text[:300]!r}"
+            )
+        return fields
+
+    def _demo_turns(self, version: str) -> int:
+        stages = self.manifest.versions[version].predictors.values()
+        return next((one.demo_turns for one in stages if one.function == self.name), 0)
+
+    def _answering(self, versions: list[str]) -> str:
+        shares = read_shares(self.rollout, self.manifest, ROLLOUT)
+        return incumbent({one: shares[one] for one in versions if one in shares}) or versions[-1]
+
+
+def exported_function(configs: Path, name: str) -> ExportedFunction:
+    """The function `name` that an export below `configs` made.
+
+    Raises:
+        BundleError: there is none; says which there are.
+    """
+    known: list[str] = []
+    for path in sorted(configs.glob(f"programs/*/{MANIFEST}")):
+        manifest, files = read_program(path.parent)
+        if name in manifest.functions:
+            entry = manifest.functions[name]
+            inputs, outputs = json.loads(files[entry.input_schema]), json.loads(files[entry.output_schema])
+            return ExportedFunction(name, entry.type, inputs, outputs, manifest, files.get(ROLLOUT, ""))
+        known += manifest.functions
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}."
+    raise BundleError(f"no exported function {name!r} in {configs / 'programs'}: {hint}")
+
+
+def check_fields(fields: Mapping[str, Any], schema: Schema, what: str) -> None:
+    """Raises SettingsError, naming the field, when `fields` do not fit `schema`."""
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(fields)
+    error = jsonschema.exceptions.best_match(errors)
+    if error is not None:
+        where = ".".join(map(str, error.absolute_path))
+        place = f"{what}, field {where!r}" if where else what
+        takes = ", ".join(one + ("" if one in schema.get("required", ()) else "?") for one in schema["properties"])
+        raise SettingsError(f"{place}: {error.message[:300]}. It takes {takes}.")
+
+
+def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None:
+    """The output fields in a model's `text`, read by DSPy's own parser; None where it reads nothing."""
+    import dspy
+    from dspy.utils.exceptions import AdapterParseError
+
+    from t0dspy.compiler.layout import stock_adapter
+    from t0dspy.model import PromptForm
+
+    fields: Any = {
+        name: (_annotation(part, outputs), dspy.OutputField()) for name, part in outputs["properties"].items()
+    }
+    adapter: Any = stock_adapter(PromptForm(type))
+    try:
+        return dict(adapter.parse(dspy.make_signature(fields), text))
+    except AdapterParseError:
+        return None
+
+
+_TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict, "null": None}
+
+
+def _annotation(part: Schema, whole: Schema) -> Any:
+    """The Python type as which DSPy's parser reads a field of this schema."""
+    while "$ref" in part:
+        part = whole["$defs"][part["$ref"].rsplit("/", 1)[-1]]
+    if "enum" in part or "const" in part:
+        return Literal[tuple(part.get("enum", [part.get("const")]))]
+    if "anyOf" in part:
+        found = [_annotation(one, whole) for one in part["anyOf"]]
+        union = found[0]
+        for one in found[1:]:
+            union = union | one if union is not None else one | union
+        return union
+    kind = part.get("type")
+    return _TYPES.get(kind, Any) if isinstance(kind, str) else Any

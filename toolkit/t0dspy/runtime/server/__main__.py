@@ -1,0 +1,33 @@
+"""`python -m t0dspy.runtime.server`: the program server as `t0dspy up` starts it."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from t0dspy.errors import T0dspyError
+from t0dspy.runtime.server.start import run_server
+from t0dspy.stack.orphan import die_with
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program server; 0 after a clean stop, 1 when it could not start."""
+    parser = argparse.ArgumentParser(prog="python -m t0dspy.runtime.server", description=__doc__)
+    parser.add_argument("--configs", type=Path)
+    parser.add_argument("--gateway-url")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8100)
+    parser.add_argument("--parent-pid", type=int, help="end when this parent is gone")
+    args = parser.parse_args(argv)
+    if args.parent_pid is not None:
+        die_with(args.parent_pid)
+    try:
+        run_server(args.configs, args.gateway_url, args.host, args.port)
+    except T0dspyError as error:
+        print(f"t0dspy: {error}", file=sys.stderr)  # noqa: T201 - a process of its own
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""The server's HTTP routes: OpenAI's chat completions, liveness, readiness."""
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from t0dspy.runtime.episode import new_episode
+from t0dspy.runtime.server.logs import log
+from t0dspy.runtime.server.messages import Order, Outcome
+from t0dspy.runtime.server.pool import Busy, Pool
+
+RETRY_AFTER = "1"
+"""Seconds after which a caller that was turned away may try again."""
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """A request that is not carried out."""
+
+    def __init__(self, status: int, kind: str, text: str) -> None:
+        self.status, self.kind, self.text = status, kind, text
+        super().__init__(text)
+
+
+def application(pool: Pool, key: str) -> Starlette:
+    """The ASGI application; requests must carry `key` as their bearer token."""
+    expected = f"Bearer {key}".encode()
+
+    async def completions(request: Request) -> Response:
+        if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected):
+            return _error(401, "unauthorized", "the bearer key is not that of T0DSPY_PROGRAMS_KEY.")
+        try:
+            body = _object(await request.body(), "the body")
+            order = await _order(pool, body)
+            outcome = await _unless_gone(request, pool, order)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Refused as refused:
+            return _error(refused.status, refused.kind, refused.text)
+        except Busy:
+            log("warning", "turned away", in_flight=pool.in_flight)
+            return _error(
+                503, "busy", "all workers and the queue are full, or none is ready yet.", {"Retry-After": RETRY_AFTER}
+            )
+        return _response(outcome, body)
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def ready(_: Request) -> Response:
+        content = {"ready": pool.ready > 0, "workers": pool.ready, "in_flight": pool.in_flight}
+        return JSONResponse(content, 200 if pool.ready else 503)
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", completions, methods=["POST"]),
+            Route("/live", live, methods=["GET"]),
+            Route("/ready", ready, methods=["GET"]),
+        ]
+    )
+
+
+async def _order(pool: Pool, body: dict[str, Any]) -> Order:
+    program, _, version = str(body.get("model", "")).partition("/")
+    if not await pool.knows(program, version):
+        there = [f"{name}/{one}" for name, offer in pool.offers().items() for one in offer.versions]
+        raise Refused(
+            404, "unknown_program", f"no program {body.get('model')!r}; there are {', '.join(there) or 'none'}."
+        )
+    offer = pool.offers()[program]
+    if refusal := offer.versions[version]:
+        raise Refused(501, "program_refused", refusal)
+    arguments = _object(_user_text(body).encode("utf-8", "surrogatepass"), "the user message")
+    return Order(new_episode(), program, version, arguments, offer.seconds)
+
+
+def _user_text(body: dict[str, Any]) -> str:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or len(messages) != 1 or not isinstance(messages[0], dict):
+        raise Refused(400, "bad_request", "give one user message, the JSON text of the program's inputs.")
+    content = messages[0].get("content")
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _object(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise Refused(400, "bad_request", f"{what} is not a JSON object.")
+    return value
+
+
+async def _unless_gone(request: Request, pool: Pool, order: Order) -> Outcome:
+    """The outcome, unless the caller goes away first."""
+    started = time.monotonic()
+    work = asyncio.create_task(pool.run(order))
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            log("info", "caller went away", run=order.run, program=order.model)
+            raise ClientDisconnect
+        outcome = work.result()
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        with suppress(asyncio.CancelledError, Busy):
+            await work
+    _log_run(order, outcome, time.monotonic() - started)
+    return outcome
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _log_run(order: Order, outcome: Outcome, seconds: float) -> None:
+    level, event = ("info", "run") if outcome.status == 200 else ("error", "run failed")
+    failure = {} if outcome.status == 200 else {"kind": outcome.kind}
+    log(
+        "info" if level == "info" else "error",
+        event,
+        run=order.run,
+        program=order.model,
+        status=outcome.status,
+        seconds=round(seconds, 3),
+        stages=outcome.stages,
+        tokens=[outcome.input_tokens, outcome.output_tokens],
+        **failure,
+    )
+
+
+def _response(outcome: Outcome, body: dict[str, Any]) -> Response:
+    if outcome.status != 200:
+        return _error(outcome.status, outcome.kind, outcome.text)
+    if body.get("stream"):
+        return StreamingResponse(_chunks(outcome, body), media_type="text/event-stream")
+    message = {"role": "assistant", "content": outcome.text}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    return JSONResponse({**_head(outcome, body, "chat.completion"), "choices": [choice], "usage": _usage(outcome)})
+
+
+def _chunks(outcome: Outcome, body: dict[str, Any]) -> Iterator[bytes]:
+    """The answer in one piece: a program has no answer before it has ended."""
+    head = _head(outcome, body, "chat.completion.chunk")
+    delta = {"role": "assistant", "content": outcome.text}
+    for chunk in (
+        {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": _usage(outcome)},
+    ):
+        yield b"data: " + json.dumps({**head, **chunk}, ensure_ascii=False).encode() + b"\n\n"
+    yield b"data: [DONE]\n\n"
+
+
+def _head(outcome: Outcome, body: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {"id": outcome.run, "object": kind, "created": int(time.time()), "model": body["model"]}
+
+
+def _usage(outcome: Outcome) -> dict[str, int]:
+    prompt, completion = outcome.input_tokens, outcome.output_tokens
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _error(status: int, kind: str, text: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"error": {"message": text, "type": kind, "code": status}}, status, headers)

@@ -1,0 +1,156 @@
+"""The exported programs that need Python, loaded: each version on a copy of its own, bound to the gateway."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import dspy
+import pydantic
+
+from t0dspy.compiler.contract import Uncertain, is_only_its_predictor, read_contract
+from t0dspy.compiler.schema import is_untyped
+from t0dspy.errors import ProgramError, RunError, T0dspyError
+from t0dspy.exporting import read_program
+from t0dspy.fits import misfits
+from t0dspy.manifest import Manifest, VersionEntry
+from t0dspy.model import Schema, Text
+from t0dspy.program import code_hash, load_program
+from t0dspy.runtime.deploy import bind
+from t0dspy.runtime.run import Run, ServedVersion, served_version
+from t0dspy.runtime.server.logs import frames, log
+from t0dspy.runtime.server.messages import Offer
+from t0dspy.settings import load_settings
+from t0dspy.signatures import load_signature
+from t0dspy.state import with_state
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """One version of a program, ready to run."""
+
+    program: dspy.Module
+    deployment: "InARun"
+    served: ServedVersion
+    types: Mapping[str, Any]
+    """Input -> the Python type that the program's code expects."""
+    outputs: Schema
+    text: Text
+    is_predictor: bool
+    """True when the program is only its one predictor, whose text may be passed on as it is."""
+
+    def inputs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Typed JSON arguments as the Python values that the program expects.
+
+        Raises:
+            ProgramError: a type does not take a value that the exported schema took; says which field.
+        """
+        return {name: self._typed(name, value) for name, value in arguments.items()}
+
+    def _typed(self, name: str, value: Any) -> Any:
+        if name not in self.types:
+            return value
+        try:
+            return pydantic.TypeAdapter(self.types[name]).validate_python(value, by_alias=True, by_name=True)
+        except pydantic.ValidationError as error:
+            kinds = ", ".join(sorted({one["type"] for one in error.errors(include_input=False)}))
+            raise ProgramError(f"the input {name!r} of {self.served} is not accepted by its type ({kinds}).") from None
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What a worker can run, and what it refuses."""
+
+    runnables: Mapping[tuple[str, str], Runnable]
+    offers: Mapping[str, Offer]
+
+
+class InARun:
+    """Predictors of served programs are called inside a run or not at all."""
+
+    def __init__(self, lm: dspy.LM) -> None:
+        self.lm = lm
+
+    def begin(self) -> Run:
+        """Raises RunError: there is no run to be part of."""
+        raise RunError(
+            "a predictor was called outside of a run: in a thread that DSPy does not know, or after the run was over. "
+            "Use dspy.Parallel, or start the thread with contextvars.copy_context().run."
+        )
+
+
+def load_catalog(configs: Path, lm: dspy.LM) -> Catalog:
+    """Load every exported program that the program server serves; one that cannot be loaded is refused, by name."""
+    runnables: dict[tuple[str, str], Runnable] = {}
+    offers = {}
+    for directory in sorted(path.parent for path in configs.glob("programs/*/manifest.json")):
+        try:
+            manifest, files = read_program(directory)
+        except T0dspyError as error:
+            log("error", "program refused", program=directory.name, why=str(error))
+            continue
+        served = {name: one for name, one in manifest.versions.items() if one.served_by == "programs"}
+        if served:
+            refusals = dict(_load(manifest, files, served, lm, runnables))
+            offers[manifest.name] = Offer(manifest.deadlines["run"], refusals)
+    return Catalog(runnables, offers)
+
+
+def _load(
+    manifest: Manifest,
+    files: Mapping[str, str],
+    versions: Mapping[str, VersionEntry],
+    lm: dspy.LM,
+    runnables: dict[tuple[str, str], Runnable],
+) -> Iterator[tuple[str, str]]:
+    """Version -> why it is refused; what is not refused is put into `runnables`."""
+    for version in versions:
+        what = f"{manifest.name}/{version}"
+        try:
+            runnables[manifest.name, version] = _runnable(manifest, files, version, lm)
+        except T0dspyError as error:
+            log("error", "program refused", program=what, why=str(error))
+            yield version, f"{what} cannot be run: {error}"
+        except Exception as error:
+            log("error", "program refused", program=what, traceback=frames(error))
+            yield version, f"{what} cannot be run: loading it failed with {type(error).__name__}."
+        else:
+            yield version, ""
+
+
+def _runnable(manifest: Manifest, files: Mapping[str, str], version: str, lm: dspy.LM) -> Runnable:
+    if manifest.program is None:
+        raise ProgramError("it was exported from a live object. Export it by its import path, such as app:program.")
+    live = load_program(manifest.program)
+    entry, function = manifest.versions[version], manifest.functions[manifest.name]
+    if entry.code_hash != code_hash(live, manifest.program):
+        log("warning", "the code changed since the export", program=f"{manifest.name}/{version}")
+    program, _ = with_state(live, json.loads(files[f"{version}/state.json"]), f"{version}/state.json")
+    misfit = misfits(program, manifest, version, files)
+    if misfit:
+        raise ProgramError(f"the code no longer fits it: {misfit[0]}. Export it again.")
+    deployment = InARun(lm)
+    bind(program, deployment)
+    types = _input_types(program, manifest.name)
+    outputs = json.loads(files[function.output_schema])
+    served = served_version(manifest, version)
+    return Runnable(program, deployment, served, types, outputs, function.type, is_only_its_predictor(live))
+
+
+def _input_types(program: dspy.Module, name: str) -> dict[str, Any]:
+    """The types of the program's inputs: from its settings, its code, or its type hints; nothing where none tells."""
+    configured = load_settings().programs.get(name)
+    try:
+        given = load_signature(configured.signature, program) if configured and configured.signature else None
+        fields = (given or read_contract(program)).input_fields
+    except (Uncertain, T0dspyError):
+        return _hints(program)
+    return {field: info.annotation for field, info in fields.items() if not is_untyped(info)}
+
+
+def _hints(program: dspy.Module) -> dict[str, Any]:
+    try:
+        return get_type_hints(getattr(type(program), "forward", None), include_extras=True)
+    except (NameError, TypeError):
+        return {}

@@ -1,0 +1,266 @@
+"""The worker processes: who runs what, who waits, and who is replaced."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from t0dspy.runtime.server.logs import log
+from t0dspy.runtime.server.messages import Offer, Order, Outcome
+from t0dspy.runtime.server.process import Process
+
+GRACE = 2.0
+"""Seconds after its deadline in which a run may still end by itself, as it does at its next stage."""
+
+PATIENCE = 30.0
+"""Seconds that a request waits for the first worker, or for one that knows a new export."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done at once."""
+
+    workers: int = 2
+    runs: int = 64
+    """Runs that one worker does at the same time."""
+    queue: int = 128
+    """Runs that wait when all workers are full; more are turned away."""
+
+
+@dataclass
+class Job:
+    """A run, from its arrival until nobody has to do with it any more."""
+
+    order: Order
+    deadline: float
+    result: asyncio.Future[Outcome]
+    worker: Process | None = None
+    watch: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Tell the caller, once."""
+        if not self.result.done():
+            self.result.set_result(outcome)
+
+    def fail(self, status: int, kind: str, text: str) -> None:
+        """Tell the caller that it failed."""
+        self.settle(Outcome(self.order.run, status, text, kind))
+
+
+class Busy(Exception):  # noqa: N818 - an answer, not a fault
+    """All workers are full, and so is the queue; or none is ready."""
+
+
+class Pool:
+    """Keeps the wanted number of workers alive and hands them runs."""
+
+    def __init__(self, configs: Path, gateway_url: str, size: Size) -> None:
+        self._configs, self._gateway_url, self.size = configs, gateway_url, size
+        self._workers: list[Process] = []
+        self._waiting: deque[Job] = deque()
+        self._jobs: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
+        self._deaths = 0
+        self._news = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._loaded = self._stamp()
+
+    @property
+    def ready(self) -> int:
+        """How many workers take runs."""
+        return sum(worker.is_ready for worker in self._workers)
+
+    @property
+    def in_flight(self) -> int:
+        """Runs that callers wait for."""
+        return sum(not job.result.done() for job in self._jobs.values())
+
+    async def start(self) -> None:
+        """Start the workers; returns when the first is ready or has failed."""
+        for _ in range(self.size.workers):
+            self._spawn()
+        await self._news.wait()
+
+    def offers(self) -> dict[str, Offer]:
+        """What the youngest ready worker can run."""
+        for worker in reversed(self._workers):
+            if worker.is_ready and worker.offers is not None:
+                return worker.offers
+        return {}
+
+    async def knows(self, program: str, version: str) -> bool:
+        """Whether the version exists for the workers; exports made since they started are loaded first.
+
+        Raises:
+            Busy: no worker gets ready.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not self.ready:
+                    await self._wait_for_news()
+                if self._offers(program, version) is None:
+                    await self._catch_up()
+        except TimeoutError:
+            raise Busy from None
+        return self._offers(program, version) is not None
+
+    async def _catch_up(self) -> None:
+        async with self._reloading:
+            if self._stamp() != self._loaded:
+                await self.reload()
+
+    async def reload(self) -> None:
+        """Replace all workers by new ones, which read the programs again; returns when one of them is ready."""
+        log("info", "reloading")
+        self._loaded = self._stamp()
+        old = list(self._workers)
+        for _ in range(self.size.workers):
+            self._spawn()
+        while not any(worker.is_ready for worker in self._workers if worker not in old):
+            await self._wait_for_news()
+        for worker in old:
+            self._retire(worker, replace=False)
+
+    async def run(self, order: Order) -> Outcome:
+        """Have `order` carried out; when cancelled, the run stops before its next stage.
+
+        Raises:
+            Busy: there is no room for it.
+        """
+        if len(self._waiting) >= self.size.queue and not any(self._has_room(one) for one in self._workers):
+            raise Busy
+        loop = asyncio.get_running_loop()
+        job = Job(order, loop.time() + order.seconds, loop.create_future())
+        job.watch = loop.call_at(job.deadline + GRACE, self._overdue, job)
+        self._jobs[order.run] = job
+        self._waiting.append(job)
+        self._dispatch()
+        try:
+            return await job.result
+        except asyncio.CancelledError:
+            self._abandon(job)
+            raise
+
+    async def close(self) -> None:
+        """End all workers."""
+        self._closing.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in self._workers:
+            worker.kill()
+        await asyncio.gather(*(worker.ended() for worker in list(self._workers)), return_exceptions=True)
+
+    def _offers(self, program: str, version: str) -> str | None:
+        offer = self.offers().get(program)
+        return None if offer is None else offer.versions.get(version)
+
+    def _stamp(self) -> frozenset[tuple[str, int]]:
+        """What was exported by now."""
+        found = self._configs.glob("programs/*/manifest.json")
+        return frozenset((str(path), path.stat().st_mtime_ns) for path in found)
+
+    def _spawn(self, delay: float = 0.0) -> None:
+        async def start() -> None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), delay)
+            if self._closing.is_set():
+                return
+            arguments = self._configs, self._gateway_url, self._on_ready, self._on_outcome, self._on_gone
+            self._workers.append(await Process.start(*arguments))
+
+        task = asyncio.create_task(start())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _wait_for_news(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    def _dispatch(self) -> None:
+        while self._waiting:
+            free = [one for one in self._workers if self._has_room(one)]
+            if not free:
+                return
+            job = self._waiting.popleft()
+            if not job.result.done():
+                job.worker = min(free, key=lambda one: len(one.runs))
+                job.worker.order(_with_time_left(job))
+
+    def _has_room(self, worker: Process) -> bool:
+        return worker.is_ready and len(worker.runs) < self.size.runs
+
+    def _on_ready(self, worker: Process) -> None:
+        self._deaths = 0
+        log("info", "worker ready", worker=worker.pid, programs=_runnable(worker))
+        self._news.set()
+        self._dispatch()
+
+    def _on_outcome(self, worker: Process, outcome: Outcome) -> None:
+        job = self._forget(outcome.run)
+        if job is not None:
+            job.settle(outcome)
+        self._end_if_idle(worker)
+        self._dispatch()
+
+    def _on_gone(self, worker: Process) -> None:
+        if worker in self._workers:
+            self._workers.remove(worker)
+        for run in list(worker.runs):
+            job = self._forget(run)
+            if job is not None:
+                job.fail(500, "worker_died", f"the process that ran it ended ({worker.ending}) before the run {run}.")
+        if not worker.retiring and not self._closing.is_set():
+            log("error", "worker died", worker=worker.pid, how=worker.ending, runs=sorted(worker.runs))
+            self._deaths += worker.offers is None
+            self._spawn(min(10.0, 0.25 * 2**self._deaths) if self._deaths else 0.0)
+        self._news.set()
+
+    def _forget(self, run: str) -> Job | None:
+        job = self._jobs.pop(run, None)
+        if job is not None and job.watch is not None:
+            job.watch.cancel()
+        return job
+
+    def _abandon(self, job: Job) -> None:
+        """Nobody waits any more: a run that has not begun does not begin, another stops before its next stage."""
+        if job.worker is None:
+            self._waiting.remove(job)
+            self._forget(job.order.run)
+        else:
+            job.worker.stop(job.order.run, "its caller went away.")
+
+    def _overdue(self, job: Job) -> None:
+        run = job.order.run
+        job.fail(504, "deadline", f"the run {run} of {job.order.model} met its deadline after {job.order.seconds:g} s.")
+        self._forget(run)
+        if job.worker is None:
+            self._waiting = deque(one for one in self._waiting if one is not job)
+            return
+        log("error", "run hangs", run=run, program=job.order.model, worker=job.worker.pid)
+        job.worker.runs.discard(run)
+        self._retire(job.worker, replace=True)
+
+    def _retire(self, worker: Process, *, replace: bool) -> None:
+        """Give `worker` no more runs, and end it when those of others that it has are done."""
+        if not worker.retiring:
+            worker.retiring = True
+            log("info", "worker retires", worker=worker.pid, runs=len(worker.runs))
+            if replace:
+                self._spawn()
+        self._end_if_idle(worker)
+
+    def _end_if_idle(self, worker: Process) -> None:
+        if worker.retiring and not worker.runs:
+            worker.kill()
+
+
+def _with_time_left(job: Job) -> Order:
+    left = job.deadline - asyncio.get_running_loop().time()
+    order = job.order
+    return Order(order.run, order.program, order.version, order.arguments, max(left, 0.001))
+
+
+def _runnable(worker: Process) -> list[str]:
+    offers = worker.offers or {}
+    return [f"{name}/{one}" for name, offer in offers.items() for one, refused in offer.versions.items() if not refused]

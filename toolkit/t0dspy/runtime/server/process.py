@@ -1,0 +1,103 @@
+"""A worker process as the front sees it."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from t0dspy.runtime.server.messages import Offer, Order, Outcome, frame, read_frame
+
+
+class Process:
+    """Started by `start`; tells the pool when it is ready, when a run ended, and when it is gone."""
+
+    def __init__(self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> None:
+        self._process, self._writer = process, writer
+        self.offers: dict[str, Offer] | None = None
+        """What it can run; None until it is ready."""
+        self.runs: set[str] = set()
+        self.retiring = False
+        self._reading: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        configs: Path,
+        gateway_url: str,
+        ready: "Callable[[Process], None]",
+        done: "Callable[[Process, Outcome], None]",
+        gone: "Callable[[Process], None]",
+    ) -> "Process":
+        """Start a worker and read what it says for as long as it lives."""
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "t0dspy.runtime.server.worker", "--configs", str(configs)]
+        command += ["--gateway-url", gateway_url, "--fd", str(theirs.fileno())]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "TQDM_DISABLE": "1"},  # dspy.Parallel would draw its progress into the log
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        worker = cls(process, writer)
+        worker._reading = asyncio.create_task(worker._read(reader, ready, done, gone))
+        return worker
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes new runs."""
+        return self.offers is not None and not self.retiring
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        code = self._process.returncode
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+    def order(self, order: Order) -> None:
+        """Have it do a run."""
+        self.runs.add(order.run)
+        self._writer.write(frame("order", order))
+
+    def stop(self, run: str, why: str) -> None:
+        """Let no further stage of a run begin."""
+        if run in self.runs:
+            self._writer.write(frame("stop", {"run": run, "why": why}))
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)  # Popen.kill may reap a dead child before asyncio does
+
+    async def ended(self) -> None:
+        """Return when it has ended and everything it said is read."""
+        if self._reading is not None:
+            await self._reading
+
+    async def _read(self, reader: asyncio.StreamReader, ready: Any, done: Any, gone: Any) -> None:
+        while (message := await read_frame(reader)) is not None:
+            kind, value = message
+            if kind == "offers":
+                self.offers = {name: Offer(**one) for name, one in value.items()}
+                ready(self)
+            else:
+                outcome = Outcome(**value)
+                self.runs.discard(outcome.run)
+                done(self, outcome)
+        self.kill()
+        await self._process.wait()
+        self._writer.close()
+        gone(self)

@@ -1,0 +1,83 @@
+"""The front process: uvicorn over the routes, signals, a drain before the end."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from t0dspy.runtime.server.app import application
+from t0dspy.runtime.server.logs import JsonHandler, log
+from t0dspy.runtime.server.pool import Pool, Size
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a program server is to serve, and how."""
+
+    configs: Path
+    gateway_url: str
+    key: str = field(repr=False)
+    host: str = "127.0.0.1"
+    port: int = 8100
+    size: Size = field(default_factory=Size)
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: uvicorn would die of the ones it has caught."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(plan: Plan) -> bool:
+    """Serve until SIGTERM or SIGINT, then finish the runs in flight; a second signal ends at once. SIGHUP reloads.
+
+    Returns:
+        Whether the port could be bound.
+    """
+    logging.basicConfig(level=logging.WARNING, handlers=[JsonHandler()])
+    pool = Pool(plan.configs, plan.gateway_url, plan.size)
+    server = _Server(_config(plan, pool))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _asked_to_stop, server, pool)
+    reloads: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.create_task(pool.reload())))
+    try:
+        await pool.start()
+        if not server.should_exit:
+            log("info", "serving", host=plan.host, port=plan.port, workers=plan.size.workers)
+            await server.serve()
+    except SystemExit:  # uvicorn's way to say that the port is taken
+        return False
+    finally:
+        await pool.close()
+        log("info", "stopped")
+    return True
+
+
+def _asked_to_stop(server: uvicorn.Server, pool: Pool) -> None:
+    if server.should_exit:
+        server.force_exit = True
+    server.should_exit = True
+    log("info", "stopping", in_flight=pool.in_flight)
+
+
+def _config(plan: Plan, pool: Pool) -> uvicorn.Config:
+    return uvicorn.Config(
+        application(pool, plan.key),
+        host=plan.host,
+        port=plan.port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=75,  # longer than the gateway keeps a connection, so that it is the one to close it
+    )

@@ -1,0 +1,44 @@
+"""How a program server is started, from the command line or from the stack."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from t0dspy.compiler.config import PROGRAMS_KEY
+from t0dspy.errors import SettingsError
+from t0dspy.runtime.server.pool import Size
+from t0dspy.runtime.server.serving import Plan, serve
+from t0dspy.settings import load_settings
+
+
+def run_server(
+    configs: Path | None = None,
+    gateway_url: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8100,
+    size: Size | None = None,
+) -> None:
+    """Serve the exported programs in the foreground until SIGTERM or SIGINT.
+
+    Args:
+        configs: the directory of TensorZero's config; by default that of the settings.
+        gateway_url: where the stages are answered; by default that of the settings.
+        host: the address to listen on.
+        port: the port to listen on.
+        size: how much is done at once.
+
+    Raises:
+        SettingsError: there is no key, no such directory, or the port is taken.
+    """
+    settings = load_settings(configs=configs, gateway_url=gateway_url)
+    key = os.environ.get(PROGRAMS_KEY)
+    if not key:
+        raise SettingsError(
+            f"{PROGRAMS_KEY} is not set. Give the gateway and the program server the same secret in it."
+        )
+    if not settings.configs_dir.is_dir():
+        raise SettingsError(f"no directory {settings.configs_dir} (--configs, from {settings.configs.origin}).")
+    url = settings.gateway_url.value
+    plan = Plan(settings.configs_dir, url, key, host, port, size or Size(workers=min(4, os.cpu_count() or 2)))
+    if not asyncio.run(serve(plan)):
+        raise SettingsError(f"cannot listen on {host}:{port}: it is taken. Choose another --port.")

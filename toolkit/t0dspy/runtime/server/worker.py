@@ -1,0 +1,127 @@
+"""A worker process: warm programs, any number of runs at once, each in a thread of its own."""
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+
+from t0dspy.errors import GatewayError, ProgramError, RunError, T0dspyError
+from t0dspy.gateway import HttpGateway
+from t0dspy.runtime.engine import gateway_lm
+from t0dspy.runtime.run import SETTING, Run
+from t0dspy.runtime.server.answers import answer_text
+from t0dspy.runtime.server.catalog import Catalog, Runnable, load_catalog
+from t0dspy.runtime.server.logs import frames, log, log_uncaught
+from t0dspy.runtime.server.messages import Channel, Order, Outcome
+
+
+class Worker:
+    """Does what the front orders."""
+
+    def __init__(self, catalog: Catalog, channel: Channel) -> None:
+        self._catalog, self._channel = catalog, channel
+        self._runs: dict[str, Run] = {}
+
+    def serve(self) -> None:
+        """Take orders until the front is gone."""
+        self._channel.send("offers", {name: vars(offer) for name, offer in self._catalog.offers.items()})
+        for kind, value in self._channel.received():
+            if kind == "order":
+                self._begin(Order(**value))
+            elif kind == "stop" and (run := self._runs.get(value["run"])) is not None:
+                run.end(RunError(value["why"]))
+
+    def _begin(self, order: Order) -> None:
+        runnable = self._catalog.runnables[order.program, order.version]
+        run = self._runs[order.run] = Run(runnable.served, runnable.deployment, order.seconds, order.run)
+        threading.Thread(target=self._do, args=(order, runnable, run), name=order.run, daemon=True).start()
+
+    def _do(self, order: Order, runnable: Runnable, run: Run) -> None:
+        outcome = carried_out(order, runnable, run)
+        del self._runs[order.run]
+        self._channel.send("outcome", outcome)
+
+
+def carried_out(order: Order, runnable: Runnable, run: Run) -> Outcome:
+    """Run the program; whatever goes wrong becomes an outcome."""
+    try:
+        text = _answer(order, runnable, run)
+        status, kind = 200, ""
+    except BaseException as error:
+        status, kind, text = _failure(error, runnable, order)
+    run.end(RunError(f"the run {order.run} is over."))
+    return Outcome(order.run, status, text, kind, run.stages, *run.usage)
+
+
+def _answer(order: Order, runnable: Runnable, run: Run) -> str:
+    inputs = runnable.inputs(order.arguments)
+    with dspy.context(**{SETTING: run, "trace": [], "usage_tracker": None}):
+        prediction = _called(runnable.program, inputs)
+    run.check()  # a program that swallowed why its run is over has no answer to give
+    if runnable.text == "chat" and runnable.is_predictor and run.last is not None:
+        return run.last.text
+    return answer_text(prediction, runnable.outputs, runnable.text, str(runnable.served))
+
+
+def _called(program: dspy.Module, inputs: dict[str, Any]) -> Any:
+    if hasattr(type(program), "forward"):
+        return program(**inputs)
+    return asyncio.run(program.acall(**inputs))
+
+
+def _failure(error: BaseException, runnable: Runnable, order: Order) -> tuple[int, str, str]:
+    """Status, kind, and what the caller is told; the rest goes to the log."""
+    if isinstance(error, AdapterParseError):
+        return 502, "stage_not_parsed", _not_parsed(error, runnable)
+    if isinstance(error, GatewayError):
+        return 502, "stage_failed", f"a stage of {runnable.served} failed: {error}"
+    if isinstance(error, RunError):
+        return 504, "run_stopped", str(error)
+    if isinstance(error, ProgramError | T0dspyError):
+        log("error", "run failed", run=order.run, program=order.model, why=str(error))
+        return 500, type(error).__name__, str(error)
+    log("error", "run failed", run=order.run, program=order.model, traceback=frames(error))
+    message = f"{type(error).__name__} in the code of {runnable.served}; the traceback is in the program server's log"
+    return 500, type(error).__name__, f"{message} under run {order.run}."
+
+
+def _not_parsed(error: AdapterParseError, runnable: Runnable) -> str:
+    path, inference = getattr(error, "t0dspy_stage", ("?", None))
+    fields = ", ".join(cast("Any", error.signature).output_fields)
+    return (
+        f"stage {path!r} of {runnable.served}: the model's answer (inference {inference}) does not hold the fields "
+        f"{fields} in a form that DSPy's parser reads."
+    )
+
+
+def _quiet() -> None:
+    """Keep out of the log what DSPy and programs print: it may quote the user."""
+    log_uncaught()
+    logging.getLogger("dspy").setLevel(logging.CRITICAL + 1)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a worker process; the front starts it."""
+    parser = argparse.ArgumentParser(prog="python -m t0dspy.runtime.server.worker", description=__doc__)
+    parser.add_argument("--configs", type=Path, required=True)
+    parser.add_argument("--gateway-url", required=True)
+    parser.add_argument("--fd", type=int, required=True)
+    args = parser.parse_args(argv)
+    _quiet()
+    channel = Channel(socket.socket(fileno=args.fd))
+    catalog = load_catalog(args.configs, gateway_lm(HttpGateway(args.gateway_url), cache=False))
+    dspy.configure(disable_history=True, warn_on_type_mismatch=False)
+    Worker(catalog, channel).serve()
+    os._exit(0)  # threads that hang are no reason to stay
+
+
+if __name__ == "__main__":
+    main()
