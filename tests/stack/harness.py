@@ -116,7 +116,8 @@ class Stack:
         if first != "ready\n":
             process.stdout.close()
             raise AssertionError(f"no ready, but {first!r}, exit {process.wait(30)}: {self.said()}")
-        while "gateway" not in self.urls or not self.urls["gateway"]:
+        last = "gateway" if any(flag.startswith("--only") for flag in self.flags) else "programs"
+        while last not in self.urls:
             part, url = process.stdout.readline().split()
             self.urls[part] = url
         return self

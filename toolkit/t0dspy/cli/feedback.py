@@ -20,7 +20,7 @@ def feedback(
 ) -> None:
     """Say what an answer was worth, and return once that is stored.
 
-    A demonstration is the corrected output, a JSON object; the fields that matter are enough. The others are filled
+    For a demonstration, VALUE is the corrected output, a JSON object. Fields that matter are enough: others are filled
     with what the model said, and the tag t0dspy::filled names them.
 
     Example: t0dspy feedback 0199... demonstration '{"answer": "yes"}'

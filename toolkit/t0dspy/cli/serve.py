@@ -23,7 +23,7 @@ def serve(
     Its bearer key is T0DSPY_PROGRAMS_KEY, the same as the gateway's. SIGTERM finishes what is in flight; SIGHUP loads
     the programs again. Logs are JSON lines on stderr.
 
-    Example: T0DSPY_PROGRAMS_KEY=... t0dspy serve --host 0.0.0.0
+    Example: t0dspy serve --host 0.0.0.0 --workers 4
     """
     import os
 
