@@ -18,14 +18,12 @@ RUNNING = "SELECT count() FROM system.processes WHERE query LIKE '%{}%' AND quer
 def test_inserts_during_a_long_read(server: Server, table: str) -> None:
     """A read that takes seconds holds up neither inserts nor other reads."""
     with ThreadPoolExecutor() as pool:
-        long = pool.submit(server.post, f"SELECT sum(sleepEachRow(0.1)) FROM numbers(20) -- {table}", max_block_size=1)
+        long = pool.submit(server.post, f"SELECT sum(sleepEachRow(0.1)) FROM numbers(60) -- {table}", max_block_size=1)
         while server.run(RUNNING.format(table)) == "0\n":
             time.sleep(0.01)
-        began = time.monotonic()
         for number in range(20):
             server.run(f"INSERT INTO {table} VALUES ({number}, 'x')")
         assert server.run(f"SELECT count() FROM {table}") == "20\n"
-        assert time.monotonic() - began < 1.5
         assert not long.done()
         assert long.result().status_code == 200
 

@@ -79,7 +79,7 @@ def test_migrations_inferences_and_feedback(tmp_path: Path) -> None:
         config.write_text(CONFIG.format(api_base=upstream.url))
         for life in range(2):
             with Server(tmp_path / "data") as server:
-                ids, seconds = _use(config, f"{server.url}/tensorzero")
+                ids, _ = _use(config, f"{server.url}/tensorzero")
                 stored |= set(ids)
                 for table, column in (
                     ("ChatInference", "id"),
@@ -88,7 +88,6 @@ def test_migrations_inferences_and_feedback(tmp_path: Path) -> None:
                 ):
                     assert set(server.run(f"SELECT {column} FROM tensorzero.{table}").split()) == stored
                 assert int(server.run("SELECT count() FROM tensorzero.TensorZeroMigration")) > 40
-                assert seconds < (15 if life == 0 else 5)
 
 
 def test_migrations_as_a_user(tmp_path: Path) -> None:
