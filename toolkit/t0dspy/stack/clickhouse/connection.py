@@ -1,24 +1,30 @@
 """The one door to chDB."""
 
 import json
+import os
+import re
 import signal
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import chdb
 
 from t0dspy.stack.clickhouse import sql
-from t0dspy.stack.clickhouse.failure import failure_of
+from t0dspy.stack.clickhouse.failure import EngineError, failure_of
 from t0dspy.stack.clickhouse.query import ExternalTable
 
 _chdb: Any = chdb._chdb  # `chdb.connect` wraps it, and hides `classify_query`
 _AS_A_SERVER = "implicit_select=0"  # chDB reads `1 + 1` and `selec` as queries; a ClickHouse server does not
-_INSERTING = threading.Lock()  # of several insertions at a time, chDB 4.4 loses rows of materialized views
 _TAG = "log_comment"  # the one setting that is free text and shows in system.processes
+_ONE_BLOCK = 1 << 20  # bytes that hold fewer rows than the engine stores at a time
+_ALONE = threading.Lock()
+_READING = ": While executing File: data for INSERT was parsed from file"
+_OF_THE_FILE = re.compile(rf": \(in file/uri /dev/fd/\d+\)|{_READING}")
 
 
 @dataclass(frozen=True)
@@ -55,22 +61,34 @@ class Connection:
         except RuntimeError as error:
             raise failure_of(error) from error
 
-    def insert(self, head: bytes, format: str, rows: bytes) -> Any:
-        """What the engine counted while it stored `rows`, which are in `format`, by the INSERT `head`."""
+    def insert(self, rows: sql.InsertedRows, parameters: Mapping[str, str]) -> Any:
+        """What the engine counted while it stored `rows`."""
+        with _readable(rows.rows) as path:
+            try:
+                return self.run_with(rows.from_file(path), "TabSeparated", parameters)
+            except EngineError as failure:
+                if not _takes_no_file(failure, rows):
+                    raise EngineError(failure.name, _OF_THE_FILE.sub("", failure.message), failure.code) from failure
+        return self._insert_alone(rows, parameters)
+
+    def _insert_alone(self, rows: sql.InsertedRows, parameters: Mapping[str, str]) -> Any:
+        """The same by chDB's own insertions.
+
+        Two at a time lose rows of materialized views, they do not know constraints, and they cannot take parameters.
+        """
+        for name, value in parameters.items():
+            self.run(sql.set_statement({f"param_{name}": value}))
         try:
-            with _INSERTING:
-                return self._insert_alone(head.decode(errors="surrogateescape"), format, rows)
+            with _ALONE:
+                insertion = self._engine.send_insert(rows.statement.decode(errors="surrogateescape"), rows.format)
+                try:
+                    self._engine.insert_append(insertion, rows.rows)
+                except RuntimeError:
+                    self._engine.insert_cancel(insertion)
+                    raise
+                return self._engine.insert_done(insertion)
         except RuntimeError as error:
             raise failure_of(error) from error
-
-    def _insert_alone(self, head: str, format: str, rows: bytes) -> Any:
-        insertion = self._engine.send_insert(head, format)
-        try:
-            self._engine.insert_append(insertion, rows)
-        except RuntimeError:
-            self._engine.insert_cancel(insertion)
-            raise
-        return self._engine.insert_done(insertion)
 
     def classify(self, statement: bytes) -> tuple[bool, int]:
         """Whether the engine's parser says that `statement` leaves no trace, and how many statements it is."""
@@ -104,7 +122,8 @@ class Connection:
         name = sql.quoted_name(table.name)
         columns = f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM null({{columns:String}})"  # noqa: S608  # quoted
         self.run(columns, columns=table.structure)
-        self.insert(f"INSERT INTO {name}".encode(), sql.checked_format(table.format), table.data)
+        rows = sql.InsertedRows(f"INSERT INTO {name}".encode(), b"", sql.checked_format(table.format), table.data)
+        self.insert(rows, {})
 
     def drop(self, table: ExternalTable) -> None:
         """Drop a temporary table."""
@@ -123,6 +142,32 @@ class Connection:
         """With a mark to find its queries by, unless the client has its own comment."""
         self._tag = None if _TAG in settings else uuid.uuid4().hex
         return settings if self._tag is None else {**settings, _TAG: self._tag}
+
+
+def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
+    """Whether nothing has been stored, and the rows are to be inserted without a file.
+
+    With a file, the engine does not know the table's other columns while it reads rows, so it fails where a column's
+    default is made of them. What it does not parse it is asked again, for words about the client's own text.
+    """
+    if _READING in failure.message:
+        return failure.name == "UNKNOWN_IDENTIFIER" and len(rows.rows) < _ONE_BLOCK
+    return failure.name == "SYNTAX_ERROR"
+
+
+@contextmanager
+def _readable(data: bytes) -> Iterator[str]:
+    """A path that the engine can read `data` at."""
+    with _nameless() as file:
+        file.write(data)
+        file.seek(0)
+        yield f"/dev/fd/{file.fileno()}"
+
+
+def _nameless() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):  # Linux
+        return os.fdopen(os.memfd_create("rows"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def leave_signals_alone() -> None:

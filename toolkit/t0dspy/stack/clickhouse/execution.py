@@ -116,7 +116,7 @@ class Execution:
     def _outcome(self, connection: Connection, pipe: int) -> Outcome:
         statement = self._query.sql
         rows = sql.inserted_rows(statement)
-        harmless, statements = self._classified(connection, rows.head if rows else statement)
+        harmless, statements = self._classified(connection, rows.statement if rows else statement)
         if rows is not None:
             return self._inserted(connection, rows)
         outcome = self._answered(connection, pipe, harmless=harmless)
@@ -129,6 +129,7 @@ class Execution:
         named = _named_format(connection, statement) if harmless else None
         self.format = named or self._engine.format(self._query.format).name
         if not harmless:
+            _refuse_files(statement)
             return self._whole(connection, is_result=False)
         with self._cancellable(connection):
             if sql.is_select(statement) and named == sql.named_format(statement):
@@ -164,9 +165,7 @@ class Execution:
                 self._reading = None
 
     def _inserted(self, connection: Connection, rows: sql.InsertedRows) -> Outcome:
-        for name, value in self._query.parameters.items():
-            connection.run(sql.set_statement({f"param_{name}": value}))
-        result = connection.insert(rows.head, rows.format, rows.rows)
+        result = connection.insert(rows, self._query.parameters)
         self._leaves_traces = bool(self._query.parameters)
         return Outcome(b"", None, _counts(result))
 
@@ -188,6 +187,13 @@ class Execution:
 
 class _NotPipedError(Exception):
     """The statement does not take the clause that would send its result down the pipe."""
+
+
+def _refuse_files(statement: bytes) -> None:
+    if sql.reads_infile(statement):
+        raise EngineError("UNKNOWN_TYPE_OF_QUERY", "Query has infile and was send directly to server.")
+    if sql.reads_input(statement):  # the engine would take the rows for statements
+        raise EngineError("NOT_IMPLEMENTED", "input() is not known here; send the rows as an external table.")
 
 
 def _named_format(connection: Connection, statement: bytes) -> str | None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from t0dspy.stack.clickhouse.failure import EngineError
 
@@ -10,15 +11,21 @@ _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COMMENTS = rb"(?:\s|--[^\n]*(?:\n|$)|#[ !][^\n]*(?:\n|$)|/\*.*?\*/)*"
 _SELECTS = re.compile(_COMMENTS + rb"\(*\s*(?:SELECT|WITH|FROM)\b", re.IGNORECASE | re.DOTALL)
 _FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*(?:SETTINGS\b[\w\s=,.+'-]*)?$", re.IGNORECASE)
-_INSERTS = re.compile(_COMMENTS + rb"INSERT\b", re.IGNORECASE | re.DOTALL)
+_INSERTS = re.compile(_COMMENTS + rb"(?:INSERT|WITH)\b", re.IGNORECASE | re.DOTALL)
 _BLANK = re.compile(_COMMENTS, re.DOTALL)
 _TOKEN = re.compile(
-    rb"\s+|--[^\n]*|#[ !][^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|\w+|.", re.DOTALL
+    rb"\s+|--[^\n]*|#[ !][^\n]*|/\*.*?(?:\*/|\Z)"
+    rb"|'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\""
+    rb"|\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)|\xe2\x80\x98.*?(?:\xe2\x80\x99|\Z)|\xe2\x80\x9c.*?(?:\xe2\x80\x9d|\Z)"
+    rb"|\w[\w$]*|.",
+    re.DOTALL,
 )
 _BEFORE_NAMES = (b"INTO", b"TABLE", b"FUNCTION", b".")  # a table may be called `format`
 _ENDS_OF_HEADS = (b"FORMAT", b"VALUES", b"SELECT", b"WITH", b"FROM", b"WATCH")
 _FORMAT_NAME = re.compile(rb"\s+(\w+)[ \t\f]*(?:;?[ \t\f]*\r?\n)?")
 _OUTFILE = re.compile(rb"\bINTO\s+OUTFILE\b", re.IGNORECASE)
+_INFILE = re.compile(rb"\bINFILE\b", re.IGNORECASE)
+_INPUT = re.compile(rb"\binput\b")
 
 
 def quoted_name(name: str) -> str:
@@ -36,9 +43,21 @@ class InsertedRows:
     """An INSERT whose rows stand behind it in a format of their own."""
 
     head: bytes
-    """`INSERT INTO t (a, b)`, with settings but without the format."""
+    """`INSERT INTO t (a, b)`."""
+    settings: bytes
+    """`SETTINGS a = 1`, or nothing."""
     format: str
     rows: bytes
+
+    @property
+    def statement(self) -> bytes:
+        """The INSERT without its format."""
+        return self.head + self.settings
+
+    def from_file(self, path: str) -> bytes:
+        """The INSERT with its format, of rows that are at `path`: a text of ours, not a client's."""
+        file = f"\nFROM INFILE {quoted_text(path)} COMPRESSION 'none'\n".encode()
+        return self.head + file + self.settings + b"\nFORMAT " + self.format.encode()
 
 
 def inserted_rows(sql: bytes) -> InsertedRows | None:
@@ -47,22 +66,68 @@ def inserted_rows(sql: bytes) -> InsertedRows | None:
     The engine must get rows apart from the statement: given both as one text, it ends the rows at the first empty line
     and takes what follows for a statement.
     """
+    head = _head_of(sql)
+    named = _FORMAT_NAME.match(sql, head.end) if head and head.last == b"FORMAT" else None
+    if head is None or named is None:
+        return None
+    target, settings = sql[: head.settings], sql[head.settings : head.start]
+    return InsertedRows(target, settings, named.group(1).decode(), sql[named.end() :])
+
+
+def reads_infile(sql: bytes) -> bool:
+    """Whether `sql` is an INSERT of a file: elsewhere a client reads it, here it would be the server's."""
+    if _INFILE.search(sql) is None or not _INSERTS.match(sql):
+        return False
+    head = _head_of(sql)
+    if head is None:
+        return True  # not understood
+    return head.last == b"FROM" and _next_word(sql, head.end) == b"INFILE"
+
+
+def reads_input(sql: bytes) -> bool:
+    """Whether `sql` is an INSERT of a query that reads `input()`."""
+    head = _head_of(sql) if _INPUT.search(sql) else None
+    if head is None or head.last not in (b"SELECT", b"WITH", b"FROM"):
+        return False
+    words = (token.group() for token in _TOKEN.finditer(sql, head.end))
+    solid = [word for word in words if not _BLANK.fullmatch(word)]
+    return (b"input", b"(") in pairwise(solid)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """Where the part of an INSERT ends that says what to insert into."""
+
+    last: bytes
+    """The word behind it."""
+    start: int
+    end: int
+    settings: int
+    """Where its settings start; its end if it has none."""
+
+
+def _head_of(sql: bytes) -> _Head | None:
     if not _INSERTS.match(sql):
         return None
-    depth, before = 0, b""
+    depth, before, inserting, settings = 0, b"", False, 0
     for token in _TOKEN.finditer(sql):
         word = token.group().upper()
         depth += (word == b"(") - (word == b")")
-        if depth == 0 and before not in _BEFORE_NAMES and word in _ENDS_OF_HEADS:
-            return _parted(sql, token.start(), token.end()) if word == b"FORMAT" else None
+        if depth == 0 and before not in _BEFORE_NAMES:
+            if inserting and word in _ENDS_OF_HEADS:
+                return _Head(word, token.start(), token.end(), settings or token.start())
+            if not inserting and word in (b"SELECT", b"FROM"):
+                return None
+            inserting = inserting or word == b"INSERT"
+            settings = settings or (token.start() if word == b"SETTINGS" else 0)
         if not _BLANK.fullmatch(word):
             before = word
     return None
 
 
-def _parted(sql: bytes, start: int, end: int) -> InsertedRows | None:
-    named = _FORMAT_NAME.match(sql, end)
-    return named and InsertedRows(sql[:start], named.group(1).decode(), sql[named.end() :])
+def _next_word(sql: bytes, start: int) -> bytes:
+    words = (token.group().upper() for token in _TOKEN.finditer(sql, start))
+    return next((word for word in words if not _BLANK.fullmatch(word)), b"")
 
 
 def escaped_parameter(text: str) -> str:
