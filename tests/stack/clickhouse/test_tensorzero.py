@@ -77,7 +77,7 @@ def test_migrations_inferences_and_feedback(tmp_path: Path) -> None:
     config, stored = tmp_path / "tensorzero.toml", set()
     with ScriptedUpstream("hello") as upstream:
         config.write_text(CONFIG.format(api_base=upstream.url))
-        for life in range(2):
+        for _ in range(2):
             with Server(tmp_path / "data") as server:
                 ids, _ = _use(config, f"{server.url}/tensorzero")
                 stored |= set(ids)
