@@ -135,7 +135,7 @@ class _Terminal:
             if self._progress.console.is_terminal:
                 self._progress.start()
             else:
-                self.say("First start here: ClickHouse's tables are being made, about 15 seconds.")
+                self.say("First start here: ClickHouse's tables are being made, which takes a few seconds.")
         self._progress.update(self._task, completed=migrations, total=MIGRATIONS, visible=self._announced)
 
     def ready(self, urls: dict[str, str]) -> None:
