@@ -20,6 +20,9 @@ from t0dspy.errors import CompileError, GatewayError
 from t0dspy.model import PromptForm
 from t0dspy.testing import ScriptedUpstream
 
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+"""An integer in a union of text and number is printed all the same; as an error the warning would change the value."""
+
 CHAT, FOLDED = PromptForm("chat", "turns"), PromptForm("chat", "system")
 FORMS = [CHAT, FOLDED, PromptForm("json", "turns"), PromptForm("json", "system")]
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
