@@ -129,6 +129,20 @@ def test_rows_that_do_not_arrive_are_not_acknowledged(make_stack: Callable[..., 
     assert stream.text.endswith("data: [DONE]\n\n")
 
 
+def test_rows_that_arrive_by_half_are_not_to_be_sent_again(make_stack: Callable[..., Stack]) -> None:
+    """When the row is stored and its view has nothing of it, the client hears 503, and that the row is there."""
+    stack = make_stack().start()
+    id = stack.infer().json()["inference_id"]
+    _drop(stack, "CommentFeedbackByTargetIdView")
+    _drop(stack, "JsonInferenceByIdView")
+    comment = {"metric_name": "comment", "value": "fine", "inference_id": id}
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(stack.post, "/feedback", comment), pool.submit(stack.infer)]
+        answers = [future.result() for future in waiting]
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert all("would store a second row" in answer.text for answer in answers)
+
+
 def _drop(stack: Stack, table: str) -> None:
     url = stack.urls["clickhouse"] + "/?database=tensorzero"
     assert httpx.post(url, content=f"DROP TABLE {table} SYNC", trust_env=False).status_code == 200

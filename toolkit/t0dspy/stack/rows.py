@@ -32,6 +32,14 @@ _QUERIES = {
     "WHERE inference_id IN {targets:Array(UUID)} AND id IN {ids:Array(UUID)}",
 }
 KINDS = frozenset(_QUERIES)
+_TABLES = {
+    "inference": ("ChatInference", "JsonInference"),
+    "boolean": ("BooleanMetricFeedback",),
+    "float": ("FloatMetricFeedback",),
+    "comment": ("CommentFeedback",),
+    "demonstration": ("DemonstrationFeedback",),
+}
+"""Where a row itself is; a scan, for the row that no view knows."""
 _BATCH = 200  # ids travel in the URL
 
 
@@ -98,6 +106,14 @@ class Witness:
         if kind not in self._watchers:
             self._watchers[kind] = asyncio.create_task(self._watch(kind))
         return await row.seen
+
+    async def is_half_stored(self, kind: str, id: str) -> bool:
+        """Whether a row that `saw` did not see is in its table all the same."""
+        looks = [f"SELECT 1 FROM {table} WHERE id = {{id:UUID}}" for table in _TABLES[kind]]  # noqa: S608  # ours
+        try:
+            return bool(await self._clickhouse.column(" UNION ALL ".join(looks), id=id))
+        except GatewayError:
+            return False
 
     async def _watch(self, kind: str) -> None:
         misses = 0

@@ -21,8 +21,15 @@ class Gateway:
 
     async def stored(self, kind: str, id: str, target: str = "") -> None:
         """Return once the row is in ClickHouse; raises a Refusal (503) when it does not come."""
-        if not await self.witness.saw(kind, id, target):
-            raise refusal(503, f"The {kind} row {id} did not reach ClickHouse within {PATIENCE:.0f} s. Send it again.")
+        if await self.witness.saw(kind, id, target):
+            return
+        if await self.witness.is_half_stored(kind, id):
+            raise refusal(
+                503,
+                f"The {kind} row {id} is in its table in ClickHouse, but after {PATIENCE:.0f} s not in the view that "
+                "finds it. Sending it again would store a second row.",
+            )
+        raise refusal(503, f"The {kind} row {id} did not reach ClickHouse within {PATIENCE:.0f} s. Send it again.")
 
     async def close(self) -> None:
         """Finish what is in flight, then let go of the gateway and the database."""
