@@ -97,6 +97,9 @@ class _Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         yield
+        for number in (signal.SIGTERM, signal.SIGINT):  # a late one must not cut off the closing of the engine
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     def _stop(self) -> None:
         self.force_exit = self.should_exit
