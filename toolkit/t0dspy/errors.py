@@ -13,6 +13,8 @@
     ├── RunError                a run of a deployed program could not go on
     ├── WarehouseError          ClickHouse refused a query, or is not there
     ├── StackError              the embedded stack could not start, stop or reload
+    ├── MetricError             a metric cannot be loaded, or gives no score
+    ├── OptimizeError           optimizing came to nothing: the model does not answer, or all scores are 0
     └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
 
 Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
@@ -105,6 +107,14 @@ class WarehouseError(T0dspyError):
 
 class StackError(T0dspyError):
     """The embedded stack could not start, stop or reload."""
+
+
+class MetricError(T0dspyError):
+    """A metric cannot be loaded, or gives something that is no score."""
+
+
+class OptimizeError(T0dspyError):
+    """Optimizing, evaluating or judging came to nothing: the model does not answer, or every score is 0."""
 
 
 class WireInequalityError(T0dspyError):
