@@ -148,7 +148,7 @@ def test_the_final_output_decides(steps: str) -> None:
 def test_a_stage_that_did_not_run_is_named() -> None:
     """Partial credit for nothing would be a wrong score."""
     wrong = backward_grade(exact_match("answer"), stages={"plant": exact_match()})
-    with pytest.raises(MetricError, match="no stage 'plant'; it has plan.predict, write"):
+    with pytest.raises(MetricError, match=r"no stage 'plant'; it has plan.predict, write"):
         wrong(GOLD, said("two"), trace_of(Two(), "abc"))
     with pytest.raises(MetricError, match="'other'"):
         backward_grade(exact_match(), weights={"other": 1})

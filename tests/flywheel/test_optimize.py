@@ -20,6 +20,8 @@ from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
 TRAIN, VALIDATION = question("train", 20), question("val", 20)
 METRIC = Metric(exact_match())
+DATA, FORM = Data(TRAIN, VALIDATION), PromptForm()
+FORMS = [FORM, PromptForm("chat", "system"), PromptForm("json", "turns"), PromptForm("json", "system")]
 
 
 def asker(*demos: dict[str, str]) -> dspy.Predict:
@@ -33,8 +35,8 @@ def run(
     program: dspy.Module | None = None,
     *,
     metric: Metric = METRIC,
-    data: Data = Data(TRAIN, VALIDATION),
-    form: PromptForm = PromptForm(),
+    data: Data = DATA,
+    form: PromptForm = FORM,
     **options: Any,
 ) -> Optimized:
     return optimize(program or asker(), data, metric, models, form, OptimizeOptions(threads=4, **options))
@@ -61,9 +63,7 @@ def test_a_better_instruction_is_found(better: ScriptedUpstream, optimizer: Any)
     assert models.ledger.spent.calls == models.ledger.spent.fresh <= len(better.requests)
 
 
-@pytest.mark.parametrize(
-    "form", [PromptForm(text, place) for text in ("chat", "json") for place in ("turns", "system")]
-)
+@pytest.mark.parametrize("form", FORMS)
 def test_the_incumbent_is_a_candidate_in_its_own_form(form: PromptForm) -> None:
     """Its demos are trial 0 and candidate 0, shown where the form has them; where nothing is better, it stays."""
     demo = {"question": "the incumbent's own demo", "answer": "YES"}
@@ -145,7 +145,7 @@ def test_a_metric_that_breaks_later_is_an_error(better: ScriptedUpstream, optimi
             raise ValueError("cannot")
         return bool(prediction.answer == example.answer)
 
-    with pytest.raises(T0dspyError, match="raised for|failed"):
+    with pytest.raises(T0dspyError, match=r"raised for|failed"):
         run(models_of(better), metric=Metric(picky), optimizer=optimizer)
 
 
@@ -234,7 +234,7 @@ def test_one_stage_alone_is_optimized() -> None:
         found = run(models_of(upstream), Two(), data=Data(TRAIN, validation), stage="second")
         assert prompts_of(found.program)["first"] == {"instructions": "Draft.", "demos": []}
         assert {trial.choice["first"]["instructions"] for trial in found.trials[1:]} == {0}
-        with pytest.raises(OptimizeError, match="'third'.* first, second"):
+        with pytest.raises(OptimizeError, match=r"'third'.* first, second"):
             run(models_of(upstream), Two(), data=Data(TRAIN, validation), stage="third")
 
 
