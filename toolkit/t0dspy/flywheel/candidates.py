@@ -102,18 +102,18 @@ def production_sets(
     rng = random.Random(seed)
     chosen = [list(runs), *(rng.sample(list(runs), len(runs)) for _ in range(sets - 1))]
     return {
-        path: distinct(filter(None, (_demos(order, path, signature_of(predict), size) for order in chosen)))
+        path: distinct(filter(None, (_demos(order, path, predict, size) for order in chosen)))
         for path, predict in program.named_predictors()
     }
 
 
-def _demos(runs: Sequence[PulledExample], path: str, signature: type[dspy.Signature], size: int) -> list[dspy.Example]:
+def _demos(runs: Sequence[PulledExample], path: str, predict: dspy.Predict, size: int) -> list[dspy.Example]:
     demos: list[dspy.Example] = []
     for run in runs:
         if len(demos) >= size:
             break
         calls = [stage for stage in run.stages if stage.predictor == path] if run.stages else [run]
-        found = [demo for demo in (to_demo(call, signature) for call in calls[-1:]) if demo is not None]
+        found = [demo for demo in (to_demo(call, predict) for call in calls[-1:]) if demo is not None]
         demos += found
     return demos
 

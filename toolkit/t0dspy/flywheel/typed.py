@@ -1,81 +1,103 @@
-"""JSON values as a program's own types want them, and pulled examples as `dspy.Example`s."""
+"""JSON values as a program's own types want them, and pulled examples as `dspy.Example`s with no field too many."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import dspy
-from dspy.adapters.utils import parse_value
+import pydantic
 
+from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.metrics import ANSWER, COMMENTS, FEEDBACK
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.program_types import FieldTypes, program_types, signature_types
 
 ID = "dspy_inference_id"
 """Where an example keeps the inference it comes from."""
 
 
-def typed(fields: Mapping[str, Any], signature: type[dspy.Signature] | None, where: str) -> dict[str, Any]:
-    """`fields` with each value as the signature's annotation has it; fields that it lacks stay as they are.
+class Types:
+    """The types of a program's inputs and outputs; without them values stay as JSON has them."""
+
+    def __init__(self, types: FieldTypes | None = None) -> None:
+        self._types = types or FieldTypes()
+
+    @classmethod
+    def of(cls, program: dspy.Module, name: str) -> "Types":
+        """The types of the exported program `name`."""
+        return cls(program_types(program, name))
+
+    def inputs(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """`values`, typed.
+
+        Raises:
+            SettingsError: one is not of its type; says which.
+        """
+        return _typed(values, self._inputs, where)
+
+    def outputs(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """`values`, typed.
+
+        Raises:
+            SettingsError: one is not of its type; says which.
+        """
+        return _typed(values, self._outputs, where)
+
+    @cached_property
+    def _inputs(self) -> dict[str, Any]:
+        return _adapters(self._types.inputs)
+
+    @cached_property
+    def _outputs(self) -> dict[str, Any]:
+        return _adapters(self._types.outputs)
+
+
+def to_example(one: PulledExample, types: Types, where: str = "an example") -> dspy.Example:
+    """A pulled example as DSPy wants it: its inputs, a person's answer where there is one, and what metrics may ask.
+
+    What a model answered is no label. Feedback, comments and the logged answer stand under keys that begin with
+    `dspy_`, which DSPy puts in no prompt.
 
     Raises:
-        SettingsError: a value is not of its type; says which.
+        SettingsError: a value is not of its type.
     """
-    if signature is None:
-        return dict(fields)
-    return {name: _typed(name, value, signature, where) for name, value in fields.items()}
-
-
-def _typed(name: str, value: Any, signature: type[dspy.Signature], where: str) -> Any:
-    info = signature.fields.get(name)
-    if info is None or info.annotation is None or (isinstance(value, str) and info.annotation is str):
-        return value
-    try:
-        return parse_value(value, info.annotation)
-    except Exception as error:  # pydantic, or a type's own validators
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SettingsError(f"{where}, field {name!r}: {value!r:.80} is no {info.annotation}: {said}") from error
-
-
-def to_example(
-    one: PulledExample, signature: type[dspy.Signature] | None, *, gold: bool, where: str = "an example"
-) -> dspy.Example:
-    """A pulled example as DSPy wants it: its inputs, with `gold` its outputs, and what metrics may ask for.
-
-    Feedback, comments and the logged answer stand under keys that begin with `dspy_`, which DSPy puts in no prompt.
-    """
-    fields = typed(one.inputs, signature, where)
-    if gold and one.outputs:
-        labels = typed(one.outputs, signature, where)
+    fields = types.inputs(one.inputs, where)
+    if one.demonstration and one.outputs:
+        labels = types.outputs(one.outputs, where)
         fields |= {name: value for name, value in labels.items() if name not in fields}
-    answer = typed(one.model_outputs, signature, where) if one.model_outputs else None
+    answer = types.outputs(one.model_outputs, where) if one.model_outputs else None
     hidden = {FEEDBACK: dict(one.metrics), COMMENTS: tuple(one.comments), ANSWER: answer, ID: one.inference_id}
     example: dspy.Example = dspy.Example({**fields, **hidden}).with_inputs(*one.inputs)
     return example
 
 
-def to_demo(stage: PulledExample, signature: type[dspy.Signature]) -> dspy.Example | None:
+def to_demo(call: PulledExample, predict: dspy.Predict) -> dspy.Example | None:
     """A logged call of a predictor as a demo of it; None where fields are missing or are not of its types."""
-    if stage.outputs is None:
+    if call.outputs is None:
         return None
+    signature = signature_of(predict)
+    types = Types(signature_types(signature))
     try:
-        fields = typed({**stage.inputs, **stage.outputs}, signature, "a demo")
+        fields = types.inputs(call.inputs, "") | types.outputs(call.outputs, "")
     except SettingsError:
         return None
-    if not all(name in fields for name in signature.fields):
+    if any(name not in fields for name in signature.fields):
         return None
     return dspy.Example({name: fields[name] for name in signature.fields}, augmented=True)
 
 
-def flat_example(
-    fields: Mapping[str, Any], inputs: list[str], signature: type[dspy.Signature] | None, where: str
-) -> dspy.Example:
-    """A flat object of fields as an example whose inputs are `inputs`.
+def _adapters(types: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing for texts, which JSON types well enough."""
+    return {name: pydantic.TypeAdapter(one) for name, one in types.items() if one is not str}
 
-    Raises:
-        SettingsError: an input is missing, or a value is not of its type.
-    """
-    missing = [name for name in inputs if name not in fields]
-    if missing:
-        raise SettingsError(f"{where}: lacks the input {missing[0]!r}; it has {', '.join(fields) or 'nothing'}.")
-    example: dspy.Example = dspy.Example(typed(fields, signature, where)).with_inputs(*inputs)
-    return example
+
+def _typed(values: Mapping[str, Any], adapters: Mapping[str, Any], where: str) -> dict[str, Any]:
+    fields = dict(values)
+    for name in adapters.keys() & fields.keys():
+        try:
+            fields[name] = adapters[name].validate_python(fields[name], by_alias=True, by_name=True)
+        except pydantic.ValidationError as error:
+            why = error.errors()[0]["msg"]
+            raise SettingsError(f"{where}, field {name!r}: {fields[name]!r:.80} does not fit its type: {why}.") from error
+    return fields
