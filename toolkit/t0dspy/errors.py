@@ -12,6 +12,7 @@
     │   └── GatewayUnreachableError  nothing answers at its address; nothing was sent
     ├── RunError                a run of a deployed program could not go on
     ├── WarehouseError          ClickHouse refused a query, or is not there
+    ├── SetStateError           the file that keeps training and judging apart is damaged or cannot be written
     ├── StackError              the embedded stack could not start, stop or reload
     ├── MetricError             a metric cannot be loaded, or gives no score
     ├── OptimizeError           optimizing came to nothing: the model does not answer, or all scores are 0
@@ -103,6 +104,10 @@ class RunError(T0dspyError):
 
 class WarehouseError(T0dspyError):
     """ClickHouse refused a query, or is not there."""
+
+
+class SetStateError(T0dspyError):
+    """The file that keeps training and judging apart is damaged, or could not be written."""
 
 
 class StackError(T0dspyError):
