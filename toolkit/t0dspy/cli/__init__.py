@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from t0dspy.cli import export, failures, feedback, output, pull, run, serve, up, verify
+from t0dspy.cli import evaluate, export, failures, feedback, output, pull, run, serve, up, verify
 from t0dspy.cli.verb import Verb
 
 app = typer.Typer(
@@ -44,6 +44,8 @@ app.command(cls=Verb, short_help="Run the exported programs that need Python, fo
 app.command(cls=Verb, short_help="Call an exported function once.")(run.run)
 app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedback)
 app.command(cls=Verb, short_help="Read what production said, as examples.")(pull.pull)
+
+app.command(cls=Verb, short_help="Score versions on a data set with your metric.")(evaluate.evaluate)
 
 
 def main() -> None:

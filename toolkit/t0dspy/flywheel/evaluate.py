@@ -124,7 +124,7 @@ def evaluate(
     examples = _examples(found, data)
     recorder = Recorder(settings.configs_dir, options.record, metric.threshold) if options.record else None
     if recorder and options.direct:
-        raise SettingsError("--record needs the gateway: what goes straight through DSPy has no inference to record on.")
+        raise SettingsError("--record needs the gateway: straight through DSPy there is no inference to record on.")
     scores = []
     for version in versions:
         scored = _score(found, version, examples, metric, options, settings, own, progress)
@@ -198,7 +198,7 @@ def _score(
 
 def _version_scores(version: str, scored: Sequence[Scored], recorded: int) -> VersionScores:
     scores = [one.score for one in scored]
-    failed = Counter(one.failure for one in scored if one.failure)
+    failed = Counter[str](one.failure for one in scored if one.failure)
     said = tuple(one.why for one in scored if one.failure)[:3]
     return VersionScores(version, scores, mean_interval(scores), dict(failed), said, recorded)
 

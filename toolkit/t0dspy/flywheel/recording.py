@@ -11,7 +11,6 @@ from t0dspy.flywheel.scoring import Scored
 from t0dspy.gateway import HttpGateway
 
 
-
 class Recorder:
     """Gives scores back as one metric of the gateway's config."""
 

@@ -99,5 +99,7 @@ def _typed(values: Mapping[str, Any], adapters: Mapping[str, Any], where: str) -
             fields[name] = adapters[name].validate_python(fields[name], by_alias=True, by_name=True)
         except pydantic.ValidationError as error:
             why = error.errors()[0]["msg"]
-            raise SettingsError(f"{where}, field {name!r}: {fields[name]!r:.80} does not fit its type: {why}.") from error
+            raise SettingsError(
+                f"{where}, field {name!r}: {fields[name]!r:.80} does not fit its type: {why}."
+            ) from error
     return fields
