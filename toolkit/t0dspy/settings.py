@@ -84,8 +84,6 @@ class ProgramSettings:
     """How sure of that the judge must be."""
     max_demos: int = 4
     """Demos of a predictor that an optimizer bootstraps; 0 leaves demos as they are."""
-    slice_tag: str | None = None
-    """A tag by which the judge's tables are divided."""
     curate: Mapping[str, Any] = field(default_factory=dict)
     """Options of curation: `floor`, `tolerance`, `ignore`, `user_tag`, `limit`, `redact` ..."""
 

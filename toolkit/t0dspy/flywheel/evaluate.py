@@ -127,6 +127,8 @@ def evaluate(
         raise SettingsError("--record needs the gateway: straight through DSPy there is no inference to record on.")
     scores = []
     for version in versions:
+        if recorder:
+            recorder.check(stages_only=found.entry(version).served_by is None)
         scored = _score(found, version, examples, metric, options, settings, own, progress)
         recorded = recorder.record(HttpGateway(settings.gateway_url.value), scored) if recorder else 0
         scores.append(_version_scores(version, scored, recorded))

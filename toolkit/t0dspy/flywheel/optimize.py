@@ -1,13 +1,11 @@
 """Recompile a program: from the incumbent, with an optimizer of DSPy's, to the best that the validation set found."""
 
-import contextlib
 import importlib.util
-import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import dspy
 
@@ -23,6 +21,7 @@ from t0dspy.flywheel.candidates import (
 )
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.scoring import Scored
+from t0dspy.flywheel.silence import quietly
 from t0dspy.flywheel.spending import Ledger, Stop
 from t0dspy.flywheel.trials import Trial, Trials
 from t0dspy.model import PromptForm
@@ -121,7 +120,7 @@ def optimize(
     trials = Trials(data.validation, metric, models.ledger, options.threads, progress)
     notes: list[str] = []
     ended: Literal["finished", "budget"] = "finished"
-    with _quietly(log), dspy.context(lm=models.task, adapter=served_adapter(form), disable_history=True):
+    with quietly(log), dspy.context(lm=models.task, adapter=served_adapter(form), disable_history=True):
         try:
             trials.begin(student)
             _search(student, data, models, options, trials, only, notes, progress)
@@ -266,29 +265,3 @@ def _check(data: Data, options: OptimizeOptions) -> None:
         raise OptimizeError(f"{len(data.train)} examples to train and {len(data.validation)} to validate with.")
     if options.optimizer == "miprov2" and importlib.util.find_spec("optuna") is None:
         raise OptimizeError("MIPROv2 searches with optuna, which is not installed: pip install 't0dspy[retrain]'.")
-
-
-@contextlib.contextmanager
-def _quietly(log: Path | None) -> Iterator[None]:
-    """Optimizers print and draw bars; all of it goes to the log."""
-    with contextlib.ExitStack() as stack:
-        sink: IO[str] = stack.enter_context((log or Path("/dev/null")).open("a", encoding="utf-8", errors="replace"))
-        handler = logging.StreamHandler(sink)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        stack.enter_context(_logging_to(handler, ("dspy", "gepa", "optuna")))
-        stack.enter_context(contextlib.redirect_stdout(sink))
-        stack.enter_context(contextlib.redirect_stderr(sink))
-        yield
-
-
-@contextlib.contextmanager
-def _logging_to(handler: logging.Handler, names: Sequence[str]) -> Iterator[None]:
-    loggers: list[Any] = [logging.getLogger(name) for name in names]
-    before = [(one, one.handlers, one.propagate) for one in loggers]
-    for one in loggers:
-        one.handlers, one.propagate = [handler], False
-    try:
-        yield
-    finally:
-        for one, handlers, propagate in before:
-            one.handlers, one.propagate = handlers, propagate

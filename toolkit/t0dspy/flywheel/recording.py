@@ -25,20 +25,26 @@ class Recorder:
             raise SettingsError(f"--record {metric}: the config has {', '.join(metrics) or 'no metrics'}.")
         self.metric, self.threshold, self.kind = metric, threshold, metrics[metric]
 
-    def record(self, gateway: HttpGateway, scored: Sequence[Scored]) -> int:
-        """Give the scores of the runs that have an answer; returns how many.
+    def check(self, *, stages_only: bool) -> None:
+        """Check that runs have what the metric is about.
 
         Raises:
-            SettingsError: the metric is about inferences, and the runs have none of their own.
-            GatewayError: the gateway refused one.
+            SettingsError: it is about inferences, and of a program exported with its stages only no run is one.
         """
-        ids = INFERENCE if self.kind.get("level") == "inference" else EPISODE
-        answered = [one for one in scored if one.prediction is not None and one.failure is None]
-        if any(_id(one, ids) is None for one in answered):
+        if stages_only and self.kind.get("level") == "inference":
             raise SettingsError(
                 f"--record {self.metric}: is about an inference, and of a program exported with --stages-only only its "
                 "stages have inferences. Record a metric of level episode."
             )
+
+    def record(self, gateway: HttpGateway, scored: Sequence[Scored]) -> int:
+        """Give the scores of the runs that have an answer; returns how many.
+
+        Raises:
+            GatewayError: the gateway refused one.
+        """
+        ids = INFERENCE if self.kind.get("level") == "inference" else EPISODE
+        answered = [one for one in scored if one.prediction is not None and one.failure is None]
         try:
             for one in answered:
                 gateway.feedback({"metric_name": self.metric, ids: _id(one, ids), "value": self._value(one.score)})
