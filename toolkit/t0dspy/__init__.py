@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from t0dspy.flywheel.metrics import backward_grade as backward_grade
     from t0dspy.flywheel.metrics import exact_match as exact_match
     from t0dspy.flywheel.pull_dspy import pull as pull
+    from t0dspy.flywheel.results import RetrainOptions as RetrainOptions
+    from t0dspy.flywheel.retrain import retrain as retrain
     from t0dspy.runtime.deploy import deploy as deploy
     from t0dspy.verifying import verify as verify
 
@@ -28,6 +30,7 @@ _HOMES = {
     "EvaluateOptions": "t0dspy.flywheel.evaluate",
     "ExportOptions": "t0dspy.exporting",
     "Metric": "t0dspy.flywheel.metrics",
+    "RetrainOptions": "t0dspy.flywheel.results",
     "ServedAdapter": "t0dspy.compiler.layout",
     "T0dspyError": "t0dspy.errors",
     "WireInequalityError": "t0dspy.errors",
@@ -38,6 +41,7 @@ _HOMES = {
     "exact_match": "t0dspy.flywheel.metrics",
     "export": "t0dspy.exporting",
     "pull": "t0dspy.flywheel.pull_dspy",
+    "retrain": "t0dspy.flywheel.retrain",
     "verify": "t0dspy.verifying",
 }
 """Public name -> the module it lives in. Loaded on first use, so that `import t0dspy` stays quick without dspy."""
@@ -47,6 +51,7 @@ __all__ = [
     "EvaluateOptions",
     "ExportOptions",
     "Metric",
+    "RetrainOptions",
     "ServedAdapter",
     "T0dspyError",
     "WireInequalityError",
@@ -58,6 +63,7 @@ __all__ = [
     "exact_match",
     "export",
     "pull",
+    "retrain",
     "verify",
 ]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from t0dspy.cli import evaluate, export, failures, feedback, output, pull, run, serve, up, verify
+from t0dspy.cli import evaluate, export, failures, feedback, output, pull, retrain, run, serve, up, verify
 from t0dspy.cli.verb import Verb
 
 app = typer.Typer(
@@ -46,6 +46,10 @@ app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedb
 app.command(cls=Verb, short_help="Read what production said, as examples.")(pull.pull)
 
 app.command(cls=Verb, short_help="Score versions on a data set with your metric.")(evaluate.evaluate)
+
+app.command(cls=Verb, short_help="Recompile from production's feedback; beat the incumbent or keep it.")(
+    retrain.retrain
+)
 
 
 def main() -> None:

@@ -81,9 +81,7 @@ def judged(
             if name == version or any(one.failure != "program" for one in runs[name] if one.failure):
                 check_failures(runs[name], what)
     scores = {metric.name: {name: [one.score for one in scored] for name, scored in runs.items()}}
-    found = judge(
-        scores, metric=metric.name, incumbent=version, challenger=CHALLENGER, tags=tags, options=options
-    )
+    found = judge(scores, metric=metric.name, incumbent=version, challenger=CHALLENGER, tags=tags, options=options)
     return Judged(found, runs[version], runs[CHALLENGER])
 
 

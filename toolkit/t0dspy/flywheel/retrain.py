@@ -1,101 +1,42 @@
 """Retrain: pull, curate, recompile, judge; beat the incumbent or keep it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import dspy
 
 from t0dspy.errors import RetrainError, SettingsError
-from t0dspy.exporting import Export, ExportOptions, export
+from t0dspy.exporting import ExportOptions, export
 from t0dspy.flywheel.answers import Answers
 from t0dspy.flywheel.candidates import Sealed, production_sets, prompts_of
 from t0dspy.flywheel.estimate import Expected, expected
 from t0dspy.flywheel.gather import LINEAGE, Gathered, gather, good_runs, is_good, lineage, sealed_items
 from t0dspy.flywheel.gather import curate_options as options_of
 from t0dspy.flywheel.handles import lineage_of
-from t0dspy.flywheel.judge import JudgeOptions, Judgement
-from t0dspy.flywheel.judging import Agreement, Judged, agreement, judged
+from t0dspy.flywheel.judge import JudgeOptions
+from t0dspy.flywheel.judging import Judged, agreement, judged
 from t0dspy.flywheel.metrics import Metric, load_metric
 from t0dspy.flywheel.models import counted_lm
-from t0dspy.flywheel.optimize import Auto, Data, Models, Optimized, OptimizeOptions, Optimizer, optimize
+from t0dspy.flywheel.optimize import Data, Models, Optimized, OptimizeOptions, optimize
 from t0dspy.flywheel.pull import PullOptions, pull_examples
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.run_directory import REPORT, Home, RunDirectory
+from t0dspy.flywheel.report import as_html, as_json
+from t0dspy.flywheel.results import Retrained, RetrainOptions, lineage_entry, scores_of
+from t0dspy.flywheel.run_directory import REPORT, Home, RunDirectory, write_text
 from t0dspy.flywheel.sets import SetState
-from t0dspy.flywheel.spending import Budget, Ledger, Price, Spent
+from t0dspy.flywheel.spending import Budget, Ledger, Price
 from t0dspy.flywheel.typed import Types, to_example
 from t0dspy.flywheel.versions import Exported, exported
 from t0dspy.model import PromptForm, digest
 from t0dspy.settings import ProgramSettings, Settings, load_settings
 from t0dspy.traffic import check_share
 from t0dspy.warehouse.client import Warehouse
-
-Outcome = Literal["promoted", "kept", "nothing to do", "planned"]
-
-
-@dataclass(frozen=True)
-class RetrainOptions:
-    """What a retrain may be told; everything has a default."""
-
-    window: str = "30d"
-    optimizer: Optimizer = "miprov2"
-    auto: Auto = "light"
-    canary: float = 0.1
-    """The winner's share; 0 for none."""
-    max_calls: int | None = None
-    """Calls of models, judging included."""
-    max_cost: float | None = None
-    """US dollars; needs `prices` in the settings."""
-    stage: str | None = None
-    """Optimize this predictor alone."""
-    seed: int = 9
-    threads: int = 8
-    resume: bool = False
-    """Go on with a run that was cut off, where there is one."""
-    dry_run: bool = False
-    """Do all but optimizing and writing."""
-    verify: bool = True
-    """Prove wire equality of what is exported."""
-
-
-@dataclass(frozen=True)
-class Retrained:
-    """What a retrain did."""
-
-    name: str
-    outcome: Outcome
-    reason: str
-    incumbent: str
-    form: PromptForm
-    window: tuple[str, str]
-    """RFC 3339, from and to."""
-    gathered: Gathered
-    expected: Expected | None = None
-    """Of a dry run."""
-    version: str | None = None
-    """The new version, where there is one."""
-    export: Export | None = None
-    optimized: Optimized | None = None
-    judgement: Judgement | None = None
-    pairs: Sequence[tuple[float, float]] = ()
-    """Incumbent's and challenger's score on each example of the holdout."""
-    prompts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
-    """Predictor -> its instructions and demos, of the incumbent and of the challenger."""
-    agreement: Agreement | None = None
-    spent: Spent = field(default_factory=Spent)
-    models: Mapping[str, str] = field(default_factory=dict)
-    metric: str = ""
-    seconds: float = 0.0
-    run: str = ""
-    directory: Path | None = None
-    """Where its report and its answers are; None of a dry run."""
-    resumed: bool = False
-    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -191,8 +132,7 @@ def retrain(
         task = _begun(task, resumed=cut_off is not None)
         result = _retrained(task)
         result = replace(result, resumed=cut_off is not None, seconds=(now() - began).total_seconds())
-        _finish(task, result)
-        return result
+        return _finish(task, result)
 
 
 def retrained_programs(settings: Settings) -> list[str]:
@@ -274,7 +214,7 @@ def _retrained(task: _Task) -> Retrained:
     if task.options.dry_run:
         return replace(result, outcome="planned", reason=_fits(task, plan), expected=plan)
     with Answers(task.run.path / "answers.jsonl") as answers:
-        return _compiled(task, replace(result, expected=plan), incumbent, data, holdout, answers)
+        return _compiled(task, replace(result, expected=plan), incumbent, data, holdout, plan, answers)
 
 
 def too_little(gathered: Gathered, own: ProgramSettings) -> str:
@@ -382,10 +322,10 @@ def _compiled(
     incumbent: dspy.Module,
     data: Data,
     holdout: list[dspy.Example],
+    plan: Expected,
     answers: Answers,
 ) -> Retrained:
-    assert result.expected is not None
-    first, whole = _budgets(task, result.expected)
+    first, whole = _budgets(task, plan)
     ledger = Ledger(task.prices, first)
     lms = {role: counted_lm(model, ledger, answers) for role, model in task.model_settings.items()}
     found = optimize(
@@ -462,7 +402,7 @@ def _exported(task: _Task, result: Retrained, found: Optimized) -> Retrained:
             stage_timeout=task.own.stage_timeout or manifest.deadlines["stage"],
             run_timeout=task.own.run_timeout or manifest.deadlines["run"],
             verify=task.options.verify,
-            scores=scores_of(result),
+            scores=scores_of(result, found),
             lineage=lineage_entry(result, task.options),
             beside={LINEAGE: _lineage_json(task, gathered)},
         ),
@@ -470,42 +410,10 @@ def _exported(task: _Task, result: Retrained, found: Optimized) -> Retrained:
     )
     notes = [*result.notes, *made.notes]
     if made.unchanged and not _is_made(task):
-        notes.append(f"it equals {made.version}, which exists; give that one traffic with `t0dspy traffic {task.name}`.")
+        notes.append(
+            f"it equals {made.version}, which exists; give that one traffic with `t0dspy traffic {task.name}`."
+        )
     return replace(result, outcome="promoted", version=made.version, export=made, notes=notes)
-
-
-def scores_of(result: Retrained) -> dict[str, Any]:
-    """The scores as a version's entry in the manifest keeps them."""
-    found, judgement = result.optimized, result.judgement
-    assert found is not None
-    scores: dict[str, Any] = {"metric": result.metric, "validation": {"score": found.score, "runs": found.trials[0].runs}}
-    scores["validation"]["incumbent"] = found.incumbent_score
-    if judgement is not None:
-        scores["holdout"] = asdict(judgement.difference)
-    return scores
-
-
-def lineage_entry(result: Retrained, options: RetrainOptions) -> dict[str, Any]:
-    """How a version was made, as its entry in the manifest keeps it."""
-    gathered = result.gathered
-    return {
-        "run": result.run,
-        "incumbent": result.incumbent,
-        "window": list(result.window),
-        "counts": {
-            "pulled": gathered.pulled,
-            "train": len(gathered.train),
-            "validation": len(gathered.validation),
-            "holdout": len(gathered.holdout),
-        },
-        "optimizer": options.optimizer,
-        "auto": options.auto,
-        "seed": options.seed,
-        "stage": options.stage,
-        "models": dict(result.models),
-        "calls": result.spent.calls,
-        "cost": result.spent.cost,
-    }
 
 
 def _lineage_json(task: _Task, gathered: Gathered) -> str:
@@ -536,15 +444,13 @@ def _model_name(model: Any) -> str:
     return model if isinstance(model, str) else str(model["model"])
 
 
-def _finish(task: _Task, result: Retrained) -> None:
-    from t0dspy.flywheel.report import as_json, as_html
-
+def _finish(task: _Task, result: Retrained) -> Retrained:
+    """Write the report; a run that had nothing to do leaves nothing behind."""
+    if result.outcome == "nothing to do":
+        rmtree(task.run.path, ignore_errors=True)
+        return replace(result, directory=None)
     told = as_json(result)
-    task.run.write_json("report.json.new", told)
-    (task.run.path / "report.json.new").unlink()
-    from t0dspy.flywheel.run_directory import write_text
-
     write_text(task.run.path / "report.html", as_html(told))
-    if not result.reason.startswith("nothing new"):
-        task.home.finished(_seen(task, result.gathered))
+    task.home.finished(_seen(task, result.gathered))
     task.run.write_json(REPORT, told)
+    return result

@@ -53,7 +53,9 @@ class Home:
             lock = FileLock(self.directory / "lock", timeout=0)
             lock.acquire()
         except Timeout:
-            raise RetrainError(f"another retrain of {self.name} is running; two at once would overtake each other.") from None
+            raise RetrainError(
+                f"another retrain of {self.name} is running; two at once would overtake each other."
+            ) from None
         except OSError as error:
             raise RetrainError(f"{self.directory}: cannot be written ({error.strerror}).") from error
         try:
