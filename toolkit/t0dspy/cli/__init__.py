@@ -46,10 +46,7 @@ app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedb
 app.command(cls=Verb, short_help="Read what production said, as examples.")(pull.pull)
 
 app.command(cls=Verb, short_help="Score versions on a data set with your metric.")(evaluate.evaluate)
-
-app.command(cls=Verb, short_help="Recompile from production's feedback; beat the incumbent or keep it.")(
-    retrain.retrain
-)
+app.command(cls=Verb, short_help="Learn from production; beat the incumbent or keep it.")(retrain.retrain)
 
 
 def main() -> None:

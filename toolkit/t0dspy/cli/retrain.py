@@ -39,9 +39,7 @@ def retrain(
     auto: Annotated[
         Auto, typer.Option(metavar="light|medium|heavy", help="How long to search (default: light).")
     ] = Auto.light,
-    canary: Annotated[
-        float, typer.Option(metavar="SHARE", help="The winner's share; 0 for none (default: 0.1).")
-    ] = 0.1,
+    canary: Annotated[float, typer.Option(metavar="SHARE", help="The winner's share; 0: none (default: 0.1).")] = 0.1,
     max_calls: Annotated[
         int | None, typer.Option(metavar="N", help="Calls of models, judging included; ends with the best so far.")
     ] = None,
@@ -106,9 +104,8 @@ def _each(
 
     names = names or retrained_programs(settings)
     if not names:
-        raise SettingsError(
-            f"{settings.file or 'no settings file'}: no program has a `metric`, so there is none to retrain."
-        )
+        file = settings.file or "no settings file"
+        raise SettingsError(f"{file}: no program has a `metric`, so there is none to retrain.")
     results, failed = [], []
     for name in names:
         try:
@@ -134,7 +131,8 @@ def _print(result: "Retrained") -> None:
     gathered = result.gathered
     print(f"{result.name}: {_headline(result)}")
     print(f"  {result.reason}.")
-    sets = f"{len(gathered.train):,} to train, {len(gathered.validation):,} to validate, {len(gathered.holdout):,} to judge"
+    sizes = [len(one) for one in (gathered.train, gathered.validation, gathered.holdout)]
+    sets = "{:,} to train, {:,} to validate, {:,} to judge".format(*sizes)
     print(f"  examples    {gathered.pulled:,} pulled: {sets}")
     if gathered.dropped:
         most = sorted(gathered.dropped.items(), key=lambda pair: -pair[1])[:3]

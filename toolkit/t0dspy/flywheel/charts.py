@@ -47,7 +47,7 @@ def trial_chart(trials: Sequence[Mapping[str, Any]]) -> TrialChart:
     span = (high - low) or 1.0
 
     def height(score: float) -> float:
-        return round(HEIGHT - MARGIN - (score - low) / span * (HEIGHT - 2 * MARGIN), 1)
+        return float(round(HEIGHT - MARGIN - (score - low) / span * (HEIGHT - 2 * MARGIN), 1))
 
     step = (WIDTH - 2 * MARGIN) / max(1, len(trials) - 1)
     best, dots, line = float("-inf"), [], []

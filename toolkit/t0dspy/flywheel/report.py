@@ -86,7 +86,9 @@ def _lines(prompt: Mapping[str, Any]) -> list[str]:
 
 def _optimized(result: Retrained) -> dict[str, Any] | None:
     found = result.optimized
-    return found and {
+    if found is None:
+        return None
+    return {
         "incumbent_score": found.incumbent_score,
         "score": found.score,
         "better": found.better,
