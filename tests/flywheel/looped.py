@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,29 @@ def words(count: int, seed: int = 1) -> list[str]:
 def produce(served: Served, questions: list[str]) -> None:
     """Call the program in production; people rate every answer, and correct half of all answers."""
     gateway = HttpGateway(served.url)
-    for question in questions:
-        inference = gateway.infer(Call("shout", input_messages({"question": question}, 0)))
-        good = question.upper() in inference.text
-        gateway.feedback({"inference_id": inference.inference_id, "metric_name": "good", "value": good})
-        if not good:
-            comment = {"inference_id": inference.inference_id, "metric_name": "comment", "value": "please shout"}
-            gateway.feedback(comment)
-        if luck("person", question) < 0.6:
-            body = {"inference_id": inference.inference_id, "metric_name": "demonstration"}
-            gateway.feedback({**body, "value": chat_text({"answer": question.upper()})})
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda question: _ask_and_rate(gateway, question), questions))
     gateway.close()
+
+
+def _ask_and_rate(gateway: HttpGateway, question: str) -> None:
+    inference = gateway.infer(Call("shout", input_messages({"question": question}, 0)))
+
+    def say(metric: str, value: Any) -> None:
+        gateway.feedback({"inference_id": inference.inference_id, "metric_name": metric, "value": value})
+
+    good = question.upper() in inference.text
+    say("good", good)
+    if not good:
+        say("comment", "please shout")
+    if luck("person", question) < 0.6:
+        say("demonstration", chat_text({"answer": question.upper()}))
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value)
 
 
 class Project:
@@ -68,7 +81,7 @@ class Project:
 
     def settings(self, metric: str = "right", gold: str = "required", min_holdout: int = 10, **more: Any) -> None:
         """Write the settings."""
-        lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in more.items())
+        lines = "\n".join(f"{key} = {_toml(value)}" for key, value in more.items())
         text = SETTINGS.format(metric=metric, gold=gold, url=self.upstream.url, min_holdout=min_holdout, more=lines)
         (self.directory / "t0dspy.toml").write_text(text)
 
