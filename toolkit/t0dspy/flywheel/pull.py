@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from t0dspy.errors import SettingsError
+from t0dspy.flywheel.pull_ahead import one_ahead
 from t0dspy.flywheel.pull_arms import Arms
 from t0dspy.flywheel.pull_program import ExportedProgram, exported_program
 from t0dspy.flywheel.pull_rows import Rows
@@ -52,49 +54,62 @@ class Pull:
         self._examples = self._read()
 
     def __iter__(self) -> Iterator[PulledExample]:
-        """Itself.
+        """The examples that have not been read yet.
 
         Raises:
             WarehouseError: ClickHouse fails, at the start or on the way.
         """
-        return self
-
-    def __next__(self) -> PulledExample:
-        return next(self._examples)
+        return self._examples
 
     def _read(self) -> Iterator[PulledExample]:
         summary, started = self.summary, time.monotonic()
         portions, left_out = self._production.portions()
         summary.drops.update(left_out)
         rows, arms = Rows(self._program, summary.drops), Arms(self._production)
-        for portion in portions:
-            for example in self._of(portion, rows, arms):
+        for fetched in one_ahead(partial(self._fetch, portion) for portion in portions):
+            summary.rows_read += len(fetched.programs) + sum(map(len, fetched.stages.values()))
+            for example in self._examples_of(fetched, rows, arms):
                 summary.examples += 1
                 summary.stages += len(example.stages)
-                summary.seconds = time.monotonic() - started
                 yield example
+            summary.seconds = time.monotonic() - started
         if self._program.stages:
             alone = self._production.lone_stages(self._program.manifest.deadlines["program"])
             summary.drops.update({"stage_alone": alone} if alone else {})
         summary.seconds, summary.complete = time.monotonic() - started, True
 
-    def _of(self, portion: Portion, rows: Rows, arms: Arms) -> Iterator[PulledExample]:
-        found = self._production.programs(portion)
-        runs: Mapping[str, tuple[str, bool]] = {}
-        stages: Mapping[str, Sequence[Row]] = {}
-        if self._program.stages and found:
-            runs, stages = self._production.runs(portion), self._production.stages(portion)
-        self.summary.rows_read += len(found) + sum(map(len, stages.values()))
-        for row in found:
+    def _fetch(self, portion: Portion) -> "_Fetched":
+        programs = self._production.programs(portion)
+        if not self._program.stages or not programs:
+            return _Fetched(programs)
+        return _Fetched(programs, self._production.runs(portion), self._production.stages(portion))
+
+    def _examples_of(self, fetched: "_Fetched", rows: Rows, arms: Arms) -> Iterator[PulledExample]:
+        for row in fetched.programs:
             if not self._fallbacks and arms.is_fallback(row):
                 self.summary.drops["fallback"] += 1
                 continue
-            run, cached = runs.get(row.id, ("", False))
-            if cached and run:
-                self.summary.drops["stage_cached"] += 1
-            example = rows.example(row, () if cached or not run else rows.stages(stages.get(run, ())))
+            example = rows.example(row, self._stages(row, fetched, rows))
             if example is not None:
                 yield example
+
+    def _stages(self, row: Row, fetched: "_Fetched", rows: Rows) -> Sequence[PulledExample]:
+        if row.id not in fetched.runs:
+            return ()
+        run, cached = fetched.runs[row.id]
+        if cached:
+            self.summary.drops["stage_cached"] += 1
+            return ()
+        return rows.stages(fetched.stages.get(run, ()))
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """A portion in memory."""
+
+    programs: Sequence[Row]
+    runs: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    stages: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
 def pull_examples(

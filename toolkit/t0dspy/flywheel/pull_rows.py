@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import lru_cache
 
 from t0dspy.flywheel.pull_program import ExportedProgram
 from t0dspy.flywheel.pull_reader import Fields, Reader
@@ -25,7 +25,7 @@ class Rows:
         inputs = self._reader.arguments(row.input)
         if inputs is None or not self._reader.takes(inputs):
             return self._left_out("misfit")
-        return self._example(row, inputs, self._reader, "", stages=stages)
+        return self._example(row, inputs, self._reader, stages)
 
     def stages(self, rows: Iterable[Row]) -> list[PulledExample]:
         """The stages in `rows`, without those that are left out."""
@@ -39,19 +39,28 @@ class Rows:
         inputs = reader.arguments(row.input)
         if inputs is None or not now.takes(inputs):
             return self._left_out("stage_misfit")
-        found = self._example(row, inputs, reader, "stage_", predictor=path)
+        found = self._example(row, inputs, reader, predictor=path)
         if found is not None and reader is not now and not _still_fits(found, now):
             return self._left_out("stage_misfit")
         return found
 
-    def _example(self, row: Row, inputs: Fields, reader: Reader, kind: str, **more: Any) -> PulledExample | None:
+    def _example(
+        self,
+        row: Row,
+        inputs: Fields,
+        reader: Reader,
+        stages: Sequence[PulledExample] = (),
+        predictor: str | None = None,
+    ) -> PulledExample | None:
+        kind = "" if predictor is None else "stage_"
         said = reader.answer(row.output)
         given = reader.demonstration(row.demonstration, row.filled) if row.demonstration else None
         if row.demonstration and given is None:
             return self._left_out(f"{kind}unread_demonstration")
         if said is None and given is None:
             return self._left_out(f"{kind}unread_answer")
-        return PulledExample(
+        found = PulledExample.__new__(PulledExample)  # a frozen value's __init__ takes three times as long
+        vars(found).update(
             inputs=inputs,
             outputs=said if given is None else given,
             model_outputs=said,
@@ -64,16 +73,23 @@ class Rows:
             timestamp=timestamp_of(row.id),
             config_snapshot=row.snapshot,
             tags=row.tags,
-            **more,
+            stages=stages,
+            predictor=predictor,
         )
+        return found
 
     def _left_out(self, reason: str) -> PulledExample | None:
         self._drops[reason] += 1
         return None
 
 
-def _values(metrics: str) -> Mapping[str, bool | float]:
+def _values(metrics: str) -> dict[str, bool | float]:
     """The metrics, whose values are stored as text: `true`, `false` or a number."""
+    return dict(_parsed_values(metrics))
+
+
+@lru_cache(maxsize=4096)
+def _parsed_values(metrics: str) -> Mapping[str, bool | float]:
     truths = {"true": True, "false": False}
     found = {name: truths[value] if value in truths else float(value) for name, value in json.loads(metrics).items()}
     return dict(sorted(found.items()))

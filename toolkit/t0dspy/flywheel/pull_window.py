@@ -61,8 +61,8 @@ def time_of(text: str) -> datetime:
 
 def rfc3339(milliseconds: int) -> str:
     """A time as RFC 3339 in UTC, with milliseconds."""
-    time = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def timestamp_of(id: str) -> str:

@@ -98,7 +98,7 @@ class Production:
 
     def __init__(self, warehouse: Warehouse, scope: Scope) -> None:
         self._warehouse, self.scope = warehouse, scope
-        self._parameters = {**scope.parameters(), "graded": False}
+        self._parameters = {**scope.parameters(), "late": True, "graded": False}
         self._total = 0
 
     def portions(self) -> tuple[Sequence[Portion], Mapping[str, int]]:
@@ -136,10 +136,12 @@ class Production:
         """The gateway's configs with these hashes, as TOML."""
         return dict(self._ask("snapshots", hashes=list(hashes)))  # type: ignore[arg-type]
 
-    def _of(self, portion: Portion) -> dict[str, int]:
+    def _of(self, portion: Portion) -> dict[str, Any]:
         limit = self._total if self.scope.limit is None else self.scope.limit
         span = {"first": portion.first, "last": portion.last, "offset": portion.offset}
-        return {**span, "total": self._total, "limit": limit}
+        late = portion.first < self._parameters["since"]
+        searched = {"late": late, "graded": late and self._parameters["graded"]}
+        return {**span, **searched, "total": self._total, "limit": limit}
 
     def _ask(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         return self._warehouse.ask(name, {**self._parameters, **parameters})
