@@ -17,6 +17,7 @@ from t0dspy.flywheel.pull_window import Window, rfc3339, window_of
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.warehouse.client import Warehouse
 from t0dspy.warehouse.production import Portion, Production, Row, Scope
+from t0dspy.warehouse.production import Rows as StoredRows
 
 INCLUDABLE = ("pinned", "internal", "evaluation")
 """Rows that are no production, unless asked for."""
@@ -107,7 +108,7 @@ class Pull:
 class _Fetched:
     """A portion in memory."""
 
-    programs: Sequence[Row]
+    programs: StoredRows
     runs: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     stages: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 

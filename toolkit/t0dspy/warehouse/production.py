@@ -93,6 +93,20 @@ class Portion:
     """How many come before."""
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Stored inferences, made into rows as they are read."""
+
+    columns: Sequence[Sequence[Any]] = ()
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows, in their order."""
+        return map(Row._make, zip(*self.columns, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
+
 class Production:
     """The answers within one scope."""
 
@@ -112,9 +126,9 @@ class Production:
         self._total = sum(one.number for one in found)
         return joined(found, self.scope.limit, sizes["rows"]), left_out
 
-    def programs(self, portion: Portion) -> Sequence[Row]:
+    def programs(self, portion: Portion) -> "Rows":
         """The program's inferences of a portion, oldest first. Raises WarehouseError."""
-        return [Row._make(row) for row in self._ask("programs", **self._of(portion))]
+        return Rows(self._warehouse.columns("programs", {**self._parameters, **self._of(portion)}))
 
     def runs(self, portion: Portion) -> Mapping[str, tuple[str, bool]]:
         """Inference -> the episode of its stages, and whether the gateway answered from its cache."""
