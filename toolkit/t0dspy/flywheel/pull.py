@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from t0dspy.flywheel.pull_arms import Arms
 from t0dspy.flywheel.pull_program import ExportedProgram, exported_program
 from t0dspy.flywheel.pull_rows import Rows
 from t0dspy.flywheel.pull_summary import Summary
-from t0dspy.flywheel.pull_window import Window, rfc3339, window_of
+from t0dspy.flywheel.pull_window import rfc3339, window_of
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.warehouse.client import Warehouse
 from t0dspy.warehouse.production import Portion, Production, Row, Scope
@@ -27,8 +27,8 @@ INCLUDABLE = ("pinned", "internal", "evaluation")
 class PullOptions:
     """Which inferences to pull; by default all of the last 30 days that are production."""
 
-    window: str = "30d"
-    """Its length: `45m`, `12h`, `30d`, `4w`. An inference is in it when it, or its newest feedback, is."""
+    window: str | timedelta = "30d"
+    """Its length, such as `45m`, `12h`, `30d` or `4w`. An inference is in it when it, or its newest feedback, is."""
     until: datetime | None = None
     """Its end, by default now. What was said later is not known to the pull."""
     versions: Sequence[str] = ()
@@ -45,12 +45,23 @@ class PullOptions:
     """Whether answers of a version that only stood in for another one come along; a comparison must leave them out."""
 
 
+@dataclass(frozen=True)
+class PullPlan:
+    """What will be asked of ClickHouse."""
+
+    program: ExportedProgram
+    scope: Scope
+    fallbacks: bool = True
+
+
 class Pull:
     """The examples of a pull, portion by portion, so that memory does not grow with the window; to be read once."""
 
-    def __init__(self, program: ExportedProgram, production: Production, window: Window, *, fallbacks: bool) -> None:
-        self._program, self._production, self._fallbacks = program, production, fallbacks
-        self.summary = Summary(program.manifest.name, rfc3339(window.since), rfc3339(window.until))
+    def __init__(self, plan: PullPlan, warehouse: Warehouse) -> None:
+        """Nothing is asked before the first example is wanted."""
+        self._program, self._fallbacks = plan.program, plan.fallbacks
+        self._production = Production(warehouse, plan.scope)
+        self.summary = Summary(plan.program.manifest.name, rfc3339(plan.scope.since), rfc3339(plan.scope.until))
         """What became of the rows; complete at the end."""
         self._examples = self._read()
 
@@ -113,14 +124,7 @@ class _Fetched:
     stages: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
 
-def pull_examples(
-    program: str,
-    options: PullOptions,
-    warehouse: Warehouse,
-    configs: Path,
-    *,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Pull:
+def pull_examples(program: str, options: PullOptions, warehouse: Warehouse, configs: Path) -> Pull:
     """What `program` said in production, as examples; nothing is asked before the first is wanted.
 
     Args:
@@ -128,17 +132,24 @@ def pull_examples(
         options: which inferences.
         warehouse: where the gateway logs to; a user that only reads will do.
         configs: the directory of TensorZero's config.
-        now: the clock.
 
     Raises:
         SettingsError: an option is not one.
         BundleError: the program was never exported, or not in that version.
     """
-    for one in options.include:
-        if one not in INCLUDABLE:
-            raise SettingsError(f"include {one!r}: there are {', '.join(INCLUDABLE)}.")
-    if options.limit is not None and options.limit < 1:
-        raise SettingsError(f"the limit {options.limit}: give a number above 0.")
+    return Pull(plan_pull(program, options, configs), warehouse)
+
+
+def plan_pull(
+    program: str, options: PullOptions, configs: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> PullPlan:
+    """What `pull_examples` will ask, before there is a database to ask; `now` is the clock.
+
+    Raises:
+        SettingsError: an option is not one.
+        BundleError: the program was never exported, or not in that version.
+    """
+    _check(options)
     exported = exported_program(configs, program, options.versions)
     window = window_of(options.window, options.until or now())
     scope = Scope(
@@ -153,4 +164,12 @@ def pull_examples(
         include=options.include,
         limit=options.limit,
     )
-    return Pull(exported, Production(warehouse, scope), window, fallbacks=options.fallbacks)
+    return PullPlan(exported, scope, options.fallbacks)
+
+
+def _check(options: PullOptions) -> None:
+    for one in options.include:
+        if one not in INCLUDABLE:
+            raise SettingsError(f"include {one!r}: there are {', '.join(INCLUDABLE)}.")
+    if options.limit is not None and options.limit < 1:
+        raise SettingsError(f"the limit {options.limit}: give a number above 0.")

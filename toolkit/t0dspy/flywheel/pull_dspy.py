@@ -1,7 +1,7 @@
 """`t0dspy.pull`: production's examples as `dspy.Example`s, typed as the program's signatures say."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,8 +9,7 @@ import dspy
 import pydantic
 
 from t0dspy.compiler.introspect import signature_of
-from t0dspy.flywheel.pull import Pull, PullOptions, pull_examples
-from t0dspy.flywheel.pull_program import exported_program
+from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull
 from t0dspy.flywheel.pull_summary import Summary
 from t0dspy.flywheel.pull_window import time_of
 from t0dspy.flywheel.pulled import PulledExample
@@ -115,7 +114,7 @@ class Examples(Iterator[dspy.Example]):
 
 def pull(
     name: str,
-    window: str = "30d",
+    window: str | timedelta = "30d",
     until: datetime | str | None = None,
     *,
     version: str | Sequence[str] = (),
@@ -168,12 +167,13 @@ def pull(
         include=tuple(include),
         fallbacks=fallbacks,
     )
-    reference = exported_program(Path(configs), name, options.versions).manifest.program
+    plan = plan_pull(name, options, Path(configs))
+    reference = plan.program.manifest.program
     if typed and program is None and reference is not None:
         program = load_program(reference)
     typist = Typist(program if typed else None, name)
     warehouse = Warehouse(load_settings(clickhouse_url=clickhouse_url).clickhouse_url.value)
-    return Examples(pull_examples(name, options, warehouse, Path(configs)), warehouse, typist, augmented=augmented)
+    return Examples(Pull(plan, warehouse), warehouse, typist, augmented=augmented)
 
 
 class _Fields:

@@ -22,14 +22,15 @@ class Window:
         return f"{rfc3339(self.since)} to {rfc3339(self.until)}"
 
 
-def window_of(text: str, until: datetime) -> Window:
-    """The window of the length `text` (`45m`, `12h`, `30d`, `4w`) that ends with `until`.
+def window_of(length: str | timedelta, until: datetime) -> Window:
+    """The window of a `length` (`45m`, `12h`, `30d`, `4w`) that ends with `until`.
 
     Raises:
         SettingsError: it is no such length.
     """
     end = _milliseconds(until)
-    return Window(max(end - round(length_of(text).total_seconds() * 1000), 0), end)
+    span = length_of(length) if isinstance(length, str) else length
+    return Window(max(end - round(span.total_seconds() * 1000), 0), end)
 
 
 def length_of(text: str) -> timedelta:

@@ -1,5 +1,6 @@
 """A connection to ClickHouse, and the questions that the runtime asks."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class Warehouse:
         """
         import clickhouse_connect
 
+        logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what fails is told once, by us
         parts = urlsplit(url)
         self._name = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))  # without a password
         with self._translated():
@@ -90,10 +92,11 @@ def _reason(error: Exception) -> str:
     """What went wrong, and what to do."""
     text = str(error)
     if "UNKNOWN_TABLE" in text or "UNKNOWN_DATABASE" in text:
-        missing = re.search(r"(?:Table|table|expression identifier|Database|database) '?([\w.`]+)'?", text)
+        missing = re.search(r"(?:identifier|Table|Database) '?([\w.`]+)'?", text)
         what = missing[1].replace("`", "") if missing else "a table of the gateway's"
-        return f"{what} is not there. Is this the database that the gateway writes to, and has it started once?"
+        return f"there is no {what}. Is this the database that the gateway writes to, and has the gateway started once?"
     if "timed out" in text.lower():
         return "it did not answer in time. Ask for a smaller window, or look at what else it is doing."
-    lines = text.splitlines() or [type(error).__name__]
+    refused = re.search(r"\[Errno -?\d+\] ([\w ,]+)", text)
+    lines = [refused[1]] if refused else text.splitlines() or [type(error).__name__]
     return f"{lines[0][:500]}. Is `t0dspy up` running, or TENSORZERO_CLICKHOUSE_URL right?"
