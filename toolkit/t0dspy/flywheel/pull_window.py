@@ -8,7 +8,7 @@ from functools import lru_cache
 from t0dspy.errors import SettingsError
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_LONGEST = timedelta(days=36525)
+_LONGEST = 36525 * 86400
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,7 @@ def length_of(text: str) -> timedelta:
     parts = re.fullmatch(r"([0-9]{1,9})([mhdw])", text)
     if parts is None or int(parts[1]) == 0:
         raise SettingsError(f"the window {text!r}: write a number with m, h, d or w, such as 45m, 12h, 30d or 4w.")
-    seconds = int(parts[1]) * _SECONDS[parts[2]]
-    return min(timedelta(seconds=seconds), _LONGEST)
+    return timedelta(seconds=min(int(parts[1]) * _SECONDS[parts[2]], _LONGEST))
 
 
 def time_of(text: str) -> datetime:
