@@ -12,7 +12,7 @@ from t0dspy.errors import WarehouseError
 from t0dspy.model import Text
 from t0dspy.warehouse.questions import question
 
-PATIENCE = 300.0
+PATIENCE = 300
 """Seconds that an answer may keep us waiting for its next piece."""
 
 
@@ -33,7 +33,7 @@ class StoredInference:
 class Warehouse:
     """The database that the gateway logs to. Use it as a context manager."""
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, patience: int = PATIENCE) -> None:
         """`url` names the server and the database, such as `http://localhost:8123/tensorzero`.
 
         An answer may keep us waiting for `patience` seconds.
