@@ -212,8 +212,9 @@ def test_one_huge_episode_goes_to_train() -> None:
 def test_a_changed_similarity_moves_nothing() -> None:
     """With a lower similarity, examples that were divided before stay where they were."""
     options = SetOptions()
-    chain = [example(_chained(kind, step)) for kind in range(4) for step in (0, 6, 12)]
+    chain = [example(_chained(kind, step)) for kind in range(4) for step in (0, 10, 20, 30, 40)]
     first = assign(chain, SetState(), options)
+    assert assign(chain, SetState(), replace(options, similarity=0.2)).train != first.train
     again = assign(chain, first.state, replace(options, similarity=0.2))
     assert list(members(first)) == list(members(again))
 
