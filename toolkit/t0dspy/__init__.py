@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from t0dspy.flywheel.pull_dspy import pull as pull
     from t0dspy.flywheel.results import RetrainOptions as RetrainOptions
     from t0dspy.flywheel.retrain import retrain as retrain
+    from t0dspy.rollout.verbs import rollback as rollback
     from t0dspy.runtime.deploy import deploy as deploy
     from t0dspy.verifying import verify as verify
 
@@ -42,6 +43,7 @@ _HOMES = {
     "export": "t0dspy.exporting",
     "pull": "t0dspy.flywheel.pull_dspy",
     "retrain": "t0dspy.flywheel.retrain",
+    "rollback": "t0dspy.rollout.verbs",
     "verify": "t0dspy.verifying",
 }
 """Public name -> the module it lives in. Loaded on first use, so that `import t0dspy` stays quick without dspy."""
@@ -64,6 +66,7 @@ __all__ = [
     "export",
     "pull",
     "retrain",
+    "rollback",
     "verify",
 ]
 

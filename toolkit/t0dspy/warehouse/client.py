@@ -68,6 +68,14 @@ class Warehouse:
         """Whether the feedback `id` about `target` is stored. Raises WarehouseError."""
         return bool(self.ask("feedback_stored", {"id": id, "metric": metric, "target": target}))
 
+    def config(self, hash: str) -> str | None:
+        """The TOML of the config with this hash, as `/status` spells it, resolved by the gateway that loaded it.
+
+        None when no gateway that logs here has loaded it. Raises WarehouseError.
+        """
+        rows = self.ask("config", {"hash": hash})
+        return str(rows[0][0]) if rows else None
+
     def ask(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """The rows that answer the question `name`, all of them in memory. Raises WarehouseError."""
         return list(zip(*self.columns(name, parameters), strict=True))
