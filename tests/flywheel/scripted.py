@@ -45,12 +45,13 @@ def skilled(
             question = asked(request)["question"]
             skill = base + (careful if "CAREFUL" in said else 0) + per_demo * demos_in(request)
             return Reply(chat(answer=question.upper() if luck(question) < skill else "no idea"), usage=(100, 10))
-        return Reply(_as_optimizer(request, proposal), usage=(500, 50))
+        return Reply(as_optimizer(request, proposal), usage=(500, 50))
 
     return answer
 
 
-def _as_optimizer(request: RecordedRequest, proposal: str) -> str:
+def as_optimizer(request: RecordedRequest, proposal: str) -> str:
+    """The answer of a prompt model: whatever fields are asked for, and `proposal` as the instruction."""
     said = system(request)
     listed = said.partition("Your output fields are:")[2].partition("All interactions")[0]
     names = re.findall(r"^\d+\. `(\w+)` \(", listed, re.MULTILINE)
