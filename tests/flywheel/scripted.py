@@ -50,6 +50,24 @@ def skilled(
     return answer
 
 
+def drafting(
+    finish: Callable[[RecordedRequest], Reply],
+) -> Callable[[RecordedRequest], Reply]:
+    """A model for a program that drafts and then answers: drafts are the question again, answers as `finish` gives."""
+
+    def answer(request: RecordedRequest) -> Reply:
+        said, given = system(request), request.body["messages"][-1]["content"]
+        if "1. `draft` (str)" in said.partition("Your output fields")[2] and given.startswith("[[ ## question"):
+            return Reply(chat(draft=asked(request)["question"]), usage=(100, 10))
+        if given.startswith("[[ ## draft"):
+            body = json.loads(json.dumps(request.body).replace("## draft ##", "## question ##"))
+            body["messages"][0]["content"] = said.replace("`draft` (str)", "`question` (str)")
+            return finish(RecordedRequest(request.path, body, request.headers))
+        return finish(request)
+
+    return answer
+
+
 def as_optimizer(request: RecordedRequest, proposal: str) -> str:
     """The answer of a prompt model: whatever fields are asked for, and `proposal` as the instruction."""
     said = system(request)
