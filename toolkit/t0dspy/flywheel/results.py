@@ -79,14 +79,12 @@ class Retrained:
 
 def scores_of(result: Retrained, found: Optimized) -> dict[str, Any]:
     """The scores as a version's entry in the manifest keeps them."""
-    judgement = result.judgement
-    scores: dict[str, Any] = {
-        "metric": result.metric,
-        "validation": {"score": found.score, "runs": found.trials[0].runs},
-    }
-    scores["validation"]["incumbent"] = found.incumbent_score
+    judgement, metric = result.judgement, result.metric
+    validation = {"score": found.score, "incumbent": found.incumbent_score, "examples": found.trials[0].runs}
+    scores: dict[str, Any] = {"validation": {**validation, "metric": metric}}
     if judgement is not None:
-        scores["holdout"] = asdict(judgement.difference)
+        difference = asdict(judgement.difference)
+        scores["holdout"] = {"score": difference.pop("challenger"), **difference, "metric": metric}
     return scores
 
 
