@@ -1,5 +1,6 @@
 """The parts of a retrain that need no gateway: answers kept, budgets, what is good, what is sealed, the report."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -43,6 +44,16 @@ def test_answers_survive_a_kill_at_any_byte(tmp_path: Path) -> None:
             assert answers.get("new") == ANSWER
     assert path.stat().st_mode & 0o077 == 0
     assert lines[0].startswith(b'{"key": "k0"')
+
+
+def test_a_full_disk_ends_the_run() -> None:
+    """What is paid for must be kept; it is no failed example."""
+    answers = Answers()
+    answers._file = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closed by what it is given to
+    with pytest.raises(Stop, match="No space left"):
+        answers.keep("k", ANSWER)
+    with contextlib.suppress(OSError):
+        answers.close()
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3), st.text(max_size=5))
