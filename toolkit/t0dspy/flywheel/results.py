@@ -79,12 +79,14 @@ class Retrained:
 
 def scores_of(result: Retrained, found: Optimized) -> dict[str, Any]:
     """The scores as a version's entry in the manifest keeps them."""
-    judgement, metric = result.judgement, result.metric
-    validation = {"score": found.score, "incumbent": found.incumbent_score, "examples": found.trials[0].runs}
-    scores: dict[str, Any] = {"validation": {**validation, "metric": metric}}
+    judgement = result.judgement
+    scores: dict[str, Any] = {
+        "metric": result.metric,
+        "validation": {"score": found.score, "runs": found.trials[0].runs},
+    }
+    scores["validation"]["incumbent"] = found.incumbent_score
     if judgement is not None:
-        difference = asdict(judgement.difference)
-        scores["holdout"] = {"score": difference.pop("challenger"), **difference, "metric": metric}
+        scores["holdout"] = asdict(judgement.difference)
     return scores
 
 
