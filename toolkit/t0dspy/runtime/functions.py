@@ -100,7 +100,12 @@ def check_fields(fields: Mapping[str, Any], schema: Schema, what: str) -> None:
 
 
 def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None:
-    """The output fields in a model's `text`, read by DSPy's own parser; None where it reads nothing."""
+    """The output fields in a model's `text`, read by DSPy's own parser; None where it reads nothing.
+
+    An empty text has none, though the parser would find every field that has a default: DSPy does not ask it.
+    """
+    if not text:
+        return None
     import dspy
     from dspy.utils.exceptions import AdapterParseError
 
