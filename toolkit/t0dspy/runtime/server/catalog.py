@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 import dspy
 import pydantic
 
-from t0dspy.compiler.contract import Uncertain, is_only_its_predictor, read_contract
+from t0dspy.compiler.contract import is_only_its_predictor, read_contract
+from t0dspy.compiler.forward import Uncertain
 from t0dspy.compiler.schema import is_untyped
 from t0dspy.errors import ProgramError, RunError, T0dspyError
 from t0dspy.exporting import read_program
