@@ -43,8 +43,15 @@ def test_json_tells_the_same(project: Project, run: Run) -> None:
     assert (shown["incumbent"], shown["serving"]) == ("v2", True)
     assert [one["version"] for one in shown["versions"]] == ["v3", "v2", "v1"]
     assert shown["versions"][1] | {"age": 0} == {
-        "version": "v2", "share": 1.0, "served": 1.0, "loaded": True, "scores": None, "age": 0,
-        "created": shown["versions"][1]["created"], "fits": True, "fits_why": "",
+        "version": "v2",
+        "share": 1.0,
+        "served": 1.0,
+        "loaded": True,
+        "scores": None,
+        "age": 0,
+        "created": shown["versions"][1]["created"],
+        "fits": True,
+        "fits_why": "",
     }
     assert shown["history"][-1]["reason"] == "it is better"
     away = json.loads(run("traffic", "question", "--json", "--gateway-url", "http://127.0.0.1:9").out)

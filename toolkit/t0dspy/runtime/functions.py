@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -104,8 +104,11 @@ def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None
 
     An empty text has none, though the parser would find every field that has a default: DSPy does not ask it.
     """
-    if not text:
-        return None
+    return fields_reader(outputs, type)(text)
+
+
+def fields_reader(outputs: Schema, type: Text) -> Callable[[str], dict[str, Any] | None]:
+    """`read_fields` for many texts."""
     import dspy
     from dspy.utils.exceptions import AdapterParseError
 
@@ -116,10 +119,17 @@ def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None
         name: (_annotation(part, outputs), dspy.OutputField()) for name, part in outputs["properties"].items()
     }
     adapter: Any = stock_adapter(PromptForm(type))
-    try:
-        return dict(adapter.parse(dspy.make_signature(fields), text))
-    except AdapterParseError:
-        return None
+    signature = dspy.make_signature(fields)
+
+    def read(text: str) -> dict[str, Any] | None:
+        if not text:
+            return None
+        try:
+            return dict(adapter.parse(signature, text))
+        except AdapterParseError:
+            return None
+
+    return read
 
 
 _TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict, "null": None}
