@@ -12,6 +12,7 @@
     │   └── GatewayUnreachableError  nothing answers at its address; nothing was sent
     ├── RunError                a run of a deployed program could not go on
     ├── WarehouseError          ClickHouse refused a query, or is not there
+    ├── SetStateError           the file that keeps training and judging apart is damaged or cannot be written
     ├── StackError              the embedded stack could not start, stop or reload
     ├── RolloutError            the gateway does not serve what is written; says what it serves instead
     └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
@@ -102,6 +103,10 @@ class RunError(T0dspyError):
 
 class WarehouseError(T0dspyError):
     """ClickHouse refused a query, or is not there."""
+
+
+class SetStateError(T0dspyError):
+    """The file that keeps training and judging apart is damaged, or could not be written."""
 
 
 class StackError(T0dspyError):
