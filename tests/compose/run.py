@@ -221,6 +221,7 @@ def check(project: Project) -> None:
         correction = '{"review": "a better one"}'
         project.tool("feedback", ran["inference_id"], "demonstration", correction)
     ids = {ran["inference_id"], *traffic_under_load(project)}
+    killed(project)
     broken_config(project)
     with step("nothing lost") as say:
         stored = set(project.rows("SELECT toString(id) FROM JsonInference WHERE function_name = 'review'"))
@@ -291,6 +292,25 @@ def traffic_under_load(project: Project) -> set[str]:
     assert shown["serving"] is True, shown
     assert [change["undo"] for change in shown["history"]] == [False, False, False, True, False, True], shown["history"]
     return {inference for _, _, inference in load.answers}
+
+
+def killed(project: Project) -> None:
+    """A rollback that dies while the container restarts is finished by the next command."""
+    with step("kill -9 of a rollback in the middle, finished by `t0dspy traffic`") as say:
+        command = [TOOL, "rollback", "review", "--to", "v1"]
+        rollback = subprocess.Popen(command, cwd=project.directory, env=project.env)
+        rollout = project.directory / "configs/programs/review/rollout.toml"
+        while "{v1 = 1.0}" not in rollout.read_text():
+            assert rollback.poll() is None
+            time.sleep(0.02)
+        rollback.kill()
+        rollback.wait()
+        said = project.tool("traffic", "review")
+        assert "`rollback review` was cut off before the gateway was known to serve it; finishing it now." in said, said
+        assert "review: serving what is written" in said, said
+        variants = {project.call("a spec").json()["variant_name"] for _ in range(5)}
+        assert variants == {"v1"}, variants
+        say(said.splitlines()[-1].strip())
 
 
 def broken_config(project: Project) -> None:
