@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flywheel.harness import threads
 from stack.harness import until
+from t0dspy.flywheel.pull import apportioned
 from t0dspy.flywheel.pull_ahead import one_ahead
 from t0dspy.flywheel.pull_arms import arm, shares_in
 from t0dspy.flywheel.pull_fits import fits
@@ -76,6 +77,16 @@ def test_portions_for_a_limit(numbers: list[int], limit: int, rows: int) -> None
         assert (found[0].first, found[-1].last) == (single[0].first, single[-1].last)
     for one in found:
         assert one.number <= max(numbers) or one.number * min(limit, total) <= rows * total
+
+
+@given(st.none() | st.integers(1, 100), st.lists(st.integers(0, 40), min_size=1, max_size=4))
+def test_a_limit_is_apportioned(limit: int | None, totals: list[int]) -> None:
+    """It is the limit altogether, never more than there are, and fair to one."""
+    found, everything = apportioned(limit, totals), sum(totals)
+    assert sum(found) == min(everything if limit is None else limit, everything)
+    for taken, there in zip(found, totals, strict=True):
+        assert 0 <= taken <= there
+        assert abs(taken * everything - there * sum(found)) <= everything
 
 
 @given(st.dictionaries(st.sampled_from(["v1", "v2", "v10"]), st.floats(0.01, 1), min_size=1), st.uuids())
@@ -149,7 +160,7 @@ def test_half_a_surrogate_pair_is_written() -> None:
 
 def test_values_are_no_part_of_the_questions() -> None:
     """SQL is the same whatever is asked: values go as ClickHouse's parameters, other questions are whole."""
-    for name in ("slices", "programs", "runs", "stages", "graded_stages", "lone_stages", "snapshots"):
+    for name in ("slices", "programs", "runs", "stages", "stage_load", "lone_stages", "snapshots"):
         text = question(name)
         assert "/*" not in text
         assert text.count("(") == text.count(")")

@@ -4,20 +4,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.pull_ahead import one_ahead
-from t0dspy.flywheel.pull_arms import Arms
-from t0dspy.flywheel.pull_program import ExportedProgram, exported_program
-from t0dspy.flywheel.pull_rows import Rows
+from t0dspy.flywheel.pull_program import ExportedProgram, earlier_programs, exported_program
+from t0dspy.flywheel.pull_source import Source
 from t0dspy.flywheel.pull_summary import Summary
-from t0dspy.flywheel.pull_window import rfc3339, window_of
+from t0dspy.flywheel.pull_window import Window, rfc3339, window_of
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.warehouse.client import Warehouse
-from t0dspy.warehouse.production import Portion, Production, Row, Scope
-from t0dspy.warehouse.production import Rows as StoredRows
+from t0dspy.warehouse.production import Production, Scope
 
 INCLUDABLE = ("pinned", "internal", "evaluation")
 """Rows that are no production, unless asked for."""
@@ -50,8 +47,15 @@ class PullPlan:
     """What will be asked of ClickHouse."""
 
     program: ExportedProgram
-    scope: Scope
+    parts: Sequence[tuple[ExportedProgram, Scope]]
+    """The program itself, and before it those whose contract it broke, oldest first."""
+    limit: int | None = None
     fallbacks: bool = True
+
+    @property
+    def scope(self) -> Scope:
+        """Of the program itself."""
+        return self.parts[-1][1]
 
 
 class Pull:
@@ -59,10 +63,13 @@ class Pull:
 
     def __init__(self, plan: PullPlan, warehouse: Warehouse) -> None:
         """Nothing is asked before the first example is wanted."""
-        self._program, self._fallbacks = plan.program, plan.fallbacks
-        self._production = Production(warehouse, plan.scope)
+        self._plan = plan
         self.summary = Summary(plan.program.manifest.name, rfc3339(plan.scope.since), rfc3339(plan.scope.until))
         """What became of the rows; complete at the end."""
+        self._sources = [
+            Source(program, plan.program, Production(warehouse, scope), self.summary, fallbacks=plan.fallbacks)
+            for program, scope in plan.parts
+        ]
         self._examples = self._read()
 
     def __iter__(self) -> Iterator[PulledExample]:
@@ -75,53 +82,23 @@ class Pull:
 
     def _read(self) -> Iterator[PulledExample]:
         summary, started = self.summary, time.monotonic()
-        portions, left_out = self._production.portions()
-        summary.drops.update(left_out)
-        rows, arms = Rows(self._program, summary.drops), Arms(self._production)
-        for fetched in one_ahead(partial(self._fetch, portion) for portion in portions):
-            summary.rows_read += len(fetched.programs) + sum(map(len, fetched.stages.values()))
-            for example in self._examples_of(fetched, rows, arms):
+        totals = [source.count() for source in self._sources]
+        for source, limit in zip(self._sources, apportioned(self._plan.limit, totals), strict=True):
+            for example in source.examples(limit):
                 summary.examples += 1
                 summary.stages += len(example.stages)
+                summary.seconds = time.monotonic() - started
                 yield example
-            summary.seconds = time.monotonic() - started
-        if self._program.stages:
-            alone = self._production.lone_stages(self._program.manifest.deadlines["program"])
-            summary.drops.update({"stage_alone": alone} if alone else {})
         summary.seconds, summary.complete = time.monotonic() - started, True
 
-    def _fetch(self, portion: Portion) -> "_Fetched":
-        programs = self._production.programs(portion)
-        if not self._program.stages or not programs:
-            return _Fetched(programs)
-        return _Fetched(programs, self._production.runs(portion), self._production.stages(portion))
 
-    def _examples_of(self, fetched: "_Fetched", rows: Rows, arms: Arms) -> Iterator[PulledExample]:
-        for row in fetched.programs:
-            if not self._fallbacks and arms.is_fallback(row):
-                self.summary.drops["fallback"] += 1
-                continue
-            example = rows.example(row, self._stages(row, fetched, rows))
-            if example is not None:
-                yield example
-
-    def _stages(self, row: Row, fetched: "_Fetched", rows: Rows) -> Sequence[PulledExample]:
-        if row.id not in fetched.runs:
-            return ()
-        run, cached = fetched.runs[row.id]
-        if cached:
-            self.summary.drops["stage_cached"] += 1
-            return ()
-        return rows.stages(fetched.stages.get(run, ()))
-
-
-@dataclass(frozen=True)
-class _Fetched:
-    """A portion in memory."""
-
-    programs: StoredRows
-    runs: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
-    stages: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+def apportioned(limit: int | None, totals: Sequence[int]) -> Sequence[int]:
+    """How many of each to take, so that it is `limit` of all of them, in the proportion of `totals`."""
+    everything = sum(totals)
+    if limit is None or limit >= everything:
+        return totals
+    reached = [limit * sum(totals[:at]) // everything for at in range(len(totals) + 1)]
+    return [after - before for before, after in pairwise(reached)]
 
 
 def pull_examples(program: str, options: PullOptions, warehouse: Warehouse, configs: Path) -> Pull:
@@ -152,19 +129,23 @@ def plan_pull(
     _check(options)
     exported = exported_program(configs, program, options.versions)
     window = window_of(options.window, options.until or now())
-    scope = Scope(
-        function=program,
-        type=exported.function.type,
-        stages=exported.stages,
+    before = () if options.versions else earlier_programs(configs, exported)
+    parts = [(one, _scope(one, window, options)) for one in (*before, exported)]
+    return PullPlan(exported, parts, options.limit, options.fallbacks)
+
+
+def _scope(program: ExportedProgram, window: Window, options: PullOptions) -> Scope:
+    return Scope(
+        function=program.manifest.name,
+        type=program.function.type,
+        stages=program.stages,
         since=window.since,
         until=window.until,
         versions=options.versions,
         tags=options.tags,
         metrics=options.metrics,
         include=options.include,
-        limit=options.limit,
     )
-    return PullPlan(exported, scope, options.fallbacks)
 
 
 def _check(options: PullOptions) -> None:

@@ -1,6 +1,6 @@
 """`t0dspy.pull`: production's examples as `dspy.Example`s, typed as the program's signatures say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -92,7 +92,11 @@ class Examples(Iterator[dspy.Example]):
         """The next one; raises WarehouseError when ClickHouse fails on the way."""
         return next(self._examples)
 
-    def _read(self) -> Iterator[dspy.Example]:
+    def close(self) -> None:
+        """Read no further, and let go of ClickHouse."""
+        self._examples.close()
+
+    def _read(self) -> Generator[dspy.Example]:
         with self._warehouse:
             for pulled in self._pull:
                 try:

@@ -12,20 +12,24 @@ from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.warehouse.production import Row
 
 
-class Rows:
-    """Makes the examples of one program."""
+class Examiner:
+    """Makes the examples of one program, or of the one that broke its contract."""
 
-    def __init__(self, program: ExportedProgram, drops: Counter[str]) -> None:
-        """`drops` counts what is left out, by reason."""
-        self._program, self._drops = program, drops
-        self._reader = program.readers[program.manifest.name]
+    def __init__(self, program: ExportedProgram, pulled: ExportedProgram, drops: Counter[str]) -> None:
+        """Reads inferences of `program` that fit `pulled`; `drops` counts what is left out, by reason."""
+        self._program, self._pulled, self._drops = program, pulled, drops
+        self._reader, self._now = (one.readers[one.manifest.name] for one in (program, pulled))
+        self._earlier = "" if program is pulled else f"{program.manifest.name}/"
 
     def example(self, row: Row, stages: Sequence[PulledExample] = ()) -> PulledExample | None:
         """The program's inference in `row` with its `stages`; None, and counted, where it is left out."""
         inputs = self._reader.arguments(row.input)
-        if inputs is None or not self._reader.takes(inputs):
+        if inputs is None or not self._now.takes(inputs):
             return self._left_out("misfit")
-        return self._example(row, inputs, self._reader, stages)
+        found = self._example(row, inputs, self._reader, stages)
+        if found is not None and self._earlier and not _still_fits(found, self._now):
+            return self._left_out("misfit")
+        return found
 
     def stages(self, rows: Iterable[Row]) -> list[PulledExample]:
         """The stages in `rows`, without those that are left out."""
@@ -33,9 +37,9 @@ class Rows:
 
     def _stage(self, row: Row) -> PulledExample | None:
         path = self._program.predictor_of(row.function, row.variant)
-        if path not in self._program.predictors:
+        if path not in self._pulled.predictors:
             return self._left_out("stage_gone")
-        reader, now = self._program.readers[row.function], self._program.predictors[path]
+        reader, now = self._program.readers[row.function], self._pulled.predictors[path]
         inputs = reader.arguments(row.input)
         if inputs is None or not now.takes(inputs):
             return self._left_out("stage_misfit")
@@ -69,7 +73,7 @@ class Rows:
             demonstration=given is not None,
             inference_id=row.id,
             episode_id=row.episode,
-            variant=row.variant,
+            variant=self._earlier + row.variant,
             timestamp=timestamp_of(row.id),
             config_snapshot=row.snapshot,
             tags=row.tags,

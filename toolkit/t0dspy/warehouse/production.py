@@ -37,8 +37,6 @@ class Scope:
     """Only what has these as its latest values."""
     include: Sequence[str] = ()
     """What is usually left out: `evaluation`, `internal`, `pinned`."""
-    limit: int | None = None
-    """At most so many, evenly over time."""
 
     def parameters(self) -> dict[str, Any]:
         """As the questions name them."""
@@ -113,18 +111,22 @@ class Production:
     def __init__(self, warehouse: Warehouse, scope: Scope) -> None:
         self._warehouse, self.scope = warehouse, scope
         self._parameters = {**scope.parameters(), "late": True, "graded": False}
-        self._total = 0
+        self._total = self._limit = 0
 
     def portions(self) -> tuple[Sequence[Portion], Mapping[str, int]]:
         """The portions, oldest first, and how many inferences are left out for which reason. Raises WarehouseError."""
+        stage_bytes = 0
         if self.scope.stages:
-            self._parameters["graded"] = bool(self._ask("graded_stages")[0][0])
-        sizes = {"rows": max(ROWS // (1 + len(self.scope.stages)), 1), "bytes": BYTES}
-        rows = self._ask("slices", **sizes)
+            graded, stage_bytes = self._ask("stage_load")[0]
+            self._parameters["graded"] = bool(graded)
+        rows = self._ask("slices", rows=ROWS, bytes=BYTES, stage_bytes=stage_bytes)
         left_out = {reason: number for reason, number, _, _ in rows if reason}
-        found = [Portion(first, last, number) for reason, number, first, last in rows if not reason]
-        self._total = sum(one.number for one in found)
-        return joined(found, self.scope.limit, sizes["rows"]), left_out
+        return [Portion(first, last, number) for reason, number, first, last in rows if not reason], left_out
+
+    def sampled(self, portions: Sequence[Portion], limit: int) -> Sequence[Portion]:
+        """All of the `portions`, from now on with only so many inferences that it is `limit`, evenly over time."""
+        self._total, self._limit = sum(one.number for one in portions), limit
+        return joined(portions, limit, ROWS) if limit else ()
 
     def programs(self, portion: Portion) -> "Rows":
         """The program's inferences of a portion, oldest first. Raises WarehouseError."""
@@ -142,7 +144,12 @@ class Production:
         return found
 
     def lone_stages(self, margin: float) -> int:
-        """How many stages in the window belong to no inference of the program that began `margin` seconds before it."""
+        """How many stages in the window belong to no inference of the program that began `margin` seconds before it.
+
+        None where only what has certain tags or metrics is asked for: what has no inference has none of these either.
+        """
+        if self.scope.tags or self.scope.metrics:
+            return 0
         since = max(self.scope.since - round(margin * 1000), 0)
         return int(self._ask("lone_stages", margin=since << 80)[0][0])
 
@@ -151,28 +158,27 @@ class Production:
         return dict(self._ask("snapshots", hashes=list(hashes)))  # type: ignore[arg-type]
 
     def _of(self, portion: Portion) -> dict[str, Any]:
-        limit = self._total if self.scope.limit is None else self.scope.limit
         span = {"first": portion.first, "last": portion.last, "offset": portion.offset}
         late = portion.first < self._parameters["since"]
         searched = {"late": late, "graded": late and self._parameters["graded"]}
-        return {**span, **searched, "total": self._total, "limit": limit}
+        return {**span, **searched, "total": self._total, "limit": self._limit}
 
     def _ask(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         return self._warehouse.ask(name, {**self._parameters, **parameters})
 
 
-def joined(portions: Sequence[Portion], limit: int | None, rows: int) -> Sequence[Portion]:
+def joined(portions: Sequence[Portion], limit: int, rows: int) -> Sequence[Portion]:
     """`portions` with their offsets; where a `limit` takes few of each, as few portions as hold `rows` of those."""
     return list(_joined(portions, limit, rows))
 
 
-def _joined(portions: Sequence[Portion], limit: int | None, rows: int) -> Iterator[Portion]:
+def _joined(portions: Sequence[Portion], limit: int, rows: int) -> Iterator[Portion]:
     total = sum(one.number for one in portions)
-    sparse = limit is not None and limit < total
+    sparse = limit < total
     current: Portion | None = None
     offset = 0
     for one in portions:
-        if current and sparse and (current.number + one.number) * (limit or 0) <= rows * total:
+        if current and sparse and (current.number + one.number) * limit <= rows * total:
             current = replace(current, last=one.last, number=current.number + one.number)
         else:
             if current:
