@@ -14,6 +14,9 @@
     ├── WarehouseError          ClickHouse refused a query, or is not there
     ├── SetStateError           the file that keeps training and judging apart is damaged or cannot be written
     ├── StackError              the embedded stack could not start, stop or reload
+    ├── MetricError             a metric cannot be loaded, or gives no score
+    ├── RetrainError            a retrain cannot begin or go on: another one runs, or something changed meanwhile
+    ├── OptimizeError           optimizing came to nothing: the model does not answer, or all scores are 0
     ├── RolloutError            the gateway does not serve what is written; says what it serves instead
     └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
 
@@ -111,6 +114,18 @@ class SetStateError(T0dspyError):
 
 class StackError(T0dspyError):
     """The embedded stack could not start, stop or reload."""
+
+
+class MetricError(T0dspyError):
+    """A metric cannot be loaded, or gives something that is no score."""
+
+
+class RetrainError(T0dspyError):
+    """A retrain cannot begin or go on: another one is running, or what it began with has changed."""
+
+
+class OptimizeError(T0dspyError):
+    """Optimizing, evaluating or judging came to nothing: the model does not answer, or every score is 0."""
 
 
 class RolloutError(T0dspyError):

@@ -1,0 +1,229 @@
+"""Retrain: pull, curate, recompile, judge; beat the incumbent or keep it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
+
+import dspy
+
+from t0dspy.flywheel.answers import Answers
+from t0dspy.flywheel.candidates import prompts_of
+from t0dspy.flywheel.estimate import Expected
+from t0dspy.flywheel.gather import Gathered
+from t0dspy.flywheel.judge import JudgeOptions
+from t0dspy.flywheel.judging import Judged, agreement, judged
+from t0dspy.flywheel.material import data_of, gather_for, pull_for
+from t0dspy.flywheel.metrics import load_metric
+from t0dspy.flywheel.models import counted_lm
+from t0dspy.flywheel.optimize import Data, Models, Optimized, optimize
+from t0dspy.flywheel.planning import budgets, expected_of, optimize_options
+from t0dspy.flywheel.promote import promoted
+from t0dspy.flywheel.report import as_html, as_json
+from t0dspy.flywheel.results import Retrained, RetrainOptions
+from t0dspy.flywheel.run_directory import REPORT, Home, RunDirectory, write_text
+from t0dspy.flywheel.spending import Ledger
+from t0dspy.flywheel.task import Task, begin, checked, form_notes, gone_on, model_name, seen
+from t0dspy.flywheel.versions import exported
+from t0dspy.settings import ProgramSettings, Settings, load_settings
+
+
+def retrain(
+    name: str,
+    options: RetrainOptions | None = None,
+    *,
+    program: dspy.Module | None = None,
+    configs: Path | str | None = None,
+    clickhouse_url: str | None = None,
+    state: Path = Path(".t0dspy"),
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    progress: Callable[[str], None] = lambda text: None,
+) -> Retrained:
+    """One step of the loop for one program: a better version, or the incumbent and why.
+
+    Configs are written once, at the end, and only when the judge found the challenger better.
+
+    Args:
+        name: the exported program; its settings say the metric and the models.
+        options: how.
+        program: the live program; by default it is imported as it was exported.
+        configs: the directory of TensorZero's config; by default that of the settings.
+        clickhouse_url: by default that of the settings.
+        state: where runs and sets are remembered.
+        now: the clock.
+        progress: called with a line about what is being done.
+
+    Raises:
+        SettingsError: a setting is missing or wrong.
+        RetrainError: another retrain of the program runs, or the disk refuses.
+        BundleError: the program was never exported, or has no traffic.
+        ProgramError: the code does not fit the incumbent.
+        WarehouseError: ClickHouse is not there.
+        MetricError: the metric raises.
+        OptimizeError: the model does not answer, or every score is 0.
+        WireInequalityError: the gateway would send something else than was optimized.
+    """
+    options = options or RetrainOptions()
+    settings = load_settings(configs=configs, clickhouse_url=clickhouse_url)
+    own = checked(name, settings, options)
+    metric = load_metric(own.metric or "", own.metric_threshold)
+    home, began = Home(state, name), now()
+
+    def task(run: RunDirectory) -> Task:
+        found = exported(name, settings.configs_dir, program)
+        return Task(name, own, settings, options, found, found.incumbent, metric, run, home, began, progress)
+
+    if options.dry_run:
+        with TemporaryDirectory() as directory:
+            return _retrained(task(RunDirectory(Path(directory))))
+    with home.locked():
+        cut_off = home.unfinished() if options.resume else None
+        resumed = gone_on(task(cut_off)) if cut_off else None
+        work = resumed or begin(task(home.new_run(began)))
+        result = replace(_retrained(work), resumed=resumed is not None, seconds=(now() - began).total_seconds())
+        if cut_off and not resumed:
+            note = f"the run {cut_off.path.name} began with another incumbent or other settings; this is a new one."
+            result = replace(result, notes=[note, *result.notes])
+        return _finish(work, result)
+
+
+def retrained_programs(settings: Settings) -> list[str]:
+    """The configured programs that can be retrained: those with a metric."""
+    return [name for name, one in settings.programs.items() if one.metric]
+
+
+def _retrained(task: Task) -> Retrained:
+    pulled, window = pull_for(task)
+    gathered = gather_for(task, pulled)
+    result = Retrained(
+        name=task.name,
+        outcome="nothing to do",
+        reason="",
+        incumbent=task.version,
+        form=task.form,
+        window=window,
+        gathered=gathered,
+        models={role: model_name(model) for role, model in task.model_settings.items()},
+        metric=task.metric.name,
+        run=task.run.path.name,
+        directory=None if task.options.dry_run else task.run.path,
+        notes=form_notes(task),
+    )
+    incumbent = task.found.program(task.version)
+    missing = too_little(gathered, task.own) or _nothing_new(task, gathered)
+    if missing:
+        return replace(result, reason=missing)
+    data, holdout = data_of(task, gathered, incumbent)
+    result = replace(result, agreement=agreement(task.metric, [*data.train, *data.validation, *holdout]))
+    plan = expected_of(task, gathered, incumbent)
+    if task.options.dry_run:
+        return replace(result, outcome="planned", reason=_fits(task, plan), expected=plan)
+    with Answers(task.run.path / "answers.jsonl") as answers:
+        return _compiled(task, replace(result, expected=plan), incumbent, data, holdout, plan, answers)
+
+
+def too_little(gathered: Gathered, own: ProgramSettings) -> str:
+    """Why there is too little to learn from or to judge by; empty when there is enough."""
+    learn = len(gathered.train) + len(gathered.validation)
+    if gathered.feedback < own.min_feedback:
+        return f"too little feedback: {gathered.feedback} examples have some, and min_feedback is {own.min_feedback}"
+    if learn < own.min_examples or not gathered.train or not gathered.validation:
+        parts = f"{len(gathered.train)} to train and {len(gathered.validation)} to validate"
+        return f"too few examples to learn from: {parts}, and min_examples is {own.min_examples}"
+    if len(gathered.holdout) < max(1, own.min_holdout):
+        return f"too few examples to judge by: {len(gathered.holdout)}, and min_holdout is {own.min_holdout}"
+    return ""
+
+
+def _nothing_new(task: Task, gathered: Gathered) -> str:
+    last = task.home.last()
+    if last and last.get("seen") == seen(task, gathered)["seen"]:
+        return f"nothing new since the run {last['run']}: the same examples, feedback, incumbent and settings"
+    return ""
+
+
+def _fits(task: Task, plan: Expected) -> str:
+    budgets(task, plan)
+    return "nothing was optimized or written"
+
+
+def _compiled(
+    task: Task,
+    result: Retrained,
+    incumbent: dspy.Module,
+    data: Data,
+    holdout: list[dspy.Example],
+    plan: Expected,
+    answers: Answers,
+) -> Retrained:
+    first, whole = budgets(task, plan)
+    ledger = Ledger(task.prices, first)
+    lms = {role: counted_lm(model, ledger, answers) for role, model in task.model_settings.items()}
+    found = optimize(
+        incumbent,
+        data,
+        task.metric,
+        Models(lms["task"], lms["prompt"], ledger),
+        task.form,
+        optimize_options(task),
+        progress=task.progress,
+        log=task.log,
+    )
+    before, after = prompts_of(incumbent), prompts_of(found.program)
+    result = replace(
+        result,
+        outcome="kept",
+        optimized=found,
+        prompts={path: (before[path], after[path]) for path in before},
+        notes=[*result.notes, *found.notes],
+        spent=ledger.spent,
+    )
+    if not found.better:
+        said = f"{found.incumbent_score:.3f} on the validation set, best of {len(found.trials)} candidates"
+        return replace(result, reason=f"no candidate was better than the incumbent: {said}")
+    ledger.allow(whole)
+    verdict = _judged(task, incumbent, found, holdout, result.gathered, lms["judge"])
+    result = replace(result, spent=ledger.spent)
+    if verdict is None:
+        return replace(result, reason="the budget ended before the judge had seen the whole holdout")
+    pairs = [(old.score, new.score) for old, new in zip(verdict.incumbent, verdict.challenger, strict=True)]
+    result = replace(result, judgement=verdict.judgement, reason=verdict.judgement.reason, pairs=pairs)
+    return result if verdict.judgement.decision == "keep" else promoted(task, result, found)
+
+
+def _judged(
+    task: Task,
+    incumbent: dspy.Module,
+    found: Optimized,
+    holdout: list[dspy.Example],
+    gathered: Gathered,
+    lm: dspy.LM,
+) -> Judged | None:
+    return judged(
+        incumbent,
+        found.program,
+        holdout,
+        task.metric,
+        lm,
+        task.form,
+        JudgeOptions(task.own.min_improvement, task.own.confidence, seed=task.options.seed),
+        tags=[one.tags for one in gathered.holdout],
+        version=task.version,
+        threads=task.options.threads,
+        progress=task.progress,
+        log=task.log,
+    )
+
+
+def _finish(task: Task, result: Retrained) -> Retrained:
+    """Write the report; a run that had nothing to do leaves nothing behind."""
+    if result.outcome == "nothing to do":
+        rmtree(task.run.path, ignore_errors=True)
+        return replace(result, directory=None)
+    told = as_json(result)
+    write_text(task.run.path / "report.html", as_html(told))
+    task.home.finished(seen(task, result.gathered))
+    task.run.write_json(REPORT, told)
+    return result
