@@ -223,6 +223,18 @@ def test_without_a_gateway_nothing_is_written(project: Project, run: Run) -> Non
     assert "written, not serving" in run("rollback", "question", "--no-apply").out
 
 
+def test_a_stack_on_other_configs_is_not_asked(project: Project, run: Run) -> None:
+    """It would load what it has, and nobody would serve what was written."""
+    import shutil
+
+    other = project.directory / "other"
+    shutil.copytree(project.configs, other, dirs_exist_ok=True)
+    ran = run("traffic", "question", "v2=1", "--apply", "--configs", str(other))
+    assert ran.code == 1
+    assert f"serves {project.configs}, not {other} (--configs)." in ran.err
+    assert "{v1 = 1.0}" in (other / "programs/question/rollout.toml").read_text()
+
+
 def test_a_command_of_the_users_applies(project: Project, run: Run, tmp_path: Path) -> None:
     """From the settings, without a shell; it failed when its exit code says so."""
     pid = project.process.pid
