@@ -17,8 +17,8 @@ from t0dspy.testing import ScriptedUpstream
 APPS = Path(__file__).parent / "apps"
 
 SETTINGS = """
-[programs.shout]
-program = "shouting:shout"
+[programs.{name}]
+program = "shouting:{name}"
 model = "m"
 adapter = "chat"
 demos = "system"
@@ -38,16 +38,16 @@ def words(count: int, seed: int = 1) -> list[str]:
     return [" ".join("".join(rng.choices(letters, k=7)) for _ in range(6)) for _ in range(count)]
 
 
-def produce(served: Served, questions: list[str]) -> None:
-    """Call the program in production; people rate every answer, and correct half of all answers."""
+def produce(served: Served, questions: list[str], name: str = "shout") -> None:
+    """Call a program in production; people rate every answer, and correct half of all answers."""
     gateway = HttpGateway(served.url)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda question: _ask_and_rate(gateway, question), questions))
+        list(threads.map(lambda question: _ask_and_rate(gateway, name, question), questions))
     gateway.close()
 
 
-def _ask_and_rate(gateway: HttpGateway, question: str) -> None:
-    inference = gateway.infer(Call("shout", input_messages({"question": question}, 0)))
+def _ask_and_rate(gateway: HttpGateway, name: str, question: str) -> None:
+    inference = gateway.infer(Call(name, input_messages({"question": question}, 0)))
 
     def say(metric: str, value: Any) -> None:
         gateway.feedback({"inference_id": inference.inference_id, "metric_name": metric, "value": value})
@@ -57,7 +57,8 @@ def _ask_and_rate(gateway: HttpGateway, question: str) -> None:
     if not good:
         say("comment", "please shout")
     if luck("person", question) < 0.6:
-        say("demonstration", chat_text({"answer": question.upper()}))
+        fields = {"answer": question.upper()}
+        say("demonstration", chat_text(fields) if name == "shout" else fields)
 
 
 def _toml(value: Any) -> str:
@@ -79,18 +80,22 @@ class Project:
     def database(self) -> str:
         return self.served.urls["clickhouse"] + "/tensorzero"
 
-    def settings(self, metric: str = "right", gold: str = "required", min_holdout: int = 10, **more: Any) -> None:
+    def settings(
+        self, metric: str = "right", gold: str = "required", min_holdout: int = 10, name: str = "shout", **more: Any
+    ) -> None:
         """Write the settings."""
         lines = "\n".join(f"{key} = {_toml(value)}" for key, value in more.items())
-        text = SETTINGS.format(metric=metric, gold=gold, url=self.upstream.url, min_holdout=min_holdout, more=lines)
+        text = SETTINGS.format(
+            name=name, metric=metric, gold=gold, url=self.upstream.url, min_holdout=min_holdout, more=lines
+        )
         (self.directory / "t0dspy.toml").write_text(text)
 
-    def retrain(self, **options: Any) -> Any:
+    def retrain(self, name: str = "shout", **options: Any) -> Any:
         """`t0dspy.retrain` here."""
         progress = options.pop("progress", lambda text: None)
         given = t0dspy.RetrainOptions(**{"verify": False, "threads": 4, **options})
         return t0dspy.retrain(
-            "shout",
+            name,
             given,
             configs=self.configs,
             clickhouse_url=self.database,
@@ -106,6 +111,6 @@ class Project:
             if path.is_file()
         }
 
-    def manifest(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.configs / "programs/shout/manifest.json").read_text())
+    def manifest(self, name: str = "shout") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.configs / f"programs/{name}/manifest.json").read_text())
         return found

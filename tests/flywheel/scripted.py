@@ -45,12 +45,31 @@ def skilled(
             question = asked(request)["question"]
             skill = base + (careful if "CAREFUL" in said else 0) + per_demo * demos_in(request)
             return Reply(chat(answer=question.upper() if luck(question) < skill else "no idea"), usage=(100, 10))
-        return Reply(_as_optimizer(request, proposal), usage=(500, 50))
+        return Reply(as_optimizer(request, proposal), usage=(500, 50))
 
     return answer
 
 
-def _as_optimizer(request: RecordedRequest, proposal: str) -> str:
+def drafting(
+    finish: Callable[[RecordedRequest], Reply],
+) -> Callable[[RecordedRequest], Reply]:
+    """A model for a program that drafts and then answers: drafts are the question again, answers as `finish` gives."""
+
+    def answer(request: RecordedRequest) -> Reply:
+        said, given = system(request), request.body["messages"][-1]["content"]
+        if "1. `draft` (str)" in said.partition("Your output fields")[2] and given.startswith("[[ ## question"):
+            return Reply(chat(draft=asked(request)["question"]), usage=(100, 10))
+        if given.startswith("[[ ## draft"):
+            body = json.loads(json.dumps(request.body).replace("## draft ##", "## question ##"))
+            body["messages"][0]["content"] = said.replace("`draft` (str)", "`question` (str)")
+            return finish(RecordedRequest(request.path, body, request.headers))
+        return finish(request)
+
+    return answer
+
+
+def as_optimizer(request: RecordedRequest, proposal: str) -> str:
+    """The answer of a prompt model: whatever fields are asked for, and `proposal` as the instruction."""
     said = system(request)
     listed = said.partition("Your output fields are:")[2].partition("All interactions")[0]
     names = re.findall(r"^\d+\. `(\w+)` \(", listed, re.MULTILINE)

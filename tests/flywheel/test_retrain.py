@@ -14,7 +14,7 @@ from filelock import FileLock
 
 import t0dspy
 from flywheel.looped import APPS, Project, produce, words
-from flywheel.scripted import prompts, skilled, stopping
+from flywheel.scripted import drafting, prompts, skilled, stopping
 from runtime.harness import Served
 from stack.harness import migrated_data
 from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
@@ -27,7 +27,8 @@ CAREFUL = skilled(0.4, careful=0.4)
 
 
 def exported(configs: Path) -> None:
-    t0dspy.export("shouting:shout", configs, name="shout", model="m", adapter="chat", demos="system", verify=False)
+    for name in ("shout", "duo"):
+        t0dspy.export(f"shouting:{name}", configs, name=name, model="m", adapter="chat", demos="system", verify=False)
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +45,12 @@ def served(tmp_path_factory: pytest.TempPathFactory, worker_id: str, importable:
     migrated = migrated_data(base if worker_id == "master" else base.parent)
     directory = tmp_path_factory.mktemp("looped")
     shutil.copytree(migrated, directory / "data", symlinks=True)
-    with ScriptedUpstream(skilled(0.4)) as upstream, Served(directory, upstream) as stack:
+    with ScriptedUpstream(drafting(skilled(0.4))) as upstream, Served(directory, upstream) as stack:
+        stack.env["PYTHONPATH"] = str(APPS)
         stack.programs(exported)
         stack.start()
         produce(stack, PRODUCTION)
+        produce(stack, PRODUCTION[:70], "duo")
         yield stack
 
 
@@ -211,12 +214,12 @@ def test_data_of_ones_own(shop: Project, task: ScriptedUpstream) -> None:
     assert gathered.origin["a file of yours"] == 90
 
 
-@pytest.mark.parametrize("calls", [30, 90, 130])
+@pytest.mark.parametrize("calls", [60, 95, 150])
 def test_a_budget_is_kept(shop: Project, task: ScriptedUpstream, calls: int) -> None:
     """Never above it; it ends in a report, or in an error that says how many calls judging takes."""
     before = shop.tree()
-    if calls == 30:
-        with pytest.raises(SettingsError, match="judging alone takes about"):
+    if calls == 60:
+        with pytest.raises(SettingsError, match="judging alone take about"):
             shop.retrain(max_calls=calls)
         assert shop.tree() == before
         return
@@ -347,7 +350,7 @@ def test_settings_are_checked_before_anything_is_asked(shop: Project, task: Scri
     for setting, options, why in (
         ({"curate": {"flor": 1}}, {}, "flor"),
         ({}, {"canary": 2.0}, "share of 2"),
-        ({}, {"max_calls": 5}, "judging alone"),
+        ({}, {"max_calls": 5}, "judging alone take"),
         ({}, {"stage": "nowhere"}, "nowhere"),
         ({}, {"window": "30x"}, "30x"),
     ):
@@ -363,3 +366,27 @@ def test_comments_reach_gepa(shop: Project, task: ScriptedUpstream) -> None:
     assert found.outcome in ("promoted", "kept")
     assert any("please shout" in text for text in prompts(task))
     assert found.optimized.score > found.optimized.incumbent_score
+
+
+def test_a_metric_without_gold(shop: Project, task: ScriptedUpstream) -> None:
+    """It judges by inputs alone, those that nobody answered right among them."""
+    shop.settings(metric="loud", gold="none", curate={"floor": {"good": 1}})
+    found = shop.retrain()
+    assert found.outcome == "promoted", found.reason
+    assert any(not one.demonstration for one in found.gathered.holdout)
+    assert sum(found.gathered.origin.values()) > 100
+
+
+def test_a_program_of_two_predictors(shop: Project, task: ScriptedUpstream) -> None:
+    """Runs that people found good become demos of each predictor; the stage that is named is optimized alone."""
+    task.script = drafting(skilled(0.4, careful=0.2, per_demo=0.08))
+    shop.settings(name="duo", metric="graded")
+    found = shop.retrain("duo", stage="write")
+    assert (found.outcome, found.version) == ("promoted", "v2"), found.reason
+    before, after = found.prompts["plan"]
+    assert before == after
+    assert found.prompts["write"][0] != found.prompts["write"][1]
+    entry = shop.manifest("duo")["versions"]["v2"]
+    assert (entry["served_by"], entry["lineage"]["stage"]) == ("programs", "write")
+    assert entry["parent"] == "v1"
+    assert {stage.predictor for one in found.gathered.train for stage in one.stages} == {"plan", "write"}

@@ -16,6 +16,25 @@ class Shout(dspy.Signature):
 
 shout = dspy.Predict(Shout)
 
+
+class Duo(dspy.Module):
+    """Drafts, then shouts."""
+
+    def __init__(self):
+        super().__init__()
+        self.plan = dspy.Predict(dspy.Signature("question -> draft", "Draft."))
+        self.write = dspy.Predict(dspy.Signature("draft -> answer", "Shout."))
+
+    def forward(self, question: str):
+        return dspy.Prediction(answer=self.write(draft=self.plan(question=question).draft).answer)
+
+
+def duo():
+    return Duo()
+
+
+graded = t0dspy.backward_grade(t0dspy.exact_match("answer"), stages={"plan": lambda ex, one: "draft" in one})
+
 right = t0dspy.exact_match("answer")
 
 

@@ -1,5 +1,6 @@
 """The metric over a data set, for one version or several."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,9 @@ def evaluate(
 
     Example: t0dspy evaluate spec_to_review --data data/specs.jsonl --version v1 --version v2
     """
+    from t0dspy.flywheel.extras import check_extra
+
+    check_extra()
     from t0dspy.flywheel.evaluate import EvaluateOptions
     from t0dspy.flywheel.evaluate import evaluate as evaluate_versions
 
@@ -59,7 +63,7 @@ def _print(found: "Evaluation") -> None:
         for kind, count in one.failed.items():
             print(f"            {count:,} runs failed ({kind}), such as: {one.failures[0]}")
     for pair in found.differences:
-        at = pair.interval
-        what = f"{pair.version} - {pair.against}"
-        sure = f"better in {at.positive:.0%} of resamples"
-        print(f"  {what:<9} {at.mean:+7.3f}  [{at.low:+.3f}, {at.high:+.3f}]  {sure}")
+        at, what = pair.paired.interval, f"{pair.version} - {pair.against}"
+        counts = f"{pair.paired.better:,} better, {pair.paired.worse:,} worse"
+        sure = f"confidence {math.floor(pair.paired.confidence * 1000) / 10:g}% that it is better"
+        print(f"  {what:<9} {at.mean:+7.3f}  [{at.low:+.3f}, {at.high:+.3f}]  {counts}; {sure}")

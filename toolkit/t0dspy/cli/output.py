@@ -82,5 +82,5 @@ def progress(quiet: bool) -> Iterator[Progress]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status("starting") as status:
+    with Console(file=sys.stderr).status("starting") as status:  # the stream of now: optimizers redirect it
         yield Progress(status)

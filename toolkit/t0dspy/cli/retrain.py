@@ -73,6 +73,9 @@ def retrain(
 
     Example: t0dspy retrain --window 30d --max-calls 2000 --quiet
     """
+    from t0dspy.flywheel.extras import check_extra
+
+    check_extra()
     from t0dspy.flywheel.results import RetrainOptions
 
     settings = options.settings(configs, gateway_url, clickhouse_url)

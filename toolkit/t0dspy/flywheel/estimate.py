@@ -25,6 +25,8 @@ class Expected:
     task_calls: int
     prompt_calls: int
     judge_calls: int
+    incumbent_calls: int
+    """Of the task model's calls, those that evaluating the incumbent takes, before any search."""
     cost: float | None
     """US dollars; None where a price is not known."""
 
@@ -66,7 +68,7 @@ def expected(
             count * (size[0] * prices[name].input + size[1] * prices[name].output) / 1e6
             for count, size, name in zip(counts, sizes, models, strict=True)
         )
-    return Expected(task, prompt, judge, cost)
+    return Expected(task, prompt, judge, math.ceil(len(validation) * each), cost)
 
 
 def calls_per_run(examples: Sequence[PulledExample], predictors: int) -> float:

@@ -10,13 +10,14 @@ from typing import Any
 import dspy
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.intervals import Interval, mean_interval
+from t0dspy.flywheel.intervals import Interval, Paired, mean_interval, paired
 from t0dspy.flywheel.metrics import Metric, load_metric, mark_paths
 from t0dspy.flywheel.own import read_own
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.recording import Recorder
 from t0dspy.flywheel.routes import direct_run, gateway_run
 from t0dspy.flywheel.scoring import Scored, check_failures, score_all
+from t0dspy.flywheel.silence import quietly
 from t0dspy.flywheel.spending import Stop
 from t0dspy.flywheel.typed import Types, to_example
 from t0dspy.flywheel.versions import Exported, exported
@@ -61,7 +62,7 @@ class Difference:
 
     version: str
     against: str
-    interval: Interval
+    paired: Paired
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def _score(
     what = f"{found.name} {version}"
     route = direct_run(found, version, own) if options.direct else gateway_run(found, version, settings)
     try:
-        with route as run:
+        with quietly(None), route as run:
             scored = score_all(run, examples, metric, threads=options.threads, done=done)
     except Stop as stop:
         if stop.why is None:
@@ -206,5 +207,4 @@ def _version_scores(version: str, scored: Sequence[Scored], recorded: int) -> Ve
 
 
 def _difference(new: VersionScores, old: VersionScores) -> Difference:
-    paired = [after - before for after, before in zip(new.scores, old.scores, strict=True)]
-    return Difference(new.version, old.version, mean_interval(paired))
+    return Difference(new.version, old.version, paired(new.scores, old.scores))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from t0dspy.flywheel.handles import without_lineage
 from t0dspy.flywheel.own import read_own
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.sets import Own, SetOptions, Sets, SetState, assign
+from t0dspy.flywheel.typed import Types, to_example
 from t0dspy.flywheel.versions import Exported
 from t0dspy.model import digest
 from t0dspy.settings import ProgramSettings
@@ -64,8 +66,10 @@ def gather(
     options = curate_options(own)
     curated = curate(pulled, options, schemas=_schemas(found))
     mine = _own(own, base, found.input_names)
-    divided = assign(curated.kept, state, SetOptions(own.gold, ignore=options.ignore), mine)
+    kept = _of_types(curated.kept, Types.of(found.code, found.name))
+    divided = assign(kept, state, SetOptions(own.gold, ignore=options.ignore), mine)
     dropped = Counter(curated.dropped) + Counter(divided.dropped)
+    dropped["its values do not fit the program's types"] = len(curated.kept) - len(kept)
     sets = _with_gold(divided, own, options.floor, dropped)
     clean, used = without_lineage(sets["holdout"], lineage(found, version), ignore=options.ignore)
     if used:
@@ -166,6 +170,16 @@ def _shown_by(found: Exported, version: str, examples: Sequence[PulledExample]) 
     demos = [demo for predictor in predictors for demo in predictor.get("demos", ())]
     kept = [one for one in examples if not any(Sealed(sealed_items([one])).holds(demo) for demo in demos)]
     return _Kept(kept) if len(kept) < len(examples) else None
+
+
+def _of_types(examples: Sequence[PulledExample], types: Types) -> list[PulledExample]:
+    """The examples whose values are of the program's types: a schema may take what a type's validator does not."""
+    kept = []
+    for one in examples:
+        with suppress(SettingsError):
+            to_example(replace(one, demonstration=True), types)
+            kept.append(one)
+    return kept
 
 
 def _with_gold(

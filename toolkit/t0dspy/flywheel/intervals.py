@@ -1,11 +1,12 @@
-"""How sure a mean is: bootstrap intervals over examples."""
+"""How sure a mean is, and a difference: the statistics of the judge, for whoever evaluates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from t0dspy.errors import OptimizeError
+import numpy as np
 
-RESAMPLES = 5000
+from t0dspy.flywheel.judge import JudgeOptions, compare
+from t0dspy.flywheel.resampling import interval
 
 
 @dataclass(frozen=True)
@@ -15,28 +16,31 @@ class Interval:
     mean: float
     low: float
     high: float
-    positive: float
-    """The share of resamples whose mean is above 0: of a paired difference, how sure it is that it is no loss."""
 
 
-def mean_interval(values: Sequence[float], *, seed: int = 0) -> Interval:
-    """The mean of `values` with its percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
+@dataclass(frozen=True)
+class Paired:
+    """One version's scores against another's, example by example."""
 
-    Of paired differences it is the paired bootstrap: whole examples are drawn again, with both of their scores.
+    interval: Interval
+    confidence: float
+    """That the true difference is above 0, 0 to 1."""
+    better: int
+    """On how many examples the first scored more."""
+    worse: int
 
-    Args:
-        values: one for each example; at least one.
-        seed: of the resamples.
 
-    Raises:
-        OptimizeError: numpy, which comes with the extra `retrain`, is missing.
-    """
-    try:
-        import numpy
-    except ModuleNotFoundError as error:
-        raise OptimizeError("intervals need numpy: pip install 't0dspy[retrain]'.") from error
-    found = numpy.asarray(values, dtype=float)
-    rng = numpy.random.default_rng(seed)
-    means = numpy.array([found[rng.integers(0, len(found), len(found))].mean() for _ in range(RESAMPLES)])
-    low, high = numpy.quantile(means, [0.025, 0.975])
-    return Interval(float(found.mean()), float(low), float(high), float((means > 0).mean()))
+def mean_interval(values: Sequence[float]) -> Interval:
+    """The mean of `values`, at least one, with its bootstrap interval over examples."""
+    options = JudgeOptions()
+    numbers = np.array(values, dtype=float)
+    mean = float(numbers.mean())
+    low, high = interval(numbers, options.level, options.resamples, options.seed) or (mean, mean)
+    return Interval(mean, low, high)
+
+
+def paired(after: Sequence[float], before: Sequence[float]) -> Paired:
+    """`after` against `before`, on the same examples in the same order."""
+    found = compare(before, after)
+    low, high = found.interval or (found.difference, found.difference)
+    return Paired(Interval(found.difference, low, high), found.confidence, found.better, found.worse)

@@ -31,9 +31,11 @@ def budgets(task: Task, plan: Expected) -> tuple[Budget, Budget]:
     """
     whole = Budget(task.options.max_calls, task.options.max_cost)
     calls = None if whole.calls is None else whole.calls - plan.judge_calls
-    if calls is not None and calls <= 0:
+    if calls is not None and calls <= plan.incumbent_calls:
+        least = plan.judge_calls + plan.incumbent_calls
         raise SettingsError(
-            f"--max-calls {whole.calls}: judging alone takes about {plan.judge_calls} calls; optimizing comes on top."
+            f"--max-calls {whole.calls}: evaluating the incumbent and judging alone take about {least} calls, and the "
+            "search comes on top."
         )
     share = min(0.5, 1.5 * plan.judge_calls / max(1, plan.calls))
     return Budget(calls, None if whole.cost is None else whole.cost * (1 - share)), whole

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import dspy
+
 from t0dspy.exporting import ExportOptions, export
 from t0dspy.flywheel.gather import LINEAGE, Gathered, lineage
 from t0dspy.flywheel.gather import curate_options as options_of
@@ -21,34 +23,46 @@ def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
         GatewayError: TensorZero refuses the config.
     """
     task.progress(f"exporting the winner of {task.name}")
-    manifest, gathered = task.found.manifest, result.gathered
-    made = export(
-        found.program,
-        task.settings.configs_dir,
-        ExportOptions(
-            name=task.name,
-            model=task.own.model or _served_model(task),
-            adapter=task.form.adapter,
-            demos=task.form.demos,
-            signature=task.own.signature,
-            stages_only=task.found.entry(task.version).served_by is None,
-            traffic=task.options.canary or None,
-            import_path=manifest.program,
-            stage_timeout=task.own.stage_timeout or manifest.deadlines["stage"],
-            run_timeout=task.own.run_timeout or manifest.deadlines["run"],
-            verify=task.options.verify,
-            scores=scores_of(result, found),
-            lineage=lineage_entry(result, task.options),
-            beside={LINEAGE: _lineage_json(task, gathered)},
-        ),
-        progress=task.progress,
+    options = replace(
+        _export_options(task),
+        traffic=task.options.canary or None,
+        verify=task.options.verify,
+        scores=scores_of(result, found),
+        lineage=lineage_entry(result, task.options),
+        beside={LINEAGE: _lineage_json(task, result.gathered)},
     )
+    made = export(found.program, task.settings.configs_dir, options, progress=task.progress)
     notes = [*result.notes, *made.notes]
     if made.unchanged and not is_made(task):
         notes.append(
             f"it equals {made.version}, which exists; give that one traffic with `t0dspy traffic {task.name}`."
         )
     return replace(result, outcome="promoted", version=made.version, export=made, notes=notes)
+
+
+def check_exportable(task: Task, incumbent: dspy.Module) -> None:
+    """Check that what will be found can be exported, before anything is spent on finding it.
+
+    Raises:
+        ProgramError: the program cannot be compiled, or its contract is unknown or changed.
+        BundleError: its files were changed by hand.
+    """
+    export(incumbent, task.settings.configs_dir, replace(_export_options(task), dry_run=True, verify=False))
+
+
+def _export_options(task: Task) -> ExportOptions:
+    manifest = task.found.manifest
+    return ExportOptions(
+        name=task.name,
+        model=task.own.model or _served_model(task),
+        adapter=task.form.adapter,
+        demos=task.form.demos,
+        signature=task.own.signature,
+        stages_only=task.found.entry(task.version).served_by is None,
+        import_path=manifest.program,
+        stage_timeout=task.own.stage_timeout or manifest.deadlines["stage"],
+        run_timeout=task.own.run_timeout or manifest.deadlines["run"],
+    )
 
 
 def _lineage_json(task: Task, gathered: Gathered) -> str:

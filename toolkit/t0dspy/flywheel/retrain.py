@@ -20,7 +20,7 @@ from t0dspy.flywheel.metrics import load_metric
 from t0dspy.flywheel.models import counted_lm
 from t0dspy.flywheel.optimize import Data, Models, Optimized, optimize
 from t0dspy.flywheel.planning import budgets, expected_of, optimize_options
-from t0dspy.flywheel.promote import promoted
+from t0dspy.flywheel.promote import check_exportable, promoted
 from t0dspy.flywheel.report import as_html, as_json
 from t0dspy.flywheel.results import Retrained, RetrainOptions
 from t0dspy.flywheel.run_directory import REPORT, Home, RunDirectory, write_text
@@ -115,6 +115,7 @@ def _retrained(task: Task) -> Retrained:
     missing = too_little(gathered, task.own) or _nothing_new(task, gathered)
     if missing:
         return replace(result, reason=missing)
+    check_exportable(task, incumbent)
     data, holdout = data_of(task, gathered, incumbent)
     result = replace(result, agreement=agreement(task.metric, [*data.train, *data.validation, *holdout]))
     plan = expected_of(task, gathered, incumbent)

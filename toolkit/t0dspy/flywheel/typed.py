@@ -66,8 +66,12 @@ def to_example(one: PulledExample, types: Types, where: str = "an example") -> d
     if one.demonstration and one.outputs:
         labels = types.outputs(one.outputs, where)
         fields |= {name: value for name, value in labels.items() if name not in fields}
-    answer = types.outputs(one.model_outputs, where) if one.model_outputs else None
-    hidden = {FEEDBACK: dict(one.metrics), COMMENTS: tuple(one.comments), ANSWER: answer, ID: one.inference_id}
+    hidden = {
+        FEEDBACK: dict(one.metrics),
+        COMMENTS: tuple(one.comments),
+        ANSWER: _answer(one, types),
+        ID: one.inference_id,
+    }
     example: dspy.Example = dspy.Example({**fields, **hidden}).with_inputs(*one.inputs)
     return example
 
@@ -85,6 +89,14 @@ def to_demo(call: PulledExample, predict: dspy.Predict) -> dspy.Example | None:
     if any(name not in fields for name in signature.fields):
         return None
     return dspy.Example({name: fields[name] for name in signature.fields}, augmented=True)
+
+
+def _answer(one: PulledExample, types: Types) -> dict[str, Any] | None:
+    """What the model answered; None where that is not of the program's types."""
+    try:
+        return types.outputs(one.model_outputs, "") if one.model_outputs else None
+    except SettingsError:
+        return None
 
 
 def _adapters(types: Mapping[str, Any]) -> dict[str, Any]:
