@@ -68,7 +68,9 @@ def graded(example: Any, prediction: Any) -> Grade:
     right = {name: _holds(name, cases, results) for name in names}
     own = {name: _holds(name, written, results) for name in names}
     passed = bool(names) and all(right.values())
-    failures = [f"{call} gives {results[call]}, not {result}" for call, result in cases if not _is(results, call, result)]
+    failures = [
+        f"{call} gives {results[call]}, not {result}" for call, result in cases if not _is(results, call, result)
+    ]
     stages = {
         "code": _share(right[name] is True for name in names),
         "tests": _share(own[name] is right[name] for name in names),

@@ -14,9 +14,13 @@ _FORBIDS = re.compile(r"\b(?:not|never|without|ignore|don't|skip)\b", re.IGNOREC
 _TOLD = {
     "thorough": re.compile(r"\b(?:every|each|all)\b(?:\s+\w+){0,3}\s+examples?\b", re.IGNORECASE),
     "careful": re.compile(r"\b(?:empty|edge|nothing)\b", re.IGNORECASE),
-    "divided": re.compile(r"\b(?:own|each|separate|one)\b.*\bsections?\b|\bsections?\b.*\b(?:own|each|separate|one)\b", re.I),
+    "divided": re.compile(
+        r"\b(?:own|each|separate|one)\b.*\bsections?\b|\bsections?\b.*\b(?:own|each|separate|one)\b", re.I
+    ),
     "deep": re.compile(r"\b(?:steps?|combin\w+|compos\w+|several)\b", re.IGNORECASE),
-    "checking": re.compile(r"\b(?:run|check|verify|test) (?:it|the|them|that|whether|by|each|every|all)\b", re.IGNORECASE),
+    "checking": re.compile(
+        r"\b(?:run|check|verify|test) (?:it|the|them|that|whether|by|each|every|all)\b", re.IGNORECASE
+    ),
 }
 
 

@@ -51,7 +51,9 @@ def write(prompt: Prompt, values: Mapping[str, Any]) -> str:
     answers = {name: values.get(name, "") for name in prompt.outputs}
     if prompt.as_json:
         return json.dumps(answers, ensure_ascii=False)
-    texts = {name: one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for name, one in answers.items()}
+    texts = {
+        name: one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for name, one in answers.items()
+    }
     return "".join(f"[[ ## {name} ## ]]\n{text}\n\n" for name, text in texts.items()) + "[[ ## completed ## ]]"
 
 

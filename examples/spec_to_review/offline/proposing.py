@@ -1,7 +1,7 @@
 """The model as MIPROv2's prompt model: it describes data and programs, and writes instructions for a task.
 
-An instruction is put together from sentences, each of which comes to mind when the prompt has a word that suggests it,
-plus a few that always do. Which of them are taken, and how many, follows from the tip and from a hash of the prompt: the
+An instruction is put together from sentences, each of which comes to mind when the fields of the task suggest it, plus a
+few that always do. Which of them are taken, and how many, follows from the tip and from a hash of the prompt: the
 same prompt gives the same instruction, another demo or another tip another one.
 """
 
@@ -16,17 +16,19 @@ from examples.spec_to_review.offline.prompt import Prompt
 Answer = Mapping[str, Any]
 
 _SUGGESTIONS: Sequence[tuple[str, str]] = (
-    # what in the module's fields suggests it, the sentence
-    (r"\bfunctions\b", "Take every one of the examples into account, also those in sentences and tables."),
-    (r"\bfunctions\b", "Mind the empty case, and what is said about it."),
-    (r"\bsections\b", "Give each function a section of its own."),
-    (r"\bsections\b", "Keep sections that belong together close to each other."),
-    (r"\bcode\b", "Combine several simple operations, one step after the other."),
-    (r"\bcode\b", "Prefer short names and short lines."),
-    (r"\btests\b", "Write down all the examples that there are."),
-    (r"\breview\b", "Run the code on all examples, and check that results agree."),
-    (r"\breview\b", "Be fair to the author, and praise what is good."),
-    (r"\bspec\b", "Read the text from its beginning to its end."),
+    # which fields suggest it, what goes in before what comes out; the sentence
+    (r"spec.*->.*functions", "Take every one of the examples into account, also those in sentences and tables."),
+    (r"spec.*->.*functions", "Mind the empty case, and what is said about it."),
+    (r"spec.*->", "Read the text from its beginning to its end."),
+    (r"functions.*->.*sections", "Give each function a section of its own."),
+    (r"functions.*->.*sections", "Keep what belongs together close to each other."),
+    (r"functions.*->.*code", "Take every one of the examples into account."),
+    (r"functions.*->.*code", "Combine several simple operations, one step after the other."),
+    (r"functions.*->.*code", "Mind the empty case, and what is said about it."),
+    (r"->.*(?:code|tests)", "Prefer short names and short lines."),
+    (r"functions.*->.*tests", "Write down all the examples that there are."),
+    (r"code.*->.*review", "Run the code on all examples, and check that results agree."),
+    (r"code.*->.*review", "Be fair to the author, and praise what is good."),
 )
 _ALWAYS = (
     "Be precise and complete.",
@@ -39,7 +41,7 @@ _TIPS: Sequence[tuple[str, int, str]] = (
     ("creative", 3, ""),
     ("concise", 1, ""),
     ("descriptive", 4, ""),
-    ("high stakes", 2, "Much depends on this answer: a mistake will reach the people who trust us."),
+    ("high stakes", 2, "Much depends on this answer, since people trust it and act on it."),
     ("persona", 2, "You are an engineer whom others ask when it matters."),
 )
 

@@ -151,6 +151,8 @@ def _moves(goal: Goal) -> list[_Move]:
 
 
 def _constants(goal: Goal) -> list[str]:
-    told = re.findall(r"-?\b\d+\b", goal.requirements) + [str(_WORDS[one]) for one in goal.requirements.split() if one in _WORDS]
+    told = re.findall(r"-?\b\d+\b", goal.requirements) + [
+        str(_WORDS[one]) for one in goal.requirements.split() if one in _WORDS
+    ]
     second = ["k"] if len(goal.parameters) > 1 else []
     return list(dict.fromkeys([*second, *told, "2", "0"]))[:6]

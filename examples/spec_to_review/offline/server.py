@@ -57,7 +57,11 @@ async def _complete(request: Request) -> Response:
     text = await run_in_threadpool(answer, messages)
     asked = sum(len(str(one.get("content"))) for one in messages) // 4
     usage = {"prompt_tokens": asked, "completion_tokens": len(text) // 4, "total_tokens": asked + len(text) // 4}
-    head = {"id": f"chatcmpl-{hashlib.sha256(text.encode()).hexdigest()[:24]}", "created": 1, "model": body.get("model", "")}
+    head = {
+        "id": f"chatcmpl-{hashlib.sha256(text.encode()).hexdigest()[:24]}",
+        "created": 1,
+        "model": body.get("model", ""),
+    }
     if body.get("stream"):
         return StreamingResponse(_events(head, text, usage), media_type="text/event-stream")
     message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}

@@ -36,7 +36,9 @@ def _is_call(text: str) -> bool:
 
 
 def _wanted(signature: str, text: str, guide: Advice) -> Wanted:
-    examples = [one for one in (shown(text) if guide.thorough else written_as_code(text)) if called(one[0]) == called(signature)]
+    examples = [
+        one for one in (shown(text) if guide.thorough else written_as_code(text)) if called(one[0]) == called(signature)
+    ]
     prose = re.sub(r"(?m)^(?:\s{4}.*|\|.*|#.*)$", "", text)
     sentences = [" ".join(one.split()).strip("-* ") for one in re.split(r"(?<=[.:])\s+|\n\n|\n- ", prose)]
     about = [one for one in sentences if len(one.split()) > 2 and called(signature) + "(" not in one]

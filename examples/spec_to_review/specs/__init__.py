@@ -59,7 +59,9 @@ def _row(rng: random.Random, functions: int, words: int, used: set[str]) -> tupl
         cases = task.cases(rng, SHOWN + HIDDEN)
         at = SHOWN if len(cases) > SHOWN + 2 else len(cases) // 2
         visible = cases[:at]
-        if task.edge and task.parameters[0][1].empty is not None and rng.random() < 0.6:  # the empty case is told in words alone
+        if (
+            task.edge and task.parameters[0][1].empty is not None and rng.random() < 0.6
+        ):  # the empty case is told in words alone
             visible, cases = visible[1:], [*cases[1:], cases[0]]
             at -= 1
         rng.shuffle(visible)

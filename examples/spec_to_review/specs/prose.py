@@ -86,7 +86,9 @@ def _as_letter(rng: random.Random, one: Shown) -> str:
 
 def _as_list(rng: random.Random, one: Shown) -> str:
     lines = [_parameters(one.task), *one.task.sentences, *([one.task.edge] if one.task.edge else [])]
-    return "\n".join([f"Function: `{one.signature}`", "", *(f"- {line}" for line in lines)]) + "\n\n" + _examples(rng, one)
+    return (
+        "\n".join([f"Function: `{one.signature}`", "", *(f"- {line}" for line in lines)]) + "\n\n" + _examples(rng, one)
+    )
 
 
 def _parameters(task: Task) -> str:

@@ -4,13 +4,24 @@ import random
 
 from examples.spec_to_review.specs.task import NUMBER, NUMBERS, SHIFT, SMALL, STRINGS, TEXT, Kind, Task
 
-DNA = Kind(("strand",), "string of the letters A, C, G and T", lambda rng: "".join(rng.choices("ACGT", k=rng.randint(1, 9))), "")
+DNA = Kind(
+    ("strand",),
+    "string of the letters A, C, G and T",
+    lambda rng: "".join(rng.choices("ACGT", k=rng.randint(1, 9))),
+    "",
+)
 BRACKETS = Kind(
-    ("text",), "string of brackets", lambda rng: rng.choice(["", "()", "[]", "(("]) + "".join(rng.choices("()", k=rng.choice([0, 2, 4]))), ""
+    ("text",),
+    "string of brackets",
+    lambda rng: rng.choice(["", "()", "[]", "(("]) + "".join(rng.choices("()", k=rng.choice([0, 2, 4]))),
+    "",
 )
 BINARY = Kind(("bits",), "string of zeros and ones", lambda rng: "".join(rng.choices("01", k=rng.randint(1, 8))), "")
 MIRRORED = Kind(
-    ("text", "word"), "string", lambda rng: rng.choice(["level", "radar", "noon", "refer", "stone", "Ada", "a", "tide", "abba", "olive"]), ""
+    ("text", "word"),
+    "string",
+    lambda rng: rng.choice(["level", "radar", "noon", "refer", "stone", "Ada", "a", "tide", "abba", "olive"]),
+    "",
 )
 PUZZLES: list[tuple[str, Kind, Kind | None, tuple[str, str], str, str]] = [
     # name, argument, second argument, two ways to ask, the body over a (and b), what the empty case is told to give
@@ -62,5 +73,7 @@ def draw(rng: random.Random) -> Task:
     name, other = rng.choice(kind.names), rng.choice(second.names) if second else ""
     parameters = [(name, kind), *([(other, second)] if second else [])]
     lines = [f"a = {name}", *([f"b = {other}"] if second else []), body]
-    edge = rng.choice([f"For an empty input it gives `{empty}`.", f"If it is empty, return `{empty}`."]) if empty else ""
+    edge = (
+        rng.choice([f"For an empty input it gives `{empty}`.", f"If it is empty, return `{empty}`."]) if empty else ""
+    )
     return Task(hint, parameters, [rng.choice(ways).format(b=other)], "\n".join(lines), edge, (hint,))

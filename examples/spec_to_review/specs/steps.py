@@ -19,7 +19,9 @@ class Step:
 
 
 KEEP = [
-    Step("[x for x in it if x % {c} == 0]", ("keep the ones divisible by {c}", "pick every multiple of {c}"), (3, 4, 5)),
+    Step(
+        "[x for x in it if x % {c} == 0]", ("keep the ones divisible by {c}", "pick every multiple of {c}"), (3, 4, 5)
+    ),
     Step("[x for x in it if x % {c} != 0]", ("drop all multiples of {c}", "leave out whatever {c} divides"), (3, 4, 5)),
     Step("[x for x in it if x % 2 == 0]", ("keep the even ones", "ignore everything odd")),
     Step("[x for x in it if x % 2 == 1]", ("keep the odd ones", "throw the even ones away")),
@@ -37,7 +39,9 @@ CHANGE = [
     Step("[x * {c} for x in it]", ("multiply each by {c}", "scale each by {c}"), (2, 3, 5)),
     Step("[abs(x) for x in it]", ("take absolute values", "forget the signs")),
     Step("[-x for x in it]", ("flip every sign", "negate each")),
-    Step("[x % {c} for x in it]", ("take the remainder of each after division by {c}", "reduce each modulo {c}"), (3, 7)),
+    Step(
+        "[x % {c} for x in it]", ("take the remainder of each after division by {c}", "reduce each modulo {c}"), (3, 7)
+    ),
     Step("[x // 2 for x in it]", ("halve each, rounding down", "divide each by 2 and round down")),
     Step("[b - a for a, b in zip(it, it[1:])]", ("form the differences of neighbours", "go from values to changes")),
     Step("[sum(it[: i + 1]) for i in range(len(it))]", ("form running totals", "replace each by the sum so far")),
@@ -55,9 +59,19 @@ BOIL = [
     Step("it[::-1]", ("return them in reverse order", "hand them back last first")),
 ]
 KEEP_WORDS = [
-    Step("[x for x in it if len(x) > {c}]", ("keep those longer than {c} letters", "skip short ones, up to {c}"), (3, 4, 5)),
-    Step("[x for x in it if len(x) < {c}]", ("keep those shorter than {c} letters", "skip any of {c} letters or more"), (5, 6)),
-    Step("[x for x in it if x[:1].lower() in 'aeiou']", ("keep those that start with a vowel", "want a vowel in front")),
+    Step(
+        "[x for x in it if len(x) > {c}]",
+        ("keep those longer than {c} letters", "skip short ones, up to {c}"),
+        (3, 4, 5),
+    ),
+    Step(
+        "[x for x in it if len(x) < {c}]",
+        ("keep those shorter than {c} letters", "skip any of {c} letters or more"),
+        (5, 6),
+    ),
+    Step(
+        "[x for x in it if x[:1].lower() in 'aeiou']", ("keep those that start with a vowel", "want a vowel in front")
+    ),
     Step("[x for x in it if x == x.lower()]", ("keep those in lower case", "drop whatever has a capital")),
     Step("list(dict.fromkeys(it))", ("remove duplicates, keeping the first of each", "count nothing twice")),
     Step("it[:{c}]", ("take the first {c} only", "cut the list off after {c} entries"), (2, 3)),
@@ -78,7 +92,12 @@ BOIL_WORDS = [
     Step("sorted(it, key=len)", ("return them sorted by length", "put short ones before long ones")),
     Step("len(it)", ("say how many there are", "count them")),
     Step("[len(x) for x in it]", ("return the length of each", "tell how long each is")),
-    Step("max(it, key=len)", ("return the longest, the first of equals", "answer with the one of most letters"), (), ("''", "None")),
+    Step(
+        "max(it, key=len)",
+        ("return the longest, the first of equals", "answer with the one of most letters"),
+        (),
+        ("''", "None"),
+    ),
     Step("sum(len(x) for x in it)", ("return the number of letters in all", "add up their lengths")),
 ]
 OPEN_TEXT = [
@@ -121,7 +140,9 @@ def draw(rng: random.Random) -> Task:
     values = [rng.choice(list(step.constants)) if step.constants else 0 for step in steps]
     edge = rng.choice(list(steps[-1].edges)) if steps[-1].edges else ""
     codes = [step.code.format(c=value, k=second) for step, value in zip(steps, values, strict=True)]
-    phrases = [rng.choice(list(step.phrases)).format(c=value, k=second) for step, value in zip(steps, values, strict=True)]
+    phrases = [
+        rng.choice(list(step.phrases)).format(c=value, k=second) for step, value in zip(steps, values, strict=True)
+    ]
     limited = WITH_LIMIT in shape
     return Task(
         key=f"{kind.words}: " + " | ".join(codes).replace(second, "k" if limited else second),

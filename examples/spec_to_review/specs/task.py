@@ -21,11 +21,7 @@ class Kind:
     """The value that "empty" means; None where nothing is empty."""
 
 
-WORDS = (
-    "amber apple arrow basin berry cedar cliff cloud comet copper creek ember fern field flint forest garden harbor "
-    "hazel honey island ivy lake lantern level maple meadow mint moss noon oak ocean olive orbit otter pear pine plum "
-    "radar raven refer river rose sage shell silver stone storm sun tide topaz violet willow wren"
-).split()
+WORDS = ["amber", "apple", "arrow", "basin", "berry", "cedar", "cliff", "cloud", "comet", "copper", "creek", "ember", "fern", "field", "flint", "forest", "garden", "harbor", "hazel", "honey", "island", "ivy", "lake", "lantern", "level", "maple", "meadow", "mint", "moss", "noon", "oak", "ocean", "olive", "orbit", "otter", "pear", "pine", "plum", "radar", "raven", "refer", "river", "rose", "sage", "shell", "silver", "stone", "storm", "sun", "tide", "topaz", "violet", "willow", "wren"]
 
 
 def _numbers(rng: random.Random) -> list[int]:
