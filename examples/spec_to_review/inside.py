@@ -11,6 +11,8 @@ What is locked, from the strongest layer to the weakest; each stands alone, and 
 The process never learns which results are right, so there is nothing to gain from pretending.
 """
 
+from __future__ import annotations
+
 import ctypes
 import marshal
 import posix
@@ -19,12 +21,54 @@ import resource
 import struct
 import sys
 
+TYPE_CHECKING = False  # typing takes a while to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 MODULES = frozenset(
-    ["__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "heapq", "itertools", "math", "numbers", "operator", "random", "re", "statistics", "string", "textwrap", "typing", "unicodedata"]
+    [
+        "__future__",
+        "abc",
+        "bisect",
+        "cmath",
+        "collections",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "heapq",
+        "itertools",
+        "math",
+        "numbers",
+        "operator",
+        "random",
+        "re",
+        "statistics",
+        "string",
+        "textwrap",
+        "typing",
+        "unicodedata",
+    ]
 )
 """What code under test may import."""
 HARMLESS = frozenset(
-    ["compile", "exec", "builtins.id", "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "array.__new__", "sys.excepthook", "sys.unraisablehook", "function.__new__"]
+    [
+        "compile",
+        "exec",
+        "builtins.id",
+        "object.__getattr__",
+        "object.__setattr__",
+        "object.__delattr__",
+        "sys._getframe",
+        "array.__new__",
+        "sys.excepthook",
+        "sys.unraisablehook",
+        "function.__new__",
+    ]
 )
 FILES = frozenset(["open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"])
 LONGEST = 20_000
@@ -33,7 +77,7 @@ LONGEST = 20_000
 
 def main() -> None:
     """Read the task from standard input, answer on what was standard output."""
-    task = marshal.loads(sys.stdin.buffer.read())
+    task = marshal.loads(sys.stdin.buffer.read())  # noqa: S302  (from our own parent)
     answers = posix.dup(1)
     nothing = posix.open("/dev/null", posix.O_RDWR)
     for number in (0, 1, 2):
@@ -52,15 +96,15 @@ def main() -> None:
     posix._exit(0)
 
 
-def _run(task: dict, answers: int) -> None:
+def _run(task: dict[str, Any], answers: int) -> None:
     names = {"__name__": "solution"}
     try:
-        exec(compile(task["code"], "solution", "exec"), names)
+        exec(compile(task["code"], "solution", "exec"), names)  # noqa: S102  (what this process is for)
     except BaseException as error:
         posix.write(answers, (repr(("broken", _said(error))) + "\n").encode())
     for at, call in enumerate(task["calls"]):
         try:
-            found = ("result", at, _literal(eval(call, names)))
+            found = ("result", at, _literal(eval(call, names)))  # noqa: S307
         except BaseException as error:
             found = ("raised", at, _said(error))
         posix.write(answers, (repr(found) + "\n").encode())
@@ -74,7 +118,7 @@ def _literal(value: object) -> str:
     return text
 
 
-def _check(value: object) -> None:
+def _check(value: Any) -> None:
     """Only plain values: an object of the code's own may print as anything."""
     if type(value) in (list, tuple, set, frozenset):
         for one in value:
@@ -93,7 +137,7 @@ def _said(error: BaseException) -> str:
         return "an error that cannot be printed"
 
 
-def _limit(task: dict) -> None:
+def _limit(task: dict[str, Any]) -> None:
     for name, value in (
         (resource.RLIMIT_CPU, task["cpu"]),
         (resource.RLIMIT_AS, task["memory"]),
@@ -103,7 +147,7 @@ def _limit(task: dict) -> None:
         (getattr(resource, "RLIMIT_NPROC", None), 0),
     ):
         if name is not None:
-            try:
+            try:  # noqa: SIM105  (contextlib would be one more import)
                 resource.setrlimit(name, (value, value + (name == resource.RLIMIT_CPU)))
             except (ValueError, OSError):
                 pass  # macOS has no limit of memory, for one
@@ -112,7 +156,7 @@ def _limit(task: dict) -> None:
 def _no_network(_: str) -> bool:
     new_user, new_network = 0x10000000, 0x40000000
     try:
-        return ctypes.CDLL(None).unshare(new_user | new_network) == 0
+        return bool(ctypes.CDLL(None).unshare(new_user | new_network) == 0)
     except (AttributeError, OSError):
         return False
 
@@ -141,8 +185,8 @@ def _no_files(directory: str) -> bool:
         return False
 
 
-def _hook(directory: str):
-    def hook(event: str, arguments: tuple) -> None:
+def _hook(directory: str) -> Callable[[str, tuple[Any, ...]], None]:
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in HARMLESS or (event in FILES and within(arguments[0])):
             return
         raise PermissionError(f"{event} is not allowed here")

@@ -97,7 +97,7 @@ def optimize(
     seed: int = 9,
     progress: Progress = lambda what, done, total: None,
 ) -> tuple[dspy.Module, Optimized]:
-    """The best program that MIPROv2 finds in `trials` trials, and figures. Scores are measured anew, before and after."""
+    """The best program that MIPROv2 finds in `trials` trials, and figures; both scores are measured apart from it."""
     start, calls = time.monotonic(), Calls()
     with dspy.context(lm=lm, adapter=dspy.ChatAdapter(), callbacks=[calls]):
         baseline = score(SpecToReview(), validation)

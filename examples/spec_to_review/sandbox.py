@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 MOST_OUTPUT = 2_000_000
 """Bytes that are read of a process's answers; one that says more is ended."""
@@ -63,7 +64,7 @@ def run(code: str, calls: Sequence[str], limits: Limits | None = None) -> Outcom
 
 def _run(task: bytes, directory: str, limits: Limits) -> tuple[bytes, str]:
     command = [sys.executable, "-I", "-S", "-B", str(Path(__file__).with_name("inside.py"))]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603  (Python itself, on a file of ours)
         command,
         cwd=directory,
         env={"LC_ALL": "C.UTF-8"},
@@ -73,17 +74,17 @@ def _run(task: bytes, directory: str, limits: Limits) -> tuple[bytes, str]:
         start_new_session=True,
     )
     try:
-        return _talk(process, task, time.monotonic() + limits.wall)
+        door, answers = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        return _talk(door, answers, task, time.monotonic() + limits.wall)
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _talk(process: "subprocess.Popen[bytes]", task: bytes, end: float) -> tuple[bytes, str]:
-    assert process.stdin is not None and process.stdout is not None
-    with process.stdout as answers, selectors.DefaultSelector() as waiting:
-        with contextlib.suppress(BrokenPipeError), process.stdin as door:
+def _talk(door: IO[bytes], answers: IO[bytes], task: bytes, end: float) -> tuple[bytes, str]:
+    with answers, selectors.DefaultSelector() as waiting:
+        with contextlib.suppress(BrokenPipeError), door:
             door.write(task)
         waiting.register(answers, selectors.EVENT_READ)
         said = b""

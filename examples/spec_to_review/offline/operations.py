@@ -1,4 +1,4 @@
-"""The small operations that the model knows, as lines of Python over `it`; `{c}` is a number or the second parameter."""
+"""The operations that the model knows, as lines of Python over `it`; `{c}` is a number or the second parameter."""
 
 import re
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 _FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]\s*\n", re.MULTILINE)
@@ -66,7 +67,7 @@ def _text(content: Any) -> str:
 def _turns(texts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [
         (_REMINDER.split(asked)[0], said)
-        for (one, asked), (other, said) in zip(texts, texts[1:], strict=False)
+        for (one, asked), (other, said) in pairwise(texts)
         if (one, other) == ("user", "assistant")
     ]
 

@@ -1,8 +1,8 @@
 """The model as MIPROv2's prompt model: it describes data and programs, and writes instructions for a task.
 
-An instruction is put together from sentences, each of which comes to mind when the fields of the task suggest it, plus a
-few that always do. Which of them are taken, and how many, follows from the tip and from a hash of the prompt: the
-same prompt gives the same instruction, another demo or another tip another one.
+An instruction is put together from sentences, each of which comes to mind when the fields of the task suggest it, and
+some that always do. Which of them are taken, and how many, follows from the tip and from a hash of the prompt: the same
+prompt gives the same instruction, another demo or another tip another one.
 """
 
 import hashlib

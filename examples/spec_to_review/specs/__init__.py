@@ -76,7 +76,7 @@ def _row(rng: random.Random, functions: int, words: int, used: set[str]) -> tupl
 
 def _new_task(rng: random.Random, used: set[str]) -> Task:
     for _ in range(10_000):
-        task = rng.choice([steps, steps, puzzles]).draw(rng)
+        task: Task = rng.choice([steps.draw, steps.draw, puzzles.draw])(rng)
         if task.key not in used and _says_something(task):
             used.add(task.key)
             return task
