@@ -97,7 +97,7 @@ def project() -> Iterator[Path]:
 def _tree(configs: Path) -> Tree:
     """Every file below `configs`, the times in manifests aside."""
     files = {path.relative_to(configs).as_posix(): path for path in configs.rglob("*") if path.is_file()}
-    return {name: re.sub(r'"created": "[^"]*"', "", path.read_text()) for name, path in files.items()}
+    return {name: re.sub(r'"(created|time)": "[^"]*"', "", path.read_text()) for name, path in files.items()}
 
 
 def _without_locks(tree: Tree) -> Tree:
@@ -183,7 +183,7 @@ def _export_again(project: Path, scenario: SimpleNamespace, new: Tree) -> None:
 
 def _as_t0dspy_reads_it(configs: Path) -> Tree:
     read = bundle.read_tree(configs / "programs/shop")
-    return {f"programs/shop/{path}": re.sub(r'"created": "[^"]*"', "", text) for path, text in read.items()}
+    return {f"programs/shop/{path}": re.sub(r'"(created|time)": "[^"]*"', "", text) for path, text in read.items()}
 
 
 def test_a_decided_write_is_what_t0dspy_reads(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

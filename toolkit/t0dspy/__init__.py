@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from t0dspy.errors import WireInequalityError as WireInequalityError
     from t0dspy.exporting import ExportOptions as ExportOptions
     from t0dspy.exporting import export as export
+    from t0dspy.rollout.verbs import rollback as rollback
     from t0dspy.runtime.deploy import deploy as deploy
     from t0dspy.verifying import verify as verify
 
@@ -24,6 +25,7 @@ _HOMES = {
     "WireInequalityError": "t0dspy.errors",
     "deploy": "t0dspy.runtime.deploy",
     "export": "t0dspy.exporting",
+    "rollback": "t0dspy.rollout.verbs",
     "verify": "t0dspy.verifying",
 }
 """Public name -> the module it lives in. Loaded on first use, so that `import t0dspy` stays quick without dspy."""
@@ -37,6 +39,7 @@ __all__ = [
     "__version__",
     "deploy",
     "export",
+    "rollback",
     "verify",
 ]
 

@@ -13,6 +13,7 @@
     ├── RunError                a run of a deployed program could not go on
     ├── WarehouseError          ClickHouse refused a query, or is not there
     ├── StackError              the embedded stack could not start, stop or reload
+    ├── RolloutError            the gateway does not serve what is written; says what it serves instead
     └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
 
 Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
@@ -105,6 +106,10 @@ class WarehouseError(T0dspyError):
 
 class StackError(T0dspyError):
     """The embedded stack could not start, stop or reload."""
+
+
+class RolloutError(T0dspyError):
+    """The gateway does not serve what is written; the message says what it serves instead."""
 
 
 class WireInequalityError(T0dspyError):

@@ -18,12 +18,13 @@ from t0dspy.compiler.naming import checked_name
 from t0dspy.compiler.versions import DEADLINES, NextVersion, Origin, contract_differences, next_version, rollout_toml
 from t0dspy.errors import BundleError, CompileError, ContractError, HandEditedError, WireInequalityError
 from t0dspy.fits import misfits
-from t0dspy.manifest import Manifest, parse_manifest
+from t0dspy.manifest import Change, Manifest, parse_manifest
 from t0dspy.model import CompiledProgram, DemoPlace, PromptForm, Text, digest
 from t0dspy.parity.report import ParityReport
 from t0dspy.program import code_hash, load_program
 from t0dspy.signatures import load_signature
 from t0dspy.state import read_state, with_state
+from t0dspy.tree import read_program as read_program
 
 Progress = Callable[[str], None]
 
@@ -127,20 +128,6 @@ def export(
         if bundle.read_tree(programs / name) != work.present:  # somebody else was quicker
             work = start()
         return work.run(notes, progress, parity_progress)
-
-
-def read_program(directory: Path) -> tuple[Manifest, dict[str, str]]:
-    """The manifest and all files of the exported program at `directory`.
-
-    Raises:
-        BundleError: there is none, or it cannot be read.
-    """
-    files = bundle.read_tree(directory)
-    if MANIFEST not in files:
-        there = sorted(path.parent.name for path in directory.parent.glob(f"*/{MANIFEST}"))
-        hint = f"there are {', '.join(there)}" if there else "nothing is exported yet; see `t0dspy export --help`"
-        raise BundleError(f"no exported program {directory.name!r} in {directory.parent}: {hint}.")
-    return parse_manifest(files[MANIFEST], str(directory / MANIFEST)), files
 
 
 def _compile(live: dspy.Module, reference: str | None, options: ExportOptions) -> CompiledProgram:
@@ -318,8 +305,15 @@ class _Export:
     def _files(self, planned: NextVersion) -> dict[str, str]:
         rollout = rollout_toml(self.present.get(ROLLOUT), planned, self.options.traffic, self.shares, self.rollout_path)
         hashes = {**self.previous.files, **{path: digest(text) for path, text in planned.files.items()}}
-        manifest = planned.manifest.with_files(hashes)
+        manifest = self._with_history(planned.manifest.with_files(hashes), rollout)
         return {**planned.files, ROLLOUT: rollout, MANIFEST: manifest.to_json()}
+
+    def _with_history(self, manifest: Manifest, rollout: str) -> Manifest:
+        shares = traffic.read_shares(rollout, manifest, self.rollout_path)
+        if shares == self.shares:
+            return manifest
+        entry = manifest.versions[manifest.newest or ""]
+        return manifest.with_change(Change(entry.created, f"export of {manifest.newest}", self.shares, shares))
 
     def _verify(
         self, planned: NextVersion, files: Mapping[str, str], progress: Callable[[str, int], None]

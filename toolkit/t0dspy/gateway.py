@@ -127,6 +127,20 @@ class HttpGateway:
         """
         return str(self._post("/feedback", body, None)["feedback_id"])
 
+    def config_hash(self, timeout: float = 5.0) -> str:
+        """The hash of the config that it serves, a decimal number, as `/status` says.
+
+        Raises:
+            GatewayError: it is not there, or does not answer within `timeout` seconds.
+        """
+        with _http_translated(self.url, timeout):
+            try:
+                return str(_answer(self._http.get("/status", timeout=_within(timeout)))["config_hash"])
+            except KeyError:
+                raise GatewayError(
+                    f"what answers at {self.url} is no TensorZero gateway: /status has no hash."
+                ) from None
+
     def close(self) -> None:
         """Close the connections; without it they close when the gateway is no longer referred to."""
         self._finalizer()

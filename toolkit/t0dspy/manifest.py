@@ -1,7 +1,7 @@
 """`manifest.json`: what each version of a program is, which function holds which predictor, what files should be."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,20 @@ class VersionEntry:
 
 
 @dataclass(frozen=True)
+class Change:
+    """One change of a program's traffic."""
+
+    time: str
+    """RFC 3339, UTC."""
+    reason: str
+    before: Mapping[str, float]
+    """Version -> share, as the file had them."""
+    after: Mapping[str, float]
+    undo: bool = False
+    """True for a rollback, which goes back along the incumbents before it instead of adding one."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The whole of `manifest.json`."""
 
@@ -73,6 +87,8 @@ class Manifest:
     versions: Mapping[str, VersionEntry] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every generated file, so that an edit by hand is noticed."""
+    history: Sequence[Change] = ()
+    """How the traffic changed, oldest first."""
 
     @property
     def newest(self) -> str | None:
@@ -96,7 +112,14 @@ class Manifest:
 
     def to_json(self) -> str:
         """The manifest as the text of its file."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+        raw = {"format": FORMAT, **asdict(self)}
+        if not self.history:
+            del raw["history"]
+        return json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
+
+    def with_change(self, change: Change) -> "Manifest":
+        """A copy whose history ends in `change`."""
+        return replace(self, history=(*self.history, change))
 
     def with_files(self, files: Mapping[str, str]) -> "Manifest":
         """A copy that records `files`, sorted by path."""
@@ -126,7 +149,8 @@ def parse_manifest(text: str, where: str) -> Manifest:
             raise TypeError("`deadlines` and `files` are objects")
         functions = {name: FunctionEntry(**one) for name, one in raw.pop("functions").items()}
         versions = {name: _version(one) for name, one in raw.pop("versions").items()}
-        return Manifest(functions=functions, versions=versions, **raw)
+        history = tuple(Change(**one) for one in raw.pop("history", ()))
+        return Manifest(functions=functions, versions=versions, history=history, **raw)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BundleError(f"{where}: not a manifest ({error}). Restore it from version control.") from error
 

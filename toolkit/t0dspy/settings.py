@@ -49,8 +49,25 @@ class ProgramSettings:
     """Seconds for a run of the whole program."""
 
 
+@dataclass(frozen=True)
+class ApplySettings:
+    """`[tool.t0dspy.apply]`: how the gateway is made to load its config."""
+
+    command: tuple[str, ...] = ()
+    """A command that restarts the gateway, as a list of its arguments; no shell reads it."""
+    data_dir: str = ".t0dspy/stack"
+    """Of the embedded stack."""
+    service: str = "gateway"
+    """The gateway's name in the compose file."""
+    project: str | None = None
+    """Compose's project; by default the one of the working directory, or the only one there is."""
+    timeout: float = 60.0
+    """Seconds in which the gateway must serve."""
+
+
 _CHOICES: dict[str, tuple[str, ...]] = {"adapter": get_args(Text), "demos": get_args(DemoPlace)}
-_NUMBERS = ("stage_timeout", "run_timeout")
+_NUMBERS = ("stage_timeout", "run_timeout", "timeout")
+_LISTS = ("command",)
 _SWITCHES = ("stages_only",)
 
 
@@ -62,6 +79,7 @@ class Settings:
     gateway_url: Setting
     clickhouse_url: Setting
     programs: Mapping[str, ProgramSettings] = field(default_factory=dict)
+    apply: ApplySettings = field(default_factory=ApplySettings)
     file: Path | None = None
     """The file they were read from; None without one."""
 
@@ -91,13 +109,16 @@ def load_settings(
     environment = os.environ if environment is None else environment
     file, table = _read(directory)
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
-    _check_keys(table, [*DEFAULTS, "programs", *(key for key in tables if key == "stack")], f"{file}, [tool.t0dspy]")
+    _check_keys(
+        table, [*DEFAULTS, "programs", "apply", *(key for key in tables if key == "stack")], f"{file}, [tool.t0dspy]"
+    )
     plain = {name: _pick(name, flags.get(name), environment, table, file) for name in DEFAULTS}
     programs = {
         name: _program(one, f"{file}, [tool.t0dspy.programs.{name}]")
         for name, one in _table(table.get("programs", {}), f"{file}, [tool.t0dspy.programs]").items()
     }
-    return Settings(**plain, programs=programs, file=file)
+    apply = _apply(table.get("apply", {}), f"{file}, [tool.t0dspy.apply]")
+    return Settings(**plain, programs=programs, apply=apply, file=file)
 
 
 def _read(directory: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -137,6 +158,12 @@ def _program(raw: Any, where: str) -> ProgramSettings:
     return ProgramSettings(**{key: _checked(key, value, f"{where}, {key}") for key, value in table.items()})
 
 
+def _apply(raw: Any, where: str) -> ApplySettings:
+    table = _table(raw, where)
+    _check_keys(table, [one.name for one in fields(ApplySettings)], where)
+    return ApplySettings(**{key: _checked(key, value, f"{where}, {key}") for key, value in table.items()})
+
+
 def _checked(key: str, value: Any, where: str) -> Any:
     if key in _SWITCHES:
         if not isinstance(value, bool):
@@ -146,6 +173,10 @@ def _checked(key: str, value: Any, where: str) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise SettingsError(f"{where}: is {value!r}; write a number of seconds above 0.")
         return float(value)
+    if key in _LISTS:
+        if not isinstance(value, list) or not value:
+            raise SettingsError(f"{where}: is {value!r}; write a list of texts, such as ['kubectl', 'rollout', ...].")
+        return tuple(_text(one, where) for one in value)
     choices = _CHOICES.get(key)
     if choices and value not in choices:
         raise SettingsError(f"{where}: is {value!r}; write one of {', '.join(choices)}.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from t0dspy.cli import export, failures, feedback, output, run, serve, up, verify
+from t0dspy.cli import apply, export, failures, feedback, output, rollback, run, serve, traffic, up, verify
 from t0dspy.cli.verb import Verb
 
 app = typer.Typer(
@@ -43,6 +43,9 @@ app.command(cls=Verb, short_help="Serve the configs here: ClickHouse, the gatewa
 app.command(cls=Verb, short_help="Run the exported programs that need Python, for the gateway.")(serve.serve)
 app.command(cls=Verb, short_help="Call an exported function once.")(run.run)
 app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedback)
+app.command(cls=Verb, short_help="Show or set which version answers what share of the calls.")(traffic.traffic)
+app.command(cls=Verb, short_help="Take the last change of incumbent back, at once.")(rollback.rollback)
+app.command(cls=Verb, short_help="Make the gateway serve what is written.")(apply.apply)
 
 
 def main() -> None:

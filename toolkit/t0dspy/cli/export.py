@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from t0dspy.cli import options, output
+from t0dspy.cli.apply import outcome
 
 if TYPE_CHECKING:
     from t0dspy.exporting import Export
+    from t0dspy.rollout.apply import Applied
 
 
 def export(
@@ -42,9 +44,12 @@ def export(
     breaking: Annotated[
         bool, typer.Option("--breaking", help="Where the program's contract changed, export it as NAME_2.")
     ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Have the gateway serve it at once.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change; write nothing.")] = False,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof that prompts are equal.")] = False,
     configs: options.Configs = None,
+    gateway_url: options.GatewayUrl = None,
+    clickhouse_url: options.ClickhouseUrl = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -58,7 +63,8 @@ def export(
     from t0dspy.exporting import ExportOptions
     from t0dspy.exporting import export as export_program
 
-    settings = options.settings(configs=configs)
+    settings = options.settings(configs, gateway_url, clickhouse_url)
+    applying = options.applying(settings, quiet) if apply and not dry_run else None
     given = ExportOptions(
         name=name,
         state=state,
@@ -77,13 +83,14 @@ def export(
         result = export_program(
             reference, settings.configs_dir, given, progress=progress.say, parity_progress=progress.count
         )
+    applied = applying(f"export {result.name}") if applying and result.written else None
     if json:
-        output.print_json(_as_json(result))
+        output.print_json(_as_json(result, applied))
     elif not quiet:
-        _print(result)
+        _print(result, applied)
 
 
-def _print(result: "Export") -> None:
+def _print(result: "Export", applied: "Applied | None") -> None:
     for note in result.notes:
         output.note(note)
     what = f"{result.name} {result.version}"
@@ -104,17 +111,20 @@ def _print(result: "Export") -> None:
     print(
         f"  traffic     {shares or 'none'}" + ("" if result.version in result.shares else f"  ({result.version} none)")
     )
-    if result.written:
-        print("written, not serving: the gateway reads its config when it starts.")
+    if applied is not None:
+        print(outcome(applied))
+    elif result.written:
+        print("written, not serving: `t0dspy apply` has the gateway serve it.")
 
 
-def _as_json(result: "Export") -> dict[str, Any]:
+def _as_json(result: "Export", applied: "Applied | None") -> dict[str, Any]:
     return {
         "name": result.name,
         "version": result.version,
         "directory": str(result.directory),
         "unchanged": result.unchanged,
         "written": result.written,
+        "serving": applied is not None,
         "served_by": result.served_by,
         "shares": dict(result.shares),
         "notes": list(result.notes),

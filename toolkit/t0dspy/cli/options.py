@@ -1,5 +1,6 @@
 """Options that several verbs share, and how they meet the settings."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,7 @@ from t0dspy.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from t0dspy.exporting import ExportOptions
+    from t0dspy.rollout.apply import Applied, Place
 
 
 class Adapter(StrEnum):
@@ -41,12 +43,36 @@ ClickhouseUrl = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing when all is well.")]
 
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the program's history.")]
+
 
 def settings(
     configs: Path | None = None, gateway_url: str | None = None, clickhouse_url: str | None = None
 ) -> Settings:
     """The project's settings, with what was given on the command line."""
     return load_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
+
+
+def place(quiet: bool, configs: Path | None, gateway_url: str | None, clickhouse_url: str | None) -> "Place":
+    """Where a change of traffic is written, and who is to serve it; it says what it does on stderr."""
+    from t0dspy.cli import output
+    from t0dspy.rollout.apply import Place
+
+    found = settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
+    return Place.of(found, (lambda text: None) if quiet else output.note)
+
+
+def applying(settings: Settings, quiet: bool) -> "Callable[[str], Applied]":
+    """What has the gateway serve what is written from now on; raises RolloutError when there is no gateway."""
+    from t0dspy.cli import output
+    from t0dspy.rollout.apply import Place, choose
+    from t0dspy.rollout.record import config_files
+    from t0dspy.rollout.verbs import apply_written
+
+    place = Place.of(settings, (lambda text: None) if quiet else output.note)
+    choose(place)
+    before = config_files(place.configs)
+    return lambda what: apply_written(place, what, before)
 
 
 def configured(program: str, given: "ExportOptions", settings: Settings) -> tuple[str, "ExportOptions"]:

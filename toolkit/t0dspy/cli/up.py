@@ -54,7 +54,8 @@ def up(
 
     directory = options.settings(configs=configs).configs_dir
     parts = _parts(only)
-    if host not in _LOCAL:
+    user = _clickhouse_user() if only == "clickhouse" else None
+    if host not in _LOCAL and user is None:
         print(
             f"t0dspy: listening on {host}, and nothing is authenticated: whoever reaches it may use it.",
             file=sys.stderr,
@@ -69,9 +70,13 @@ def up(
         parts=parts,
         addresses=_addresses(address or []),
         clickhouse_url=_clickhouse_url(clickhouse_port) if only == "gateway" else None,
+        clickhouse_user=user,
     )
 
     terminal = _Terminal(quiet=quiet)
+
+    if "gateway" in parts:
+        terminal.minding(directory)
 
     async def run() -> int:
         return await Supervisor(plan, terminal).run()
@@ -114,6 +119,14 @@ def _clickhouse_url(port: int) -> str:
     return os.environ.get("TENSORZERO_CLICKHOUSE_URL") or f"http://127.0.0.1:{port}/tensorzero"
 
 
+def _clickhouse_user() -> str | None:
+    """Who may use a ClickHouse that runs alone: `CLICKHOUSE_USER`, as for ClickHouse's own image."""
+    user = os.environ.get("CLICKHOUSE_USER")
+    if user and not os.environ.get("CLICKHOUSE_PASSWORD"):
+        raise StackError(f"CLICKHOUSE_USER is {user!r}, but CLICKHOUSE_PASSWORD is not set. Set both or neither.")
+    return user or None
+
+
 class _Terminal:
     """Shows a stack's life: `ready` and the URLs on stdout, everything else on stderr."""
 
@@ -126,6 +139,14 @@ class _Terminal:
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
         self._task = self._progress.add_task("First start: ClickHouse's tables are being made", visible=False)
         self._announced = False
+        self._configs: Path | None = None
+
+    def minding(self, configs: Path) -> None:
+        """Look after changes of traffic in `configs` that were cut off."""
+        from t0dspy.rollout.starting import before_start
+
+        self._configs = configs
+        before_start(configs, self.say)
 
     def preparing(self, migrations: int) -> None:
         from t0dspy.stack.parts import MIGRATIONS
@@ -140,6 +161,10 @@ class _Terminal:
 
     def ready(self, urls: dict[str, str]) -> None:
         self.close()
+        if self._configs is not None:
+            from t0dspy.rollout.starting import after_start
+
+            after_start(self._configs, urls["gateway"], self.say)
         if self._quiet:
             return
         print("ready")

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,14 +157,14 @@ class Reloader:
 
     async def _run(self) -> None:
         while self._asked:
-            self._asked = False
+            self._asked, began = False, time.monotonic()
             try:
                 new = await load(self._options, self._gateway.clickhouse)
             except (T0dspyError, OSError) as error:
-                self._reporter.say("kept", str(error))
+                self._reporter.say("kept", str(error), began)
             else:
                 self._gateway.generations.swap(new)
-                self._reporter.say("reloaded", new.config_hash)
+                self._reporter.say("reloaded", new.config_hash, began)
 
 
 def _options(argv: Sequence[str] | None) -> Options:

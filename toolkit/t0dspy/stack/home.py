@@ -20,6 +20,18 @@ _OURS = {_MARKER, _RUN_FILE, "clickhouse", "configs", *(f"{part}.lock" for part 
 
 
 @dataclass(frozen=True)
+class Load:
+    """How the gateway fared when it was last told to load its configs again."""
+
+    began: float
+    """By `time.monotonic`, which all processes of a machine share."""
+    config_hash: str | None
+    """What it serves since then; None when it refused and serves what it had."""
+    refusal: str = ""
+    """Why it refused, in TensorZero's words."""
+
+
+@dataclass(frozen=True)
 class Running:
     """A running stack, as its `stack.json` says; `pids` and `urls` by part. Holds no secrets."""
 
@@ -27,6 +39,8 @@ class Running:
     configs: str
     pids: dict[str, int] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
+    load: Load | None = None
+    """None until it was told to load again."""
 
 
 def find_running(data_dir: Path) -> Running | None:
@@ -93,8 +107,10 @@ def _is_alive(pid: int) -> bool:
 
 def _read_run_file(data_dir: Path) -> Running | None:
     try:
-        return Running(**json.loads((data_dir / _RUN_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        raw = json.loads((data_dir / _RUN_FILE).read_text(encoding="utf-8"))
+        load = raw.pop("load", None)
+        return Running(**raw, load=Load(**load) if load else None)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 

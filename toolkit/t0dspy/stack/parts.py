@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import httpx
 
 from t0dspy.errors import GatewayError, StackError
-from t0dspy.stack import clickhouse, ports, programs
+from t0dspy.stack import clickhouse, home, ports, programs
 from t0dspy.stack.child import Child
-from t0dspy.stack.home import Running
+from t0dspy.stack.home import Load, Running
 from t0dspy.stack.messages import config_refused
 from t0dspy.stack.plan import Plan
 from t0dspy.stack.reports import Report
@@ -35,6 +35,7 @@ class Parts:
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._env.setdefault("T0DSPY_PROGRAMS_KEY", secrets.token_urlsafe(32))
         self._programs_port = 0
+        self._load: Load | None = None
         self.urls: dict[str, str] = {}
 
     async def start(self) -> None:
@@ -50,7 +51,7 @@ class Parts:
     def running(self) -> Running:
         """Who runs where, for the run file."""
         pids = {name: child.pid for name, child in self._children.items()}
-        return Running(os.getpid(), str(self._plan.configs.resolve()), pids, dict(self.urls))
+        return Running(os.getpid(), str(self._plan.configs.resolve()), pids, dict(self.urls), self._load)
 
     def reload(self) -> None:
         """Make the gateway load its configs again, once it is up."""
@@ -101,7 +102,14 @@ class Parts:
         return int(bound.getsockname()[1])
 
     async def _clickhouse(self, port: int) -> None:
-        command = clickhouse.command_line(self._plan.data_dir / "clickhouse", host=self._plan.host, port=port)
+        user = self._plan.clickhouse_user
+        command = clickhouse.command_line(
+            self._plan.data_dir / "clickhouse",
+            host=self._plan.host,
+            port=port,
+            user=user,
+            password_env="CLICKHOUSE_PASSWORD" if user else None,  # the variable's name
+        )
         child = await self._spawn("clickhouse", command)
         await self._unless_it_ends(child, _answers(self._plan.url(port) + "/ping"))
         self.urls["clickhouse"] = self._plan.url(port)
@@ -177,8 +185,18 @@ class Parts:
     async def _pass_on_reports(self) -> None:
         gateway = self._children.get("gateway")
         while gateway:
-            if text := _news(await gateway.reports.get(), self._plan):
+            report = await gateway.reports.get()
+            if load := _load(report, self._plan):
+                self._load = load
+                home.write_run_file(self._plan.data_dir, self.running())  # for whoever asked for it
+            if text := _news(report, self._plan):
                 self._say(text)
+
+
+def _load(report: Report, plan: Plan) -> Load | None:
+    if report.event == "reloaded":
+        return Load(report.began, report.text)
+    return Load(report.began, None, config_refused(plan.configs, report.text)) if report.event == "kept" else None
 
 
 def _news(report: Report, plan: Plan) -> str:

@@ -22,6 +22,8 @@ class Plan:
     """Where models live in this run, by the host name that their `api_base` has in the config."""
     clickhouse_url: str | None = field(default=None, repr=False)
     """For a gateway run alone; may hold a password."""
+    clickhouse_user: str | None = None
+    """For ClickHouse run alone: who may use it, with the password in the environment's `CLICKHOUSE_PASSWORD`."""
 
     @property
     def reachable_host(self) -> str:

@@ -14,6 +14,8 @@ class Report:
 
     event: Event
     text: str = ""
+    began: float = 0.0
+    """When the load of a config began that `reloaded` and `kept` tell of, as `time.monotonic` says."""
 
     def line(self) -> bytes:
         """The report as it is written."""
@@ -31,11 +33,11 @@ class Reporter:
     def __init__(self, fd: int | None) -> None:
         self._fd = fd
 
-    def say(self, event: Event, text: str = "") -> None:
+    def say(self, event: Event, text: str = "", began: float = 0.0) -> None:
         """Send one report; a supervisor that is gone is no reason to fail."""
         if self._fd is None:
             return
         try:
-            os.write(self._fd, Report(event, text).line())
+            os.write(self._fd, Report(event, text, began).line())
         except OSError:
             self._fd = None

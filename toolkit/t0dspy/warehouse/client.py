@@ -56,6 +56,14 @@ class Warehouse:
         """Whether the feedback `id` about `target` is stored. Raises WarehouseError."""
         return bool(self._ask("feedback_stored", {"id": id, "metric": metric, "target": target}))
 
+    def config(self, hash: str) -> str | None:
+        """The TOML of the config with this hash, as `/status` spells it, resolved by the gateway that loaded it.
+
+        None when no gateway that logs here has loaded it. Raises WarehouseError.
+        """
+        rows = self._ask("config", {"hash": hash})
+        return str(rows[0][0]) if rows else None
+
     def _ask(self, question: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         sql = files("t0dspy.warehouse").joinpath(f"{question}.sql").read_text(encoding="utf-8")
         with self._translated():

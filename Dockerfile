@@ -1,0 +1,19 @@
+# t0dspy: the program server, the retrain job, and (with compose.airgapped.yaml) the embedded gateway and ClickHouse.
+ARG BASE_IMAGE=python:3.12-slim
+FROM ${BASE_IMAGE}
+
+# In an environment of its own, so that a base whose Python belongs to its distribution serves as well.
+RUN python3 -m venv /opt/t0dspy
+COPY pyproject.toml README.md LICENSE constraints.txt /src/
+COPY toolkit /src/toolkit
+RUN /opt/t0dspy/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
+        --constraint /src/constraints.txt '/src[embedded,retrain]'
+
+# What the packages of your programs need beside DSPy: build an image FROM this one, or list them here.
+
+RUN useradd --uid 10001 --create-home t0dspy && mkdir -p /app /data && chown t0dspy /app /data
+ENV PATH=/opt/t0dspy/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 HOME=/tmp
+USER t0dspy
+WORKDIR /app
+ENTRYPOINT ["t0dspy"]
+CMD ["--help"]

@@ -1,0 +1,108 @@
+"""A change of a program's traffic: planned from what is there, then written in one step with its place in history."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from t0dspy import bundle, traffic
+from t0dspy.bundle import MANIFEST, ROLLOUT
+from t0dspy.errors import SettingsError
+from t0dspy.manifest import Change, Manifest
+from t0dspy.rollout.fits import Fits
+from t0dspy.rollout.history import previous_incumbent
+from t0dspy.rollout.shares import check_versions
+from t0dspy.tree import read_program
+
+
+@dataclass(frozen=True)
+class Program:
+    """An exported program as its tree says."""
+
+    directory: Path
+    manifest: Manifest
+    files: Mapping[str, str] = field(repr=False)
+    shares: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """Its name at the gateway."""
+        return self.manifest.name
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A change that would be written."""
+
+    program: Program
+    change: Change
+    files: Mapping[str, str] = field(repr=False)
+    """Path -> text; empty when the traffic is so already."""
+    notes: Sequence[str] = ()
+
+
+def read(configs: Path, name: str) -> Program:
+    """The exported program `name`.
+
+    Raises:
+        BundleError: there is none.
+        SettingsError: its rollout.toml cannot be read.
+    """
+    directory = configs / "programs" / name
+    manifest, files = read_program(directory)
+    if ROLLOUT not in files:
+        raise SettingsError(f"{directory / ROLLOUT} is gone. Restore it from version control.")
+    return Program(directory, manifest, files, traffic.read_shares(files[ROLLOUT], manifest, str(directory / ROLLOUT)))
+
+
+def plan_traffic(program: Program, shares: Mapping[str, float], time: str, reason: str | None = None) -> Planned:
+    """What gives exactly `shares` to the versions of `program`, and nothing to the others.
+
+    Args:
+        program: the program.
+        shares: version -> share.
+        time: now, as history records it.
+        reason: why; by default what was asked for.
+
+    Raises:
+        SettingsError: a version may hold no traffic.
+    """
+    asked = " ".join(f"{version}={share:g}" for version, share in shares.items())
+    return _plan(program, Change(time, reason or f"traffic {asked}", program.shares, shares))
+
+
+def plan_rollback(program: Program, to: str | None, time: str, reason: str | None = None) -> Planned:
+    """What gives all traffic to the last incumbent other than the present one, or to the version `to`.
+
+    Raises:
+        SettingsError: there was no other incumbent, or the version may hold no traffic.
+    """
+    target = to or previous_incumbent(program.manifest.history, program.shares)
+    if target is None:
+        raise SettingsError(_nowhere_back(program))
+    default = f"rollback --to {to}" if to else "rollback"
+    return _plan(program, Change(time, reason or default, program.shares, {target: 1.0}, undo=True))
+
+
+def write(planned: Planned) -> None:
+    """Write the change; call it while the program's directory is locked, and planned from what is there then."""
+    if planned.files:
+        bundle.write_tree(planned.program.directory, planned.files)
+
+
+def _nowhere_back(program: Program) -> str:
+    present = traffic.incumbent(program.shares)
+    others = [version for version in program.shares if version != present]
+    hint = f"t0dspy traffic {program.name} {present}=1 --apply" if others else f"t0dspy rollback {program.name} --to V"
+    what = f"takes the traffic of {', '.join(others)} away" if others else "goes to a version of your choice"
+    return f"{program.name} had no incumbent before {present}, so there is nothing to go back to. `{hint}` {what}."
+
+
+def _plan(program: Program, change: Change) -> Planned:
+    check_versions(change.after, program.manifest, program.files)
+    notes = Fits(program.manifest, program.files).check(change.after)
+    if dict(change.after) == dict(change.before):
+        return Planned(program, change, {}, notes)
+    where = str(program.directory / ROLLOUT)
+    rollout = traffic.written(program.files[ROLLOUT], program.manifest, change.after, where)
+    manifest = program.manifest.with_change(change).to_json()
+    return Planned(program, change, {ROLLOUT: rollout, MANIFEST: manifest}, notes)

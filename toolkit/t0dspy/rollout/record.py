@@ -1,0 +1,152 @@
+"""What served last, and what is under way: kept beside the configs, so that a killed command can be finished.
+
+In `.t0dspy/rollout/` next to the directory of configs (never in it, where the gateway would look):
+
+    CONFIGS.served.json     the config files as they last were known to be served
+    CONFIGS.pending.json    a change that was begun, and what to put back if the gateway refuses it
+    CONFIGS.lock            held by the command that changes or applies
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from t0dspy.bundle import MANIFEST
+from t0dspy.errors import RolloutError
+
+Files = Mapping[str, str]
+"""Path below the configs -> text; bytes that are not UTF-8 as surrogates."""
+
+LARGEST = 1 << 20
+"""Bytes; a larger file is no config."""
+REFUSED = ".refused"
+"""What a file is called that the gateway did not take; no config glob matches it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A config that was served."""
+
+    config_hash: str
+    files: Files = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A change that was begun."""
+
+    what: str
+    """For people, such as `rollback shop`."""
+    old: Files | None = field(repr=False)
+    """The files to put back if the gateway does not take the new ones; None when they are not known."""
+    stale: bool = False
+    """True when the gateway served something else than `old` before the change was begun."""
+    putting_back: bool = False
+    """True once the gateway has refused."""
+
+
+def config_files(configs: Path) -> dict[str, str]:
+    """The files below `configs`."""
+    found = (path for path in sorted(configs.rglob("*")) if path.is_file())
+    return {
+        name: path.read_bytes().decode("utf-8", "surrogateescape")
+        for path in found
+        if not _is_ours(name := path.relative_to(configs).as_posix()) and path.stat().st_size <= LARGEST
+    }
+
+
+def same_config(one: Files, other: Files) -> bool:
+    """Whether the gateway would serve the same: it reads no manifests, and no comments in TOML."""
+    read = [name for name in one.keys() | other.keys() if name.rpartition("/")[2] != MANIFEST]
+    return all(name in one and name in other and _same(name, one[name], other[name]) for name in read)
+
+
+def _same(name: str, one: str, other: str) -> bool:
+    if one == other or not name.endswith(".toml"):
+        return one == other
+    try:
+        return tomllib.loads(one) == tomllib.loads(other)
+    except ValueError:
+        return False
+
+
+def _is_ours(name: str) -> bool:
+    """Locks, what a writer left, and what was refused."""
+    return name.endswith(REFUSED) or any(part.startswith(".") for part in name.split("/"))
+
+
+class Journal:
+    """The record of one directory of configs."""
+
+    def __init__(self, configs: Path) -> None:
+        configs = Path(os.path.abspath(configs))
+        self._place = configs.parent / ".t0dspy" / "rollout"
+        self._name = configs.name
+
+    @contextmanager
+    def held(self, seconds: float = 120.0) -> Iterator[None]:
+        """Be the only one who changes or applies.
+
+        Raises:
+            RolloutError: somebody else was at it for `seconds`, or nothing can be written here.
+        """
+        try:
+            self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = FileLock(self._path("lock"), timeout=seconds)
+            lock.acquire()
+        except Timeout:
+            raise RolloutError(f"another t0dspy has been applying a change for {seconds:g} s. Try again.") from None
+        except OSError as error:
+            raise RolloutError(f"{self._place}: cannot be written ({error.strerror}).") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def served(self) -> Record | None:
+        """What was served when somebody last looked; None when nobody did."""
+        raw = self._read("served.json")
+        return None if raw is None else Record(**raw)
+
+    def note_served(self, config_hash: str, files: Files) -> None:
+        """Remember what is served now."""
+        self._write("served.json", Record(config_hash, files))
+
+    def pending(self) -> Pending | None:
+        """The change that was begun and not ended: under way while the lock is held, else cut off."""
+        raw = self._read("pending.json")
+        return None if raw is None else Pending(**raw)
+
+    def begin(self, pending: Pending) -> None:
+        """Remember what is about to be done."""
+        self._write("pending.json", pending)
+
+    def end(self) -> None:
+        """What was begun is done."""
+        self._path("pending.json").unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._place / f"{self._name}.{name}"
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            raw = json.loads(self._path(name).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return raw if isinstance(raw, dict) else None
+
+    def _write(self, name: str, value: Record | Pending) -> None:
+        path = self._path(name)
+        unfinished = path.with_name(f"{path.name}.new")
+        with unfinished.open("w", encoding="ascii") as file:
+            json.dump(asdict(value), file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)

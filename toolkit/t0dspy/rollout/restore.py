@@ -1,0 +1,82 @@
+"""Putting config files back as they were; what the gateway refused is kept beside them, never lost."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from t0dspy import bundle
+from t0dspy.bundle import MANIFEST, ROLLOUT
+from t0dspy.errors import RolloutError
+from t0dspy.manifest import Change, parse_manifest
+from t0dspy.rollout.record import REFUSED, Files, config_files
+from t0dspy.traffic import read_shares
+
+
+def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:
+    """Make the files below `configs` those of `old`; done again after a kill, it goes on where it stopped.
+
+    A file that changed or is new is kept under its name with `.refused` at the end, but for rollout.toml, whose shares
+    go into the program's history.
+
+    Args:
+        configs: the directory of configs.
+        old: path -> text.
+        time: now, as history records it.
+        reason: why the gateway refused, for the history.
+
+    Returns:
+        The files that are set aside.
+
+    Raises:
+        RolloutError: the disk refuses.
+        BundleError: somebody else is writing a program.
+    """
+    with ExitStack() as locks:
+        for directory in sorted(path.parent for path in configs.glob(f"programs/*/{MANIFEST}")):
+            locks.enter_context(bundle.locked(directory))
+        now = config_files(configs)
+        target = {**old, **dict(_manifests(configs, old, now, time, reason))}
+        try:
+            return sorted(_replaced(configs, target, now))
+        except OSError as error:
+            raise RolloutError(f"{error.filename}: cannot be put back ({error.strerror}).") from error
+
+
+def _replaced(configs: Path, target: Files, now: Files) -> Iterator[str]:
+    for name in now.keys() - target.keys():
+        (configs / name).replace(configs / f"{name}{REFUSED}")
+        yield f"{name}{REFUSED}"
+    for name, text in target.items():
+        if now.get(name) == text:
+            continue
+        if name in now and name.rpartition("/")[2] not in (MANIFEST, ROLLOUT):
+            _write(configs / f"{name}{REFUSED}", now[name])
+            yield f"{name}{REFUSED}"
+        _write(configs / name, text)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.write_bytes(text.encode("utf-8", "surrogateescape"))
+    if path.exists():
+        unfinished.chmod(path.stat().st_mode & 0o7777)
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def _manifests(configs: Path, old: Files, now: Files, time: str, reason: str) -> Iterator[tuple[str, str]]:
+    """The old manifests, their histories telling of the shares that were refused."""
+    for name, text in old.items():
+        rollout = f"{name.removesuffix(MANIFEST)}{ROLLOUT}"
+        if not name.endswith(f"/{MANIFEST}") or now.get(rollout) == old.get(rollout):
+            continue
+        manifest = parse_manifest(text, str(configs / name))
+        shares = read_shares(old[rollout], manifest, str(configs / rollout))
+        history = parse_manifest(now[name], str(configs / name)).history if name in now else manifest.history
+        kept = [change for change in history if change in manifest.history]
+        refused = Change(time, f"put back: {reason}", shares, shares)
+        yield name, replace(manifest, history=(*kept, refused)).to_json()

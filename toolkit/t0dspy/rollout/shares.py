@@ -1,0 +1,81 @@
+"""Shares as somebody asks for them: parsed and checked, before anything is written."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from t0dspy import traffic
+from t0dspy.errors import SettingsError
+from t0dspy.manifest import Manifest
+
+_TOLERANCE = 1e-6
+
+
+def parse_shares(texts: Sequence[str]) -> traffic.Shares:
+    """The shares that `texts`, such as `v1=0.9`, ask for.
+
+    Raises:
+        SettingsError: a text is none, a version is there twice, or they do not add up to 1.
+    """
+    shares: traffic.Shares = {}
+    for text in texts:
+        version, equals, number = text.partition("=")
+        if not equals or not version:
+            raise SettingsError(f"{text!r} is no share. Write VERSION=SHARE, such as v1=0.9.")
+        if version in shares:
+            raise SettingsError(f"{version} is there twice. Give each version one share.")
+        shares[version] = _share(version, number)
+    check_sum(shares)
+    return shares
+
+
+def _share(version: str, text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        raise SettingsError(f"the share of {version} is {text!r}; write a number, such as 0.9.") from None
+    if share == 0:
+        raise SettingsError(f"a share of 0 for {version}: leave it out, and it gets none.")
+    traffic.check_share(share, version)
+    return share
+
+
+def check_sum(shares: Mapping[str, float]) -> None:
+    """Check that `shares` are the whole traffic.
+
+    Raises:
+        SettingsError: they do not add up to 1.
+    """
+    total = math.fsum(shares.values())
+    if abs(total - 1) > _TOLERANCE:
+        listed = " ".join(f"{version}={share:g}" for version, share in shares.items())
+        raise SettingsError(
+            f"{listed} add up to {total:.6g}, not 1. Name every version that is to have traffic; the others get none."
+        )
+
+
+def check_versions(shares: Mapping[str, float], manifest: Manifest, files: Mapping[str, str]) -> None:
+    """Check that each version of `shares` is there to answer.
+
+    Args:
+        shares: what is asked for.
+        manifest: the program's manifest.
+        files: its tree, path -> text.
+
+    Raises:
+        SettingsError: a version is unknown, or its folder is gone, or the program takes one version alone.
+    """
+    has_function = manifest.name in manifest.functions
+    known = manifest.versions_of(manifest.name) if has_function else list(manifest.versions)
+    for version in shares:
+        if version not in known:
+            raise SettingsError(f"no version {version!r} of {manifest.name}; there are {', '.join(known)}.")
+        if f"{version}/variant.toml" not in files:
+            raise SettingsError(
+                f"{version} of {manifest.name} has no folder {version}/ any more, so nothing can answer for it. "
+                "Restore it from version control."
+            )
+    if len(shares) > 1 and not has_function:
+        raise SettingsError(
+            f"{manifest.name} was exported as its predictors only, and those have no shares. Give one version "
+            f"the whole: t0dspy traffic {manifest.name} {known[-1]}=1"
+        )

@@ -1,0 +1,90 @@
+"""How a program's versions stand: written and served shares, scores, age, fit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from t0dspy.manifest import Change
+from t0dspy.rollout.change import Program
+from t0dspy.rollout.fits import Fit, Fits
+from t0dspy.rollout.served import Served
+from t0dspy.traffic import incumbent
+
+
+@dataclass(frozen=True)
+class VersionStanding:
+    """One version."""
+
+    version: str
+    share: float
+    """As written; 0 for none."""
+    served: float | None
+    """The share that the gateway gives it; None when that is not known."""
+    loaded: bool | None
+    """Whether the gateway knows it; None when that is not known."""
+    scores: Mapping[str, Any] | None
+    created: str
+    age: float
+    """Seconds since it was exported."""
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A program."""
+
+    name: str
+    incumbent: str | None
+    versions: Sequence[VersionStanding]
+    serving: bool | None
+    """Whether the gateway serves what is written; None when that is not known, and `why` says why."""
+    why: str
+    config_hash: str | None
+    history: Sequence[Change]
+
+    def as_json(self) -> dict[str, Any]:
+        """The standing as values that JSON knows."""
+        return {
+            "name": self.name,
+            "incumbent": self.incumbent,
+            "serving": self.serving,
+            "why": self.why,
+            "config_hash": self.config_hash,
+            "versions": [_version_json(one) for one in self.versions],
+            "history": [asdict(change) for change in self.history],
+        }
+
+
+def standing(program: Program, served: Served, now: datetime) -> Standing:
+    """How the versions of `program` stand, newest first.
+
+    Args:
+        program: the program as it is written.
+        served: what the gateway serves.
+        now: the time, with its zone.
+    """
+    manifest = program.manifest
+    fits, shares = Fits(manifest, program.files), served.shares(manifest)
+    versions = [
+        VersionStanding(
+            version,
+            share=program.shares.get(version, 0.0),
+            served=None if shares is None else shares.get(version, 0.0),
+            loaded=served.loaded(manifest, version),
+            scores=entry.scores,
+            created=entry.created,
+            age=max(0.0, (now - datetime.fromisoformat(entry.created)).total_seconds()),
+            fit=fits.of(version),
+        )
+        for version, entry in reversed(list(manifest.versions.items()))
+    ]
+    serving = served.serves(manifest, program.shares)
+    present = incumbent(program.shares)
+    return Standing(program.name, present, versions, serving, served.why, served.config_hash, manifest.history)
+
+
+def _version_json(one: VersionStanding) -> dict[str, Any]:
+    raw = asdict(one)
+    fit = raw.pop("fit")
+    return {**raw, "fits": fit["fits"], "fits_why": fit["why"]}
