@@ -11,7 +11,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 import dspy
 from dspy.utils.callback import BaseCallback
 
-from examples.spec_to_review.metric import grade
+from examples.spec_to_review.metric import grade, graded
 from examples.spec_to_review.program import SpecToReview
 
 DATA = Path(__file__).parent / "data"
@@ -36,19 +36,28 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
+class Part:
+    """A measurement on the validation set."""
+
+    score: float
+    """The mean grade, from 0 to 1."""
+    passed: int
+    """Specifications whose code passes all tests, and was approved of."""
+    calls: int
+    """Of the language model."""
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Optimized:
     """What came of it."""
 
-    baseline: float
-    """The mean score of the program as it is written, on the validation set; from 0 to 1."""
-    optimized: float
-    """The mean score of the best program that was found."""
-    validation: int
-    """Specifications in the validation set."""
-    trials: int
-    calls: int
-    """Of the language model, by the program and by MIPROv2."""
-    seconds: float
+    baseline: Part
+    """The program as it is written."""
+    optimized: Part
+    """The best program that was found."""
+    search: Mapping[str, float]
+    """What the search for it took: trials, calls, seconds."""
 
 
 class Calls(BaseCallback):
@@ -98,9 +107,10 @@ def optimize(
     progress: Progress = lambda what, done, total: None,
 ) -> tuple[dspy.Module, Optimized]:
     """The best program that MIPROv2 finds in `trials` trials, and figures; both scores are measured apart from it."""
-    start, calls = time.monotonic(), Calls()
+    calls = Calls()
     with dspy.context(lm=lm, adapter=dspy.ChatAdapter(), callbacks=[calls]):
-        baseline = score(SpecToReview(), validation)
+        baseline = measured(SpecToReview(), validation, calls)
+        start, before = time.monotonic(), calls.count
         metric = Counting(progress, (trials + 1) * len(validation) + 3 * len(train) // 2)
         search = dspy.MIPROv2(
             metric=metric,
@@ -116,16 +126,18 @@ def optimize(
         best = search.compile(
             SpecToReview(), trainset=list(train), valset=list(validation), num_trials=trials, minibatch=False
         )
-        found = score(best, validation)
-    seconds = time.monotonic() - start
-    return best, Optimized(baseline, found, len(validation), trials, calls.count, round(seconds, 1))
+        took = {"trials": trials, "calls": calls.count - before, "seconds": round(time.monotonic() - start, 1)}
+        return best, Optimized(baseline, measured(best, validation, calls), took)
 
 
-def score(program: dspy.Module, examples: Sequence[dspy.Example]) -> float:
-    """The mean grade. A run that fails is an error, not a zero."""
+def measured(program: dspy.Module, examples: Sequence[dspy.Example], calls: Calls) -> Part:
+    """The program's grades on examples. A run that fails is an error, not a zero."""
+    start, before = time.monotonic(), calls.count
     evaluate = dspy.Evaluate(devset=list(examples), num_threads=THREADS, max_errors=1, provide_traceback=True)
-    results = evaluate(program, metric=grade).results
-    return mean([float(one[2]) for one in results])
+    grades = [graded(example, made) for example, made, _ in evaluate(program, metric=grade).results]
+    passed = sum(one.passed and one.agrees for one in grades)
+    seconds = round(time.monotonic() - start, 1)
+    return Part(mean([one.score for one in grades]), passed, calls.count - before, seconds)
 
 
 def mean(scores: Sequence[float]) -> float:

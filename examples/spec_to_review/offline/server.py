@@ -30,7 +30,9 @@ TASKS: Mapping[str, Callable[[Prompt], Mapping[str, Any]]] = {
 def app() -> Starlette:
     """The server."""
     routes = [Route("/v1/chat/completions", _complete, methods=["POST"]), Route("/health", _health)]
-    return Starlette(routes=routes)
+    server = Starlette(routes=routes)
+    server.state.calls = 0
+    return server
 
 
 def answer(messages: list[dict[str, Any]]) -> str:
@@ -54,6 +56,7 @@ async def _complete(request: Request) -> Response:
     except (ValueError, KeyError, TypeError) as error:
         said = {"message": f"no chat completion request: {error!r}", "type": "invalid_request_error"}
         return JSONResponse({"error": said}, 400)
+    request.app.state.calls += 1
     text = await run_in_threadpool(answer, messages)
     asked = sum(len(str(one.get("content"))) for one in messages) // 4
     usage = {"prompt_tokens": asked, "completion_tokens": len(text) // 4, "total_tokens": asked + len(text) // 4}
@@ -77,5 +80,5 @@ def _events(head: Mapping[str, Any], text: str, usage: Mapping[str, int]) -> Ite
     yield "data: [DONE]\n\n"
 
 
-async def _health(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
+async def _health(request: Request) -> Response:
+    return JSONResponse({"status": "ok", "calls": request.app.state.calls})
