@@ -97,7 +97,8 @@ def main() -> None:
 
 
 def _run(task: dict[str, Any], answers: int) -> None:
-    names = {"__name__": "solution"}
+    module = sys.modules["solution"] = type(sys)("solution")  # dataclasses look their module up
+    names = module.__dict__
     try:
         exec(compile(task["code"], "solution", "exec"), names)  # noqa: S102  (what this process is for)
     except BaseException as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-_FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]\s*\n", re.MULTILINE)
+_FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\][ \t]*(?:\n|\Z)", re.MULTILINE)
 _LISTED = re.compile(r"^\d+\. `(\w+)` \((.*?)\):", re.MULTILINE)
 _FOLDED = re.compile(r"<example>\n<input>\n(.*?)\n</input>\n<output>\n(.*?)\n</output>\n</example>", re.DOTALL)
 _REMINDER = re.compile(r"\n*Respond with (?:the corresponding output fields|a JSON object in the following order)")
@@ -79,8 +79,8 @@ def _blocks(text: str, names: Mapping[str, str]) -> dict[str, str]:
     for mark in marks:
         seen.setdefault(mark.group(1), mark)
     starts = [*seen.values()]
-    ends = [one.start() for one in starts[1:]] + [len(text)]
-    found = {one.group(1): text[one.end() : end].strip() for one, end in zip(starts, ends, strict=True)}
+    ends = [*(one.start() for one in starts[1:]), len(text)]
+    found = {one.group(1): text[one.end() : end].strip() for one, end in zip(starts, ends, strict=False)}
     return {name: value for name, value in found.items() if name in names}
 
 

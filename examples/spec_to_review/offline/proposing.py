@@ -42,7 +42,7 @@ _TIPS: Sequence[tuple[str, int, str]] = (
     ("concise", 1, ""),
     ("descriptive", 4, ""),
     ("high stakes", 2, "Much depends on this answer, since people trust it and act on it."),
-    ("persona", 2, "You are an engineer whom others ask when it matters."),
+    ("persona", 3, "You are an engineer whom others ask when it matters."),
 )
 
 
@@ -51,7 +51,7 @@ def propose(prompt: Prompt) -> Answer:
     given = prompt.inputs
     fields = given.get("module") or given.get("basic_instruction", "")
     tip = given.get("tip", "")
-    count, before = next(((count, before) for word, count, before in _TIPS if word in tip), (2, ""))
+    count, before = next(((count, before) for word, count, before in _TIPS if word in tip), (3, ""))
     rng = random.Random(hashlib.sha256(repr(sorted(given.items())).encode()).digest())
     fitting = [sentence for pattern, sentence in _SUGGESTIONS if re.search(pattern, fields)]
     chosen = rng.sample([*fitting, rng.choice(_ALWAYS)], min(count, len(fitting) + 1))

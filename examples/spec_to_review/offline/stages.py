@@ -26,8 +26,8 @@ def parse_spec(prompt: Prompt) -> Answer:
     marks = [one for one in _SIGNATURE.finditer(spec) if not _is_call(one.group(1))]
     starts = {called(one.group(1)): one for one in reversed(marks)}
     found = sorted(starts.values(), key=lambda one: one.start())
-    ends = [one.start() for one in found[1:]] + [len(spec)]
-    wanted = [_wanted(one.group(1), spec[one.end() : end], guide) for one, end in zip(found, ends, strict=True)]
+    ends = [*(one.start() for one in found[1:]), len(spec)]
+    wanted = [_wanted(one.group(1), spec[one.end() : end], guide) for one, end in zip(found, ends, strict=False)]
     return {"functions": [one.as_json() for one in wanted]}
 
 
