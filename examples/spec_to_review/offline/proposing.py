@@ -39,10 +39,10 @@ _ALWAYS = (
 _TIPS: Sequence[tuple[str, int, str]] = (
     # what stands in a tip, how many sentences it makes, what it puts before them
     ("creative", 3, ""),
-    ("concise", 1, ""),
+    ("concise", 2, ""),
     ("descriptive", 4, ""),
     ("high stakes", 2, "Much depends on this answer, since people trust it and act on it."),
-    ("persona", 3, "You are an engineer whom others ask when it matters."),
+    ("persona", 2, "You are an engineer whom others ask when it matters."),
 )
 
 
@@ -54,7 +54,7 @@ def propose(prompt: Prompt) -> Answer:
     count, before = next(((count, before) for word, count, before in _TIPS if word in tip), (3, ""))
     rng = random.Random(hashlib.sha256(repr(sorted(given.items())).encode()).digest())
     fitting = [sentence for pattern, sentence in _SUGGESTIONS if re.search(pattern, fields)]
-    chosen = rng.sample([*fitting, rng.choice(_ALWAYS)], min(count, len(fitting) + 1))
+    chosen = rng.sample(fitting, min(count, len(fitting))) + rng.sample(_ALWAYS, rng.choice([0, 1]))
     basic = " ".join(given.get("basic_instruction", "").split())
     return {"proposed_instruction": " ".join(one for one in (before, basic, *chosen) if one)}
 

@@ -1,0 +1,68 @@
+"""`make demo`, in its short form, from the outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stack.harness import bare_environment, until
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "examples.spec_to_review.demo", "--short"]
+
+
+def processes(directory: Path) -> list[str]:
+    """Command lines of processes that work in the demo's directory, or below."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if str(place.readlink()).startswith(str(directory)):
+                found.append((place.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+def test_once_around_the_loop(tmp_path: Path) -> None:
+    """It succeeds, its figures agree, its second run starts over, and nothing stays behind."""
+    directory = tmp_path / "demo"
+    command = [*COMMAND, f"--directory={directory}", "--seed=test"]
+    done = subprocess.run(command, cwd=ROOT, env=bare_environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((directory / "report.json").read_text())
+    figures = {one["what"]: one for one in report["figures"]}
+    optimized = figures["optimized, in DSPy"]["score"]
+    assert figures["served, TensorZero's client"]["score"] == figures["served, OpenAI's SDK"]["score"] == optimized
+    assert figures["fresh, from seed test"]["specs"] == 3
+    assert report["feedback"]["ratings"] == 15
+    assert report["feedback"]["corrections"] > 0
+    for title in figures:
+        assert title in done.stdout
+    assert processes(directory) == []
+    again = subprocess.Popen(command, cwd=ROOT, env=bare_environment(), stderr=subprocess.PIPE, text=True)
+    assert again.stderr is not None
+    until(lambda: any("examples.spec_to_review.optimize" in one for one in processes(directory)), 60)
+    time.sleep(1)
+    again.send_signal(signal.SIGINT)
+    said = again.stderr.read()
+    assert again.wait(60) == 130
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    until(lambda: processes(directory) == [])
+
+
+def test_a_directory_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    """What the demo did not make it does not remove."""
+    (tmp_path / "mine.txt").write_text("mine")
+    command = [*COMMAND, f"--directory={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, env=bare_environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "holds something that is not the demo's" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["mine.txt"]
