@@ -5,9 +5,13 @@ FROM ${BASE_IMAGE}
 # In an environment of its own, so that a base whose Python belongs to its distribution serves as well.
 RUN python3 -m venv /opt/t0dspy
 COPY pyproject.toml README.md LICENSE constraints.txt /src/
+# First what it needs, which changes seldom and takes long; then itself.
+RUN mkdir -p /src/toolkit/t0dspy && touch /src/toolkit/t0dspy/__init__.py \
+    && /opt/t0dspy/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
+        --constraint /src/constraints.txt '/src[embedded,retrain]'
 COPY toolkit /src/toolkit
 RUN /opt/t0dspy/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
-        --constraint /src/constraints.txt '/src[embedded,retrain]'
+        --no-deps --force-reinstall /src
 
 # What the packages of your programs need beside DSPy: build an image FROM this one, or list them here.
 

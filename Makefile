@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: help test lint types pytest golden docs bench clean
+.PHONY: help test lint types pytest test-compose golden docs bench clean
 
 help:             ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/:/'
@@ -25,6 +25,9 @@ types: $(VENV)/.installed
 
 pytest: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+test-compose: $(VENV)/.installed   ## the compose file for real, where a Docker engine answers
+	$(BIN)/python tests/compose/run.py
 
 golden: $(VENV)/.installed   ## rewrite the golden trees from what the compiler writes now (read the diff)
 	$(BIN)/python -m pytest tests/compiler/test_golden.py -n auto --write-golden

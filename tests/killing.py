@@ -12,15 +12,18 @@ STEPS = {
 _SURVIVED = 0
 
 
-def kill_at_every_step(action: Callable[[], object]) -> Iterator[int]:
+def kill_at_every_step(
+    action: Callable[[], object], also: frozenset[str] = frozenset(), stride: int = 1
+) -> Iterator[int]:
     """Run `action` in a child that dies before its 1st, 2nd, 3rd ... step; yields each number once the child is dead.
 
-    Ends when a child lived to the end of `action`. The caller puts things back between two numbers.
+    Ends when a child lived to the end of `action`. The caller puts things back between two numbers. `also` are more
+    audit events that count as steps; with a `stride` of 3 it is the 1st, 4th, 7th ... step.
     """
-    for number in range(1, 1000):
+    for number in range(1, 1000, stride):
         child = os.fork()
         if child == 0:
-            _run_until(number, action)
+            _run_until(number, action, also)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
             assert os.waitstatus_to_exitcode(status) == _SURVIVED, "the action itself failed; see its traceback"
@@ -28,7 +31,7 @@ def kill_at_every_step(action: Callable[[], object]) -> Iterator[int]:
         yield number
 
 
-def _run_until(number: int, action: Callable[[], object]) -> None:
+def _run_until(number: int, action: Callable[[], object], also: frozenset[str]) -> None:
     left = number
 
     def step() -> None:
@@ -38,7 +41,7 @@ def _run_until(number: int, action: Callable[[], object]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
-        if event in STEPS or (event == "open" and _writes(arguments)):
+        if event in STEPS or event in also or (event == "open" and _writes(arguments)):
             step()
 
     def synced(handle: int) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import t0dspy
+from stack.harness import Stack, migrated_data
 from t0dspy.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -35,10 +37,10 @@ def test_commands_have_help_with_an_example(line: str, text: str) -> None:
 
 def test_settings_are_documented() -> None:
     """Each key of the settings has its row."""
-    from t0dspy.settings import DEFAULTS, ProgramSettings
+    from t0dspy.settings import DEFAULTS, ApplySettings, ProgramSettings
 
     text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    for key in (*DEFAULTS, *ProgramSettings.__dataclass_fields__):
+    for key in (*DEFAULTS, *ProgramSettings.__dataclass_fields__, *ApplySettings.__dataclass_fields__):
         assert f"\n| `{key}` |" in text, key
 
 
@@ -56,7 +58,7 @@ def _blocks(page: Path, language: str) -> list[str]:
 def _sessions(page: Path) -> Iterator[tuple[str, str]]:
     for block in _blocks(page, "console"):
         command, _, output = block.partition("\n")
-        if re.match(r"\$ t0dspy (export|verify)\b", command):
+        if re.match(r"\$ t0dspy (export|verify|traffic|rollback|apply)\b", command):
             yield command.removeprefix("$ "), output
 
 
@@ -79,11 +81,32 @@ def app(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
+@pytest.fixture
+def stack(app: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
+    """The app with v1 exported and served, on the repository's own base config."""
+    base = tmp_path_factory.getbasetemp()
+    data = migrated_data(base if worker_id == "master" else base.parent)
+    shutil.copytree(data, app / ".t0dspy/stack", symlinks=True)
+    shutil.copytree(ROOT / "configs", app / "configs")
+    t0dspy.export("app.review:review", app / "configs", model="openai::gpt-4o-mini", demos="system", verify=False)
+    with Stack(app, None, OPENAI_API_KEY="unused", PYTHONPATH=str(app)) as running:
+        running.data_dir = app / ".t0dspy/stack"
+        running.start()
+        yield app
+        assert running.stop() == 0
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_console_sessions_are_true(
-    page: Path, app: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    app: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """Each `$ t0dspy ...` block prints what it shows, one after the other."""
+    if page.name == "rollout.md":
+        request.getfixturevalue("stack")
     for command, shown in _sessions(page):
         monkeypatch.setattr(sys, "argv", shlex.split(command))
         with pytest.raises(SystemExit):

@@ -102,7 +102,8 @@ class Journal:
             lock = FileLock(self._path("lock"), timeout=seconds)
             lock.acquire()
         except Timeout:
-            raise RolloutError(f"another t0dspy has been applying a change for {seconds:g} s. Try again.") from None
+            waited = f", also after {seconds:g} s" if seconds else ""
+            raise RolloutError(f"another t0dspy is applying a change{waited}. Try again when it is done.") from None
         except OSError as error:
             raise RolloutError(f"{self._place}: cannot be written ({error.strerror}).") from error
         try:

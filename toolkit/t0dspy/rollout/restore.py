@@ -48,7 +48,7 @@ def _replaced(configs: Path, target: Files, now: Files) -> Iterator[str]:
     for name in now.keys() - target.keys():
         (configs / name).replace(configs / f"{name}{REFUSED}")
         yield f"{name}{REFUSED}"
-    for name, text in target.items():
+    for name, text in sorted(target.items(), key=lambda item: not item[0].endswith(MANIFEST)):
         if now.get(name) == text:
             continue
         if name in now and name.rpartition("/")[2] not in (MANIFEST, ROLLOUT):
@@ -72,11 +72,12 @@ def _manifests(configs: Path, old: Files, now: Files, time: str, reason: str) ->
     """The old manifests, their histories telling of the shares that were refused."""
     for name, text in old.items():
         rollout = f"{name.removesuffix(MANIFEST)}{ROLLOUT}"
-        if not name.endswith(f"/{MANIFEST}") or now.get(rollout) == old.get(rollout):
+        if not name.endswith(f"/{MANIFEST}") or name not in now or now[name] == text:
             continue
         manifest = parse_manifest(text, str(configs / name))
-        shares = read_shares(old[rollout], manifest, str(configs / rollout))
-        history = parse_manifest(now[name], str(configs / name)).history if name in now else manifest.history
-        kept = [change for change in history if change in manifest.history]
-        refused = Change(time, f"put back: {reason}", shares, shares)
-        yield name, replace(manifest, history=(*kept, refused)).to_json()
+        history = parse_manifest(now[name], str(configs / name)).history
+        told = [change for change in history if change not in manifest.history and change.before == change.after]
+        if not told and now.get(rollout) != old[rollout]:
+            shares = read_shares(old[rollout], manifest, str(configs / rollout))
+            told = [Change(time, f"put back: {reason}", shares, shares)]
+        yield name, replace(manifest, history=(*manifest.history, *told)).to_json()

@@ -146,17 +146,14 @@ def apply_written(place: Place, what: str, before: Files) -> Applied:
 def finish(place: Place) -> None:
     """Finish what a killed command had begun, and say so; without a gateway say that it waits."""
     journal = Journal(place.configs)
-    if journal.pending() is None:
+    pending = journal.pending()
+    if pending is None:
         return
-    with journal.held():
-        if (pending := journal.pending()) is None:  # whoever was at it is done
-            return
-        try:
-            action = choose(place)
-        except RolloutError as error:
-            place.say(f"`{pending.what}` was cut off before it was served, and cannot be finished now: {error}")
-            return
-        _finish(place, journal, action)
+    try:
+        with journal.held(seconds=0):
+            _finish(place, journal, choose(place))
+    except RolloutError as error:
+        place.say(f"`{pending.what}` is not known to be served: {error}")
 
 
 def _finish(place: Place, journal: Journal, action: Action) -> None:

@@ -1,0 +1,275 @@
+"""Traffic, rollback and apply as a user meets them, on the real embedded stack."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import t0dspy
+from rollout.conftest import Project
+from runtime.harness import export
+from t0dspy.errors import SettingsError
+from t0dspy.rollout.verbs import set_traffic
+
+Run = Callable[..., Any]
+
+
+def test_shares_are_shown_set_and_served(project: Project, run: Run) -> None:
+    """The table tells what is written and what is served, before and after an apply."""
+    ran = run("traffic", "question", "v1=0.6", "v3=0.4")
+    assert ran.code == 0
+    assert ran.out.splitlines()[0] == "question  v1 100%  ->  v1 60%  v3 40%"
+    assert ran.out.splitlines()[1] == "written, not serving: `t0dspy apply` has the gateway serve it."
+    assert project.variants() == {"v1"}
+    shown = run("traffic", "question").out
+    assert shown.startswith("question: written, not serving: `t0dspy apply` has the gateway serve it\n")
+    rows = {line.lstrip("* ").split()[0]: line.split() for line in shown.splitlines()[2:5]}
+    assert rows["v3"][1:3] == ["40%", "-"]
+    assert rows["v1"][:4] == ["*", "v1", "60%", "100%"]
+    assert run("apply").out.startswith("serving after ")
+    assert run("traffic", "question").out.startswith("question: serving what is written\n")
+    assert project.variants(count=20) == {"v1", "v3"}
+
+
+def test_json_tells_the_same(project: Project, run: Run) -> None:
+    """For programs: numbers, and null for what is not known."""
+    changed = json.loads(run("traffic", "question", "v2=1", "--apply", "--json", "--reason", "it is better").out)
+    assert (changed["before"], changed["after"], changed["serving"]) == ({"v1": 1.0}, {"v2": 1.0}, True)
+    assert changed["config_hash"] == project.status()["config_hash"]
+    shown = json.loads(run("traffic", "question", "--json").out)
+    assert (shown["incumbent"], shown["serving"]) == ("v2", True)
+    assert [one["version"] for one in shown["versions"]] == ["v3", "v2", "v1"]
+    assert shown["versions"][1] | {"age": 0} == {
+        "version": "v2",
+        "share": 1.0,
+        "served": 1.0,
+        "loaded": True,
+        "scores": None,
+        "age": 0,
+        "created": shown["versions"][1]["created"],
+        "fits": True,
+        "fits_why": "",
+    }
+    assert shown["history"][-1]["reason"] == "it is better"
+    away = json.loads(run("traffic", "question", "--json", "--gateway-url", "http://127.0.0.1:9").out)
+    assert (away["serving"], away["versions"][0]["served"], away["config_hash"]) == (None, None, None)
+    assert away["why"].startswith("no gateway answers at http://127.0.0.1:9.")
+
+
+def test_quiet_prints_nothing(project: Project, run: Run) -> None:
+    """The exit code says it all."""
+    for command in (("traffic", "question", "v2=1"), ("apply",), ("rollback", "question"), ("traffic", "question")):
+        assert run(*command, "--quiet") == (0, "", "")
+    assert project.variants() == {"v1"}
+
+
+def test_rollback_steps_back_and_back(project: Project, run: Run) -> None:
+    """To the incumbent before, then to the one before that, in seconds; then there is none."""
+    for version in ("v2", "v3"):
+        set_traffic(project.place, "question", {version: 1.0}, applying=True)
+    for version in ("v2", "v1"):
+        ran = run("rollback", "question", "--reason", "worse")
+        assert ran.code == 0
+        assert f"->  {version} 100%\nserving after " in ran.out
+        assert float(ran.out.split("serving after ")[1].split()[0]) < 10
+        assert project.variants() == {version}
+    ran = run("rollback", "question")
+    assert (ran.code, ran.out) == (1, "")
+    assert "question had no incumbent before v1, so there is nothing to go back to." in ran.err
+    assert run("rollback", "question", "--to", "v3").code == 0
+    assert project.variants() == {"v3"}
+    history = json.loads(run("traffic", "question", "--json").out)["history"]
+    assert [change["undo"] for change in history][-3:] == [True, True, True]
+
+
+def test_rollback_from_python(project: Project) -> None:
+    """The same as a function."""
+    set_traffic(project.place, "question", {"v2": 1.0}, applying=True)
+    changed = t0dspy.rollback("question", configs=project.configs)
+    assert (changed.before, changed.after) == ({"v2": 1.0}, {"v1": 1.0})
+    assert changed.applied is not None
+    assert project.variants() == {"v1"}
+
+
+def test_a_canary_is_ended_by_traffic(project: Project, run: Run) -> None:
+    """Where no incumbent came before, the message has the command that ends the canary."""
+    set_traffic(project.place, "question", {"v1": 0.9, "v2": 0.1}, applying=False)
+    ran = run("rollback", "question")
+    assert ran.code == 1
+    assert "`t0dspy traffic question v1=1 --apply` takes the traffic of v2 away." in ran.err
+
+
+MISTAKES = [
+    (("traffic", "nothing"), "no exported program 'nothing' in "),
+    (("rollback", "nothing"), "no exported program 'nothing' in "),
+    (("traffic", "question", "v9=1"), "no version 'v9' of question; there are v1, v2, v3."),
+    (("traffic", "question", "v1=0.5"), "v1=0.5 add up to 0.5, not 1."),
+    (("rollback", "question", "--to", "v9"), "no version 'v9' of question; there are v1, v2, v3."),
+    (("traffic", "question", "v2=1", "--apply"), "v2 of question has no folder v2/ any more"),
+]
+
+
+@pytest.mark.parametrize(("command", "reason"), MISTAKES)
+def test_mistakes_change_nothing(project: Project, run: Run, command: tuple[str, ...], reason: str) -> None:
+    """One clear message, exit 1, and the files are as they were."""
+    if "no folder" in reason:
+        for path in (project.configs / "programs/question/v2").iterdir():
+            path.unlink()
+    before = {path: path.read_bytes() for path in project.configs.rglob("*") if path.is_file()}
+    ran = run(*command)
+    assert (ran.code, ran.out) == (1, "")
+    assert reason in ran.err
+    assert {path: path.read_bytes() for path in project.configs.rglob("*") if path.is_file()} == before
+    assert project.variants() == {"v1"}
+
+
+def test_a_version_that_does_not_fit_holds_no_traffic(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program server could not run it, so nobody is sent there, by rollback neither."""
+    import stories
+
+    changed = stories.Stories()
+    changed.extra = stories.dspy.Predict("text -> title")
+    monkeypatch.setattr(stories, "stories", changed)
+    before = (project.configs / "programs/tales/rollout.toml").read_text()
+    for command in (("traffic", "tales", "v2=1"), ("rollback", "tales", "--to", "v2")):
+        ran = run(*command)
+        assert ran.code == 1
+        assert (
+            "v2 of tales may hold no traffic: the code no longer fits it (there is a new predictor 'extra')" in ran.err
+        )
+    assert "no: there is a new predictor 'extra'" in run("traffic", "tales").out
+    assert (project.configs / "programs/tales/rollout.toml").read_text() == before
+
+
+def test_where_the_code_is_not_here_it_says_so(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator's machine may lack the code: a note, and the change is made."""
+    manifest = project.configs / "programs/tales/manifest.json"
+    manifest.write_text(manifest.read_text().replace("stories:stories", "gone:stories"))
+    ran = run("traffic", "tales", "v2=1")
+    assert ran.code == 0
+    assert "whether the code fits v2 is not known here: no module 'gone'" in ran.err
+
+
+def test_an_unchanged_config_returns_at_once(project: Project, run: Run) -> None:
+    """Nothing is loaded again, also when only a comment changed."""
+    assert run("apply").out.startswith("serving already: the embedded stack")
+    with (project.configs / "tensorzero.toml").open("a") as file:
+        file.write("# a comment\n")
+    assert run("apply").out.startswith("serving already: ")
+    assert run("traffic", "question", "v1=1", "--apply").out.splitlines()[1].startswith("serving already: ")
+
+
+def test_a_refused_config_is_put_back(project: Project, run: Run) -> None:
+    """A hand edit that the gateway does not take is set aside, with TensorZero's words; the old config serves."""
+    config = project.configs / "tensorzero.toml"
+    good = config.read_text()
+    config.write_text(good + "\n[models.broken]\nrouting = ['nobody']\n")
+    set_traffic(project.place, "question", {"v2": 1.0}, applying=False)
+    ran = run("apply")
+    assert (ran.code, ran.out) == (1, "")
+    assert "models.broken: missing field `providers`" in ran.err
+    assert "The old files are back, and the gateway serves them.\nSet aside: tensorzero.toml.refused." in ran.err
+    assert config.read_text() == good
+    assert "models.broken" in (project.configs / "tensorzero.toml.refused").read_text()
+    shown = json.loads(run("traffic", "question", "--json").out)
+    assert (shown["incumbent"], shown["serving"]) == ("v1", True)
+    assert "put back: " in shown["history"][-1]["reason"]
+    assert project.variants() == {"v1"}
+    assert run("apply").out.startswith("serving already: ")
+
+
+def test_a_refused_rollback_is_put_back(project: Project, run: Run) -> None:
+    """The version it leads to breaks the gateway: the shares before it come back, and history knows."""
+    set_traffic(project.place, "question", {"v2": 1.0}, applying=True)
+    (project.configs / "programs/question/v1/system.minijinja").write_text("{% for broken")
+    ran = run("rollback", "question")
+    assert ran.code == 1
+    assert "The old files are back, and the gateway serves them." in ran.err
+    shown = json.loads(run("traffic", "question", "--json").out)
+    assert (shown["incumbent"], shown["serving"]) == ("v2", True)
+    assert shown["history"][-1]["after"] == {"v2": 1.0}
+    assert project.variants() == {"v2"}
+
+
+def test_without_a_gateway_nothing_is_written(project: Project, run: Run) -> None:
+    """A rollback that cannot be applied is not half done; --no-apply writes all the same."""
+    set_traffic(project.place, "question", {"v2": 1.0}, applying=True)
+    (project.directory / "t0dspy.toml").write_text("[apply]\ndata_dir = 'nowhere'\nservice = 'no such service'\n")
+    before = (project.configs / "programs/question/rollout.toml").read_text()
+    ran = run("rollback", "question")
+    assert ran.code == 1
+    assert "there is no gateway to apply to: no embedded stack runs in nowhere" in ran.err
+    assert (project.configs / "programs/question/rollout.toml").read_text() == before
+    assert "written, not serving" in run("rollback", "question", "--no-apply").out
+
+
+def test_a_command_of_the_users_applies(project: Project, run: Run, tmp_path: Path) -> None:
+    """From the settings, without a shell; it failed when its exit code says so."""
+    pid = project.process.pid
+    project.settings(f'command = ["kill", "-HUP", "{pid}"]\n')
+    ran = run("traffic", "question", "v2=1", "--apply")
+    assert ran.code == 0, ran.err
+    assert f"the command `kill -HUP {pid}`" in ran.out
+    assert project.variants() == {"v2"}
+    project.settings('command = ["sh", "-c", "echo no such cluster >&2; exit 3"]\n')
+    ran = run("rollback", "question")
+    assert ran.code == 1
+    assert "did not take it: exit code 3: no such cluster" in ran.err
+    assert json.loads(run("traffic", "question", "--json").out)["incumbent"] == "v2"
+
+
+def test_export_applies_too(project: Project, run: Run) -> None:
+    """`--apply` has the new version answer at once."""
+    export(project.configs, "stories:question", instructions="NEWER still.")  # v4, through the library
+    state = project.directory / "state.json"
+    state.write_text(state.read_text().replace("NEWER still.", "NEWEST of all."))
+    flags = ("--name", "question", "--state", str(state), "--model", "m", "--adapter", "chat")
+    ran = run("export", "stories:question", *flags, "--no-verify", "--traffic", "1", "--apply")
+    assert ran.code == 0, ran.err
+    assert "serving after " in ran.out.splitlines()[-1]
+    assert project.variants("question") == {"v5"}
+
+
+def test_hand_edits_to_rollout_are_applied(project: Project, run: Run) -> None:
+    """The file is the user's; a version that is none there is refused by name."""
+    rollout = project.configs / "programs/question/rollout.toml"
+    rollout.write_text(rollout.read_text().replace("{v1 = 1.0}", "{v1 = 1, v2 = 3} # mine"))
+    assert run("apply").code == 0
+    shown = json.loads(run("traffic", "question", "--json").out)
+    assert (shown["incumbent"], shown["serving"]) == ("v2", True)
+    assert run("rollback", "question").code == 0
+    assert "# mine" in rollout.read_text()
+    assert project.variants() == {"v1"}
+
+
+def test_a_stages_only_program_takes_one_version(tmp_path: Path) -> None:
+    """Its predictors have no shares."""
+    from t0dspy.rollout.change import plan_traffic, read
+
+    for instructions in ("", "NEW"):
+        options = {"model": "openai::m", "stages_only": True}
+        export(tmp_path / "configs", "stories:stories", name="steps", instructions=instructions, **options)
+    program = read(tmp_path / "configs", "steps")
+    with pytest.raises(SettingsError, match=r"those have no shares\. Give one version the whole"):
+        plan_traffic(program, {"v1": 0.5, "v2": 0.5}, "t")
+    assert 'candidate_variants = ["v2"]' in plan_traffic(program, {"v2": 1.0}, "t").files["rollout.toml"]
+
+
+def test_two_at_once_end_in_one_of_both(project: Project) -> None:
+    """Changes made at the same time follow each other: what is written last is what serves."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as threads:
+        versions = ["v1", "v2", "v3", "v2"]
+        list(threads.map(lambda one: set_traffic(project.place, "question", {one: 1.0}, applying=True), versions))
+    began = time.monotonic()
+    written = (project.configs / "programs/question/rollout.toml").read_text()
+    serving = project.variants()
+    assert len(serving) == 1
+    assert f"{{{serving.pop()} = 1.0}}" in written
+    assert time.monotonic() - began < 30
