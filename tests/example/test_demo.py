@@ -46,13 +46,13 @@ def test_once_around_the_loop(tmp_path: Path) -> None:
     for title in figures:
         assert title in done.stdout
     assert processes(directory) == []
-    again = subprocess.Popen(command, cwd=ROOT, env=bare_environment(), stderr=subprocess.PIPE, text=True)
-    assert again.stderr is not None
-    until(lambda: any("examples.spec_to_review.optimize" in one for one in processes(directory)), 60)
-    time.sleep(1)
-    again.send_signal(signal.SIGINT)
-    said = again.stderr.read()
-    assert again.wait(60) == 130
+    with subprocess.Popen(command, cwd=ROOT, env=bare_environment(), stderr=subprocess.PIPE, text=True) as again:
+        assert again.stderr is not None
+        until(lambda: any("examples.spec_to_review.optimize" in one for one in processes(directory)), 60)
+        time.sleep(1)
+        again.send_signal(signal.SIGINT)
+        said = again.stderr.read()
+    assert again.returncode == 130
     assert "Interrupted" in said
     assert "Traceback" not in said
     until(lambda: processes(directory) == [])

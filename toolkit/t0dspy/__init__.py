@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from t0dspy.errors import WireInequalityError as WireInequalityError
     from t0dspy.exporting import ExportOptions as ExportOptions
     from t0dspy.exporting import export as export
+    from t0dspy.flywheel.evaluate import EvaluateOptions as EvaluateOptions
+    from t0dspy.flywheel.evaluate import evaluate as evaluate
+    from t0dspy.flywheel.metrics import Metric as Metric
+    from t0dspy.flywheel.metrics import agrees_with_feedback as agrees_with_feedback
+    from t0dspy.flywheel.metrics import backward_grade as backward_grade
+    from t0dspy.flywheel.metrics import exact_match as exact_match
+    from t0dspy.flywheel.pull_dspy import pull as pull
+    from t0dspy.flywheel.results import RetrainOptions as RetrainOptions
+    from t0dspy.flywheel.retrain import retrain as retrain
     from t0dspy.rollout.verbs import rollback as rollback
     from t0dspy.runtime.deploy import deploy as deploy
     from t0dspy.verifying import verify as verify
@@ -19,26 +28,44 @@ __version__ = version("t0dspy")
 
 _HOMES = {
     "CompileError": "t0dspy.errors",
+    "EvaluateOptions": "t0dspy.flywheel.evaluate",
     "ExportOptions": "t0dspy.exporting",
+    "Metric": "t0dspy.flywheel.metrics",
+    "RetrainOptions": "t0dspy.flywheel.results",
     "ServedAdapter": "t0dspy.compiler.layout",
     "T0dspyError": "t0dspy.errors",
     "WireInequalityError": "t0dspy.errors",
+    "agrees_with_feedback": "t0dspy.flywheel.metrics",
+    "backward_grade": "t0dspy.flywheel.metrics",
     "deploy": "t0dspy.runtime.deploy",
+    "evaluate": "t0dspy.flywheel.evaluate",
+    "exact_match": "t0dspy.flywheel.metrics",
     "export": "t0dspy.exporting",
     "rollback": "t0dspy.rollout.verbs",
+    "pull": "t0dspy.flywheel.pull_dspy",
+    "retrain": "t0dspy.flywheel.retrain",
     "verify": "t0dspy.verifying",
 }
 """Public name -> the module it lives in. Loaded on first use, so that `import t0dspy` stays quick without dspy."""
 
 __all__ = [
     "CompileError",
+    "EvaluateOptions",
     "ExportOptions",
+    "Metric",
+    "RetrainOptions",
     "ServedAdapter",
     "T0dspyError",
     "WireInequalityError",
     "__version__",
+    "agrees_with_feedback",
+    "backward_grade",
     "deploy",
+    "evaluate",
+    "exact_match",
     "export",
+    "pull",
+    "retrain",
     "rollback",
     "verify",
 ]

@@ -12,8 +12,12 @@
     │   └── GatewayUnreachableError  nothing answers at its address; nothing was sent
     ├── RunError                a run of a deployed program could not go on
     ├── WarehouseError          ClickHouse refused a query, or is not there
+    ├── SetStateError           the file that keeps training and judging apart is damaged or cannot be written
     ├── StackError              the embedded stack could not start, stop or reload
     ├── RolloutError            the gateway does not serve what is written; says what it serves instead
+    ├── MetricError             a metric cannot be loaded, or gives no score
+    ├── RetrainError            a retrain cannot begin or go on: another one runs, or something changed meanwhile
+    ├── OptimizeError           optimizing came to nothing: the model does not answer, or all scores are 0
     └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
 
 Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
@@ -104,12 +108,28 @@ class WarehouseError(T0dspyError):
     """ClickHouse refused a query, or is not there."""
 
 
+class SetStateError(T0dspyError):
+    """The file that keeps training and judging apart is damaged, or could not be written."""
+
+
 class StackError(T0dspyError):
     """The embedded stack could not start, stop or reload."""
 
 
 class RolloutError(T0dspyError):
     """The gateway does not serve what is written; the message says what it serves instead."""
+
+
+class MetricError(T0dspyError):
+    """A metric cannot be loaded, or gives something that is no score."""
+
+
+class RetrainError(T0dspyError):
+    """A retrain cannot begin or go on: another one is running, or what it began with has changed."""
+
+
+class OptimizeError(T0dspyError):
+    """Optimizing, evaluating or judging came to nothing: the model does not answer, or every score is 0."""
 
 
 class WireInequalityError(T0dspyError):

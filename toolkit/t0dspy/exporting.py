@@ -1,7 +1,7 @@
 """Export: plan the next version, prove it on the wire, write it. Nothing is left behind when any of it fails."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version as installed
@@ -55,6 +55,12 @@ class ExportOptions:
     verify: bool = True
     stage_timeout: float | None = None
     run_timeout: float | None = None
+    scores: Mapping[str, Any] | None = None
+    """What an evaluation said of it, for the manifest."""
+    lineage: Mapping[str, Any] | None = None
+    """How it was made, for the manifest."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """File -> text, put beside the version's own files; no config reads them."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +212,7 @@ class _Export:
         self.rollout_path = str(directory / ROLLOUT)
         self.previous = self._previous()
         self.shares = self._shares(self.previous)
-        self.planned = next_version(compiled, self.previous, self._origin())
+        self.planned = _with_files(next_version(compiled, self.previous, self._origin()), options.beside)
 
     def run(self, notes: list[str], progress: Progress, parity_progress: Callable[[str, int], None]) -> Export:
         planned = self.planned
@@ -255,6 +261,8 @@ class _Export:
             dspy=installed("dspy"),
             t0dspy=installed("t0dspy"),
             parent=traffic.incumbent(self.shares),
+            scores=self.options.scores,
+            lineage=self.options.lineage,
         )
 
     def _hand_edits(self, planned: NextVersion) -> list[str]:
@@ -350,6 +358,14 @@ class _Export:
             notes=tuple(notes),
             written=written,
         )
+
+
+def _with_files(planned: NextVersion, beside: Mapping[str, str]) -> NextVersion:
+    if planned.unchanged:
+        return planned
+    return replace(
+        planned, files={**planned.files, **{f"{planned.version}/{name}": text for name, text in beside.items()}}
+    )
 
 
 def _deadlines(options: ExportOptions) -> dict[str, float]:

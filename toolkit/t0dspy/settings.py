@@ -4,7 +4,7 @@ import difflib
 import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,6 +18,13 @@ DEFAULTS = {
     "clickhouse_url": "http://localhost:8123/tensorzero",
 }
 _ENVIRONMENT = {"gateway_url": "TENSORZERO_GATEWAY_URL", "clickhouse_url": "TENSORZERO_CLICKHOUSE_URL"}
+
+
+Gold = Literal["required", "none"]
+"""Whether a metric compares with a right answer, or judges an answer by itself."""
+
+ModelName = str | Mapping[str, Any]
+"""DSPy's name of a model, or a table of `model` and options of `dspy.LM`."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,38 @@ class ProgramSettings:
     """Seconds for a predictor's call, retries included."""
     run_timeout: float | None = None
     """Seconds for a run of the whole program."""
+    metric: str | None = None
+    """`module:function`, in DSPy's conventions."""
+    metric_threshold: float = 0.5
+    """From which score on a run is good enough for a demo."""
+    gold: Gold = "none"
+    """Whether the metric needs a right answer."""
+    task_model: ModelName | None = None
+    """DSPy's name of the model that runs the program while it is optimized, or a table of `dspy.LM`'s options."""
+    prompt_model: ModelName | None = None
+    """The same, of the model that writes instructions; by default the task model."""
+    judge_model: ModelName | None = None
+    """The same, of the model that runs both contenders on the holdout; by default the task model."""
+    prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Model -> `input` and `output`, in US dollars for a million tokens."""
+    trainset: str | None = None
+    """JSON lines of the user's own, relative to the settings file; the same for the next two."""
+    valset: str | None = None
+    holdout: str | None = None
+    min_examples: int = 20
+    """Examples to train and validate with, below which nothing is done."""
+    min_feedback: int = 1
+    """Pulled examples that people said something of, below which nothing is done."""
+    min_holdout: int = 20
+    """Examples to judge by, below which nothing is done."""
+    min_improvement: float = 0.0
+    """How much better than the incumbent a challenger must be, in the metric's own unit."""
+    confidence: float = 0.8
+    """How sure of that the judge must be."""
+    max_demos: int = 4
+    """Demos of a predictor that an optimizer bootstraps; 0 leaves demos as they are."""
+    curate: Mapping[str, Any] = field(default_factory=dict)
+    """Options of curation: `floor`, `tolerance`, `ignore`, `user_tag`, `limit`, `redact` ..."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +104,18 @@ class ApplySettings:
     """Seconds in which the gateway must serve."""
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {"adapter": get_args(Text), "demos": get_args(DemoPlace)}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "adapter": get_args(Text),
+    "demos": get_args(DemoPlace),
+    "gold": get_args(Gold),
+}
 _NUMBERS = ("stage_timeout", "run_timeout", "timeout")
 _LISTS = ("command",)
 _SWITCHES = ("stages_only",)
+_COUNTS = ("min_examples", "min_feedback", "min_holdout", "max_demos")
+_RANGES = {"confidence": (0.5, 1.0), "min_improvement": (0.0, math.inf), "metric_threshold": (-math.inf, math.inf)}
+_MODELS = ("task_model", "prompt_model", "judge_model")
+_SECRETS = ("api_key", "headers", "extra_headers")
 
 
 @dataclass(frozen=True)
@@ -165,6 +212,12 @@ def _apply(raw: Any, where: str) -> ApplySettings:
 
 
 def _checked(key: str, value: Any, where: str) -> Any:
+    check = _CHECKS.get(key)
+    if check is not None:
+        return check(value, where)
+    if key in _RANGES:
+        least, most = _RANGES[key]
+        return _number(value, where, least, most)
     if key in _SWITCHES:
         if not isinstance(value, bool):
             raise SettingsError(f"{where}: is {value!r}; write true or false.")
@@ -187,6 +240,53 @@ def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise SettingsError(f"{where}: is {value!r}; write a text in quotes.")
     return value
+
+
+def _number(value: Any, where: str, least: float = -math.inf, most: float = math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        limits = "" if least == -math.inf else f" from {least:g}" + ("" if most == math.inf else f" to {most:g}")
+        raise SettingsError(f"{where}: is {value!r}; write a number{limits}.")
+    return float(value)
+
+
+def _count(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise SettingsError(f"{where}: is {value!r}; write a whole number, 0 or more.")
+    return value
+
+
+def _model(value: Any, where: str) -> ModelName:
+    if isinstance(value, str) and value:
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get("model"), str):
+        raise SettingsError(
+            f"{where}: is {value!r}; write a name such as 'openai/gpt-4o-mini', or a table with `model`."
+        )
+    secret = next((name for name in _SECRETS if name in value), None)
+    if secret is not None:
+        raise SettingsError(f"{where}: {secret} is a secret; put it into the environment, as DSPy reads it there.")
+    return value
+
+
+def _prices(value: Any, where: str) -> dict[str, dict[str, float]]:
+    prices = {}
+    for model, raw in _table(value, where).items():
+        price = _table(raw, f"{where}, {model}")
+        _check_keys(price, ["input", "output"], f"{where}, {model}")
+        if price.keys() != {"input", "output"}:
+            raise SettingsError(
+                f"{where}, {model}: write {{ input = ..., output = ... }}, dollars for a million tokens."
+            )
+        prices[model] = {key: _number(one, f"{where}, {model}, {key}", 0.0) for key, one in price.items()}
+    return prices
+
+
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    **dict.fromkeys(_COUNTS, _count),
+    **dict.fromkeys(_MODELS, _model),
+    "prices": _prices,
+    "curate": lambda value, where: _table(value, where),
+}
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:

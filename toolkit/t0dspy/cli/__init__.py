@@ -5,7 +5,23 @@ from typing import Annotated
 
 import typer
 
-from t0dspy.cli import apply, export, failures, feedback, init, output, rollback, run, serve, traffic, up, verify
+from t0dspy.cli import (
+    apply,
+    evaluate,
+    export,
+    failures,
+    feedback,
+    init,
+    output,
+    pull,
+    retrain,
+    rollback,
+    run,
+    serve,
+    traffic,
+    up,
+    verify,
+)
 from t0dspy.cli.verb import Verb
 
 app = typer.Typer(
@@ -47,6 +63,9 @@ app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedb
 app.command(cls=Verb, short_help="Show or set which version answers what share of the calls.")(traffic.traffic)
 app.command(cls=Verb, short_help="Take the last change of incumbent back, at once.")(rollback.rollback)
 app.command(cls=Verb, short_help="Make the gateway serve what is written.")(apply.apply)
+app.command(cls=Verb, short_help="Read what production said, as examples.")(pull.pull)
+app.command(cls=Verb, short_help="Score versions on a data set with your metric.")(evaluate.evaluate)
+app.command(cls=Verb, short_help="Learn from production; beat the incumbent or keep it.")(retrain.retrain)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from t0dspy.errors import SettingsError
@@ -39,7 +39,13 @@ class PulledExample:
 
     def to_line(self) -> str:
         """The example as a line of JSON, without the newline: every key is there, unknown values are null."""
-        return json.dumps(_plain(asdict(self)), ensure_ascii=False, allow_nan=False)
+        plain = _plain(self)
+        line = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+        try:
+            line.encode()
+        except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 lacks and JSON can escape
+            return json.dumps(plain, allow_nan=False)
+        return line
 
     @classmethod
     def from_object(cls, value: Mapping[str, Any], where: str) -> Self:
@@ -55,8 +61,11 @@ class PulledExample:
         return cls(**{"outputs": None, "model_outputs": None, **value, "stages": stages})
 
 
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
+_KEYS = tuple(one.name for one in fields(PulledExample) if one.name not in ("predictor", "stages"))
+
+
+def _plain(example: PulledExample) -> dict[str, Any]:
     """The keys of the contract: only a stage says its predictor, and says it first."""
-    predictor = value.pop("predictor")
-    value["stages"] = [_plain(one) for one in value["stages"]]
-    return value if predictor is None else {"predictor": predictor, **value}
+    value = {name: getattr(example, name) for name in _KEYS}
+    value["stages"] = [_plain(one) for one in example.stages]
+    return value if example.predictor is None else {"predictor": example.predictor, **value}

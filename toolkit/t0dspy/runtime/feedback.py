@@ -16,9 +16,7 @@ from t0dspy.model import Schema
 from t0dspy.runtime.chat_text import chat_text
 from t0dspy.runtime.functions import check_fields, exported_function, read_fields
 from t0dspy.warehouse.client import StoredInference, Warehouse
-
-FILLED = "t0dspy::filled"
-"""The tag of a demonstration that says which fields nobody gave."""
+from t0dspy.warehouse.production import FILLED
 
 _PATIENCE = 15.0
 

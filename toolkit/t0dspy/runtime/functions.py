@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -101,6 +101,11 @@ def check_fields(fields: Mapping[str, Any], schema: Schema, what: str) -> None:
 
 def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None:
     """The output fields in a model's `text`, read by DSPy's own parser; None where it reads nothing."""
+    return fields_reader(outputs, type)(text)
+
+
+def fields_reader(outputs: Schema, type: Text) -> Callable[[str], dict[str, Any] | None]:
+    """`read_fields` for many texts."""
     import dspy
     from dspy.utils.exceptions import AdapterParseError
 
@@ -111,10 +116,15 @@ def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None
         name: (_annotation(part, outputs), dspy.OutputField()) for name, part in outputs["properties"].items()
     }
     adapter: Any = stock_adapter(PromptForm(type))
-    try:
-        return dict(adapter.parse(dspy.make_signature(fields), text))
-    except AdapterParseError:
-        return None
+    signature = dspy.make_signature(fields)
+
+    def read(text: str) -> dict[str, Any] | None:
+        try:
+            return dict(adapter.parse(signature, text))
+        except AdapterParseError:
+            return None
+
+    return read
 
 
 _TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict, "null": None}

@@ -1,14 +1,18 @@
 """A connection to ClickHouse, and the questions that the runtime asks."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from t0dspy.errors import WarehouseError
 from t0dspy.model import Text
+from t0dspy.warehouse.questions import question
+
+PATIENCE = 300.0
+"""Seconds that an answer may keep us waiting for its next piece."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,10 @@ class StoredInference:
 class Warehouse:
     """The database that the gateway logs to. Use it as a context manager."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
         """`url` names the server and the database, such as `http://localhost:8123/tensorzero`.
+
+        An answer may keep us waiting for `patience` seconds.
 
         Raises:
             WarehouseError: it is not there, or does not let us in.
@@ -39,7 +45,9 @@ class Warehouse:
         parts = urlsplit(url)
         self._name = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))  # without a password
         with self._translated():
-            self._client = clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False)
+            self._client = clickhouse_connect.get_client(
+                dsn=url, autogenerate_session_id=False, send_receive_timeout=patience
+            )
 
     def __enter__(self) -> "Warehouse":
         return self
@@ -49,35 +57,47 @@ class Warehouse:
 
     def inference(self, id: str) -> StoredInference | None:
         """The inference with this id; None when there is none. Raises WarehouseError."""
-        rows = self._ask("inference", {"id": id})
+        rows = self.ask("inference", {"id": id})
         return StoredInference(*rows[0]) if rows else None
 
     def feedback_is_stored(self, id: str, metric: str, target: str) -> bool:
         """Whether the feedback `id` about `target` is stored. Raises WarehouseError."""
-        return bool(self._ask("feedback_stored", {"id": id, "metric": metric, "target": target}))
+        return bool(self.ask("feedback_stored", {"id": id, "metric": metric, "target": target}))
 
     def config(self, hash: str) -> str | None:
         """The TOML of the config with this hash, as `/status` spells it, resolved by the gateway that loaded it.
 
         None when no gateway that logs here has loaded it. Raises WarehouseError.
         """
-        rows = self._ask("config", {"hash": hash})
+        rows = self.ask("config", {"hash": hash})
         return str(rows[0][0]) if rows else None
 
-    def _ask(self, question: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        sql = files("t0dspy.warehouse").joinpath(f"{question}.sql").read_text(encoding="utf-8")
+    def ask(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """The rows that answer the question `name`, all of them in memory. Raises WarehouseError."""
         with self._translated():
-            rows: Sequence[Sequence[Any]] = self._client.query(sql, parameters=dict(parameters)).result_rows
+            answer = self._client.query(question(name), parameters=dict(parameters))
+            rows: Sequence[Sequence[Any]] = answer.result_rows
         return rows
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         from clickhouse_connect.driver.exceptions import ClickHouseError
+        from urllib3.exceptions import HTTPError
 
         try:
             yield
-        except ClickHouseError as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise WarehouseError(
-                f"ClickHouse at {self._name}: {reason}. Is `t0dspy up` running, or TENSORZERO_CLICKHOUSE_URL right?"
-            ) from error
+        except (ClickHouseError, HTTPError, OSError) as error:
+            raise WarehouseError(f"ClickHouse at {self._name}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, and what to do."""
+    text = str(error)
+    if "UNKNOWN_TABLE" in text or "UNKNOWN_DATABASE" in text:
+        missing = re.search(r"(?:Table|table|expression identifier|Database|database) '?([\w.`]+)'?", text)
+        what = missing[1].replace("`", "") if missing else "a table of the gateway's"
+        return f"{what} is not there. Is this the database that the gateway writes to, and has it started once?"
+    if "timed out" in text.lower():
+        return "it did not answer in time. Ask for a smaller window, or look at what else it is doing."
+    lines = text.splitlines() or [type(error).__name__]
+    return f"{lines[0][:500]}. Is `t0dspy up` running, or TENSORZERO_CLICKHOUSE_URL right?"

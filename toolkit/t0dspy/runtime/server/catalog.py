@@ -4,25 +4,23 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import dspy
 import pydantic
 
-from t0dspy.compiler.contract import Uncertain, is_only_its_predictor, read_contract
-from t0dspy.compiler.schema import is_untyped
+from t0dspy.compiler.contract import is_only_its_predictor
 from t0dspy.errors import ProgramError, RunError, T0dspyError
 from t0dspy.exporting import read_program
 from t0dspy.fits import misfits
 from t0dspy.manifest import Manifest, VersionEntry
 from t0dspy.model import Schema, Text
 from t0dspy.program import code_hash, load_program
+from t0dspy.program_types import program_types
 from t0dspy.runtime.deploy import bind
 from t0dspy.runtime.run import Run, ServedVersion, served_version
 from t0dspy.runtime.server.logs import frames, log
 from t0dspy.runtime.server.messages import Offer
-from t0dspy.settings import load_settings
-from t0dspy.signatures import load_signature
 from t0dspy.state import with_state
 
 
@@ -132,25 +130,7 @@ def _runnable(manifest: Manifest, files: Mapping[str, str], version: str, lm: ds
         raise ProgramError(f"the code no longer fits it: {misfit[0]}. Export it again.")
     deployment = InARun(lm)
     bind(program, deployment)
-    types = _input_types(program, manifest.name)
+    types = program_types(program, manifest.name).inputs
     outputs = json.loads(files[function.output_schema])
     served = served_version(manifest, version)
     return Runnable(program, deployment, served, types, outputs, function.type, is_only_its_predictor(live))
-
-
-def _input_types(program: dspy.Module, name: str) -> dict[str, Any]:
-    """The types of the program's inputs: from its settings, its code, or its type hints; nothing where none tells."""
-    configured = load_settings().programs.get(name)
-    try:
-        given = load_signature(configured.signature, program) if configured and configured.signature else None
-        fields = (given or read_contract(program)).input_fields
-    except (Uncertain, T0dspyError):
-        return _hints(program)
-    return {field: info.annotation for field, info in fields.items() if not is_untyped(info)}
-
-
-def _hints(program: dspy.Module) -> dict[str, Any]:
-    try:
-        return get_type_hints(getattr(type(program), "forward", None), include_extras=True)
-    except (NameError, TypeError):
-        return {}

@@ -1,0 +1,205 @@
+"""Evaluating: the right scores, for the right version, however it is reached."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import t0dspy
+from flywheel.scripted import failing
+from runtime.harness import APPS, Served, export, storyteller
+from stack.harness import migrated_data
+from t0dspy.errors import BundleError, GatewayError, MetricError, OptimizeError, SettingsError
+from t0dspy.flywheel.intervals import mean_interval
+from t0dspy.testing import ScriptedUpstream
+
+QUESTIONS = [{"question": f"q{at}", "answer": f"{'NEW ' if at < 12 else ''}answer to q{at}"} for at in range(16)]
+"""What v1 gets right in 4 of 16 cases, v2 in 12."""
+
+METRICS = """
+import t0dspy
+
+right = t0dspy.exact_match("answer")
+told = t0dspy.exact_match("text")
+
+
+def broken(example, prediction, trace=None):
+    return example.no_such_label
+
+
+def fussy(example, prediction, trace=None):
+    if example.question == "q3":
+        raise ValueError("q3")
+    return len(prediction.answer) / 100
+"""
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream(storyteller) as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(model: ScriptedUpstream) -> Iterator[ScriptedUpstream]:
+    yield model
+    model.script = storyteller
+
+
+def exported(configs: Path) -> None:
+    export(configs, "stories:question")
+    export(configs, "stories:question", instructions="NEW instructions.")
+    export(configs, "stories:stories", name="tales")
+    export(configs, "stories:stories", name="parts", stages_only=True)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, worker_id: str, model: ScriptedUpstream) -> Iterator[Served]:
+    base = tmp_path_factory.getbasetemp()
+    migrated = migrated_data(base if worker_id == "master" else base.parent)
+    directory = tmp_path_factory.mktemp("evaluated")
+    shutil.copytree(migrated, directory / "data", symlinks=True)
+    with Served(directory, model) as stack:
+        stack.programs(exported)
+        yield stack.start()
+        assert stack.stop() == 0
+
+
+@pytest.fixture
+def evaluate(served: Served, project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`t0dspy.evaluate` in a project with metrics."""
+    monkeypatch.syspath_prepend(str(APPS))
+    (project / "grades.py").write_text(METRICS)
+
+    def evaluate(name: str = "question", data: Any = QUESTIONS, **options: Any) -> Any:
+        given = t0dspy.EvaluateOptions(**{"metric": "grades:right", "threads": 4, **options})
+        return t0dspy.evaluate(name, data, given, configs=served.configs, gateway_url=served.url)
+
+    return evaluate
+
+
+def means(found: Any) -> list[float]:
+    return [one.interval.mean for one in found.versions]
+
+
+def test_versions_are_scored_through_the_gateway(evaluate: Callable[..., Any], served: Served) -> None:
+    """Each by its own prompts, paired example by example; and none of it is production."""
+    found = evaluate(versions=["v1", "v2"])
+    assert means(found) == [0.25, 0.75]
+    assert [int(score) for score in found.versions[1].scores] == [1] * 12 + [0] * 4
+    (pair,) = found.differences
+    assert (pair.version, pair.against, pair.interval.mean) == ("v2", "v1", 0.5)
+    assert pair.interval.low < 0.5 < pair.interval.high
+    assert json.loads(json.dumps(found.as_json()))["versions"][0]["version"] == "v1"
+    assert means(evaluate()) == [0.25]  # the incumbent
+    assert (
+        list(t0dspy.pull("question", configs=served.configs, clickhouse_url=served.urls["clickhouse"] + "/tensorzero"))
+        == []
+    )
+
+
+def test_a_program_of_several_predictors(evaluate: Callable[..., Any]) -> None:
+    """Through its program function, and, where only stages are exported, through `deploy`."""
+    data = [{"topic": "sea", "text": "text of outline of sea"}, {"topic": "sky", "text": "rain"}]
+    for name in ("tales", "parts"):
+        assert means(evaluate(name, data, metric="grades:told")) == [0.5]
+
+
+def test_straight_through_dspy(
+    evaluate: Callable[..., Any], scripted: ScriptedUpstream, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same scores without a gateway, from the task model of the settings."""
+    with pytest.raises(SettingsError, match="task_model"):
+        evaluate(direct=True)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    lm = f'task_model = {{ model = "openai/m", api_base = "{scripted.url}" }}'
+    (project / "t0dspy.toml").write_text(f'[programs.question]\nprogram = "stories:question"\n{lm}\n')
+    assert means(evaluate(direct=True, versions=["v2", "v1"])) == [0.75, 0.25]
+
+
+def test_scores_go_back_as_feedback(evaluate: Callable[..., Any], served: Served) -> None:
+    """On the inference or its episode, as the metric's level says, in the metric's own type."""
+    assert evaluate(record="good").versions[0].recorded == 16
+    values = served.rows("SELECT toString(value) FROM BooleanMetricFeedback WHERE metric_name = 'good'")
+    assert sorted(value for (value,) in values) == ["false"] * 12 + ["true"] * 4
+    parts = [{"topic": "a", "text": "b"}]
+    assert evaluate("parts", parts, metric="grades:told", record="score").versions[0].recorded == 1
+    assert served.rows("SELECT toString(value) FROM FloatMetricFeedback WHERE metric_name = 'score'") == [["0"]]
+    with pytest.raises(SettingsError, match="level episode"):
+        evaluate("parts", parts, metric="grades:told", record="good")
+    with pytest.raises(SettingsError, match="good, score"):
+        evaluate(record="nothing")
+
+
+def test_failures_are_no_scores(evaluate: Callable[..., Any], scripted: ScriptedUpstream) -> None:
+    """A metric or a model that fails is an error; a few failures are borne and named."""
+    with pytest.raises(MetricError, match=r"16 of 16 runs.*no_such_label"):
+        evaluate(metric="grades:broken")
+    found = evaluate(metric="grades:fussy")
+    assert found.versions[0].failed == {"metric": 1}
+    assert "q3" in found.versions[0].failures[0]
+    scripted.script = "not the fields"
+    with pytest.raises(OptimizeError, match="question v1"):
+        evaluate()
+    scripted.script = failing(storyteller, 0.5)  # type: ignore[arg-type]
+    with pytest.raises(OptimizeError, match="no answer for"):
+        evaluate()
+
+
+def test_wrong_questions_are_answered_at_once(evaluate: Callable[..., Any], served: Served, project: Path) -> None:
+    """Unknown versions, empty or wrong data, no gateway."""
+    for data, options, kind, why in (
+        (QUESTIONS, {"versions": ["v7"]}, BundleError, "v1, v2"),
+        ([], {}, SettingsError, "no example"),
+        ([{"quest": "x"}], {}, SettingsError, "none of the inputs question"),
+        (QUESTIONS, {"metric": "grades:nothing"}, MetricError, "nothing"),
+        (QUESTIONS, {"record": "good", "direct": True}, SettingsError, "needs the gateway"),
+    ):
+        with pytest.raises(kind, match=why):
+            evaluate(data=data, **options)
+    with pytest.raises(GatewayError, match="no gateway answers"):
+        t0dspy.evaluate(
+            "question",
+            QUESTIONS,
+            t0dspy.EvaluateOptions(metric="grades:right"),
+            configs=served.configs,
+            gateway_url="http://127.0.0.1:9",
+        )
+
+
+def test_the_command(
+    evaluate: Callable[..., Any], served: Served, project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table on stdout, or JSON; `--quiet` prints nothing."""
+    from t0dspy.cli import main
+
+    (project / "q.jsonl").write_text("\n".join(map(json.dumps, QUESTIONS)) + "\n")
+    line = ["t0dspy", "evaluate", "question", "--data=q.jsonl", "--version=v1", "--version=v2", "--metric=grades:right"]
+    line += [f"--configs={served.configs}", f"--gateway-url={served.url}"]
+    said = []
+    for more in ([], ["--json"], ["--quiet"]):
+        monkeypatch.setattr("sys.argv", [*line, *more])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 0
+        said.append(capsys.readouterr())
+    assert "v2          0.750  [0." in said[0].out
+    assert "v2 - v1    +0.500  [+0." in said[0].out
+    assert json.loads(said[1].out)["differences"][0]["interval"]["mean"] == 0.5
+    assert said[2] == ("", "")
+
+
+def test_intervals_hold_what_they_say() -> None:
+    """Of 200 means of 40 draws, about 95% of the intervals hold the true one; equal values are certain."""
+    import random
+
+    rng = random.Random(1)
+    held = 0
+    for at in range(200):
+        interval = mean_interval([float(rng.random() < 0.3) for _ in range(40)], seed=at)
+        held += interval.low <= 0.3 <= interval.high
+    assert 180 <= held <= 199
+    assert mean_interval([0.5] * 4).low == mean_interval([0.5] * 4).high == 0.5

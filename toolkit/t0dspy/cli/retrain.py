@@ -1,0 +1,164 @@
+"""The whole step of the loop: beat the incumbent or keep it."""
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from t0dspy.cli import options, output
+
+if TYPE_CHECKING:
+    from t0dspy.flywheel.results import Retrained, RetrainOptions
+    from t0dspy.settings import Settings
+
+
+class Optimizer(StrEnum):
+    """`--optimizer`."""
+
+    miprov2 = "miprov2"
+    gepa = "gepa"
+
+
+class Auto(StrEnum):
+    """`--auto`."""
+
+    light = "light"
+    medium = "medium"
+    heavy = "heavy"
+
+
+def retrain(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME ...]", help="Programs (default: all that have a metric).")
+    ] = None,
+    window: Annotated[str, typer.Option(metavar="LENGTH", help="45m, 12h, 30d or 4w, until now.")] = "30d",
+    optimizer: Annotated[
+        Optimizer, typer.Option(metavar="miprov2|gepa", help="GEPA reads people's comments (default: miprov2).")
+    ] = Optimizer.miprov2,
+    auto: Annotated[
+        Auto, typer.Option(metavar="light|medium|heavy", help="How long to search (default: light).")
+    ] = Auto.light,
+    canary: Annotated[float, typer.Option(metavar="SHARE", help="The winner's share; 0: none (default: 0.1).")] = 0.1,
+    max_calls: Annotated[
+        int | None, typer.Option(metavar="N", help="Calls of models, judging included; ends with the best so far.")
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="The same in money; needs `prices`.")] = None,
+    stage: Annotated[str | None, typer.Option(metavar="P", help="Optimize this predictor alone.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=1, help="Of all that is drawn (default: 9).")] = 9,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Runs at once (default: 8).")] = 8,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was cut off, where there is one.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Pull, curate, and print the plan and its cost; write nothing.")
+    ] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof that prompts are equal.")] = False,
+    configs: options.Configs = None,
+    clickhouse_url: options.ClickhouseUrl = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Recompile programs from what production said, and export what beats the incumbent on examples neither has seen.
+
+    Too little data, nothing new, or no better: the incumbent stays, and the exit code is 0. A run that is killed leaves
+    the configs as they were. Each run leaves report.html and report.json in .t0dspy/retrain/NAME/runs.
+
+    Example: t0dspy retrain --window 30d --max-calls 2000 --quiet
+    """
+    from t0dspy.flywheel.results import RetrainOptions
+
+    settings = options.settings(configs=configs, clickhouse_url=clickhouse_url)
+    asked = RetrainOptions(
+        window=window,
+        optimizer=optimizer.value,
+        auto=auto.value,
+        canary=canary,
+        max_calls=max_calls,
+        max_cost=max_cost,
+        stage=stage,
+        seed=seed,
+        threads=threads,
+        resume=resume,
+        dry_run=dry_run,
+        verify=not no_verify,
+    )
+    with output.progress(quiet) as progress:
+        results = _each(list(names or ()), asked, settings, progress)
+    if json:
+        from t0dspy.flywheel.report import as_json
+
+        output.print_json([as_json(one) for one in results])
+    elif not quiet:
+        for one in results:
+            _print(one)
+
+
+def _each(
+    names: list[str], asked: "RetrainOptions", settings: "Settings", progress: output.Progress
+) -> "list[Retrained]":
+    """One program after the other; what goes wrong with one is said, and holds up no other."""
+    from t0dspy.errors import RetrainError, SettingsError, T0dspyError
+    from t0dspy.flywheel.retrain import retrain as retrain_one
+    from t0dspy.flywheel.retrain import retrained_programs
+
+    names = names or retrained_programs(settings)
+    if not names:
+        file = settings.file or "no settings file"
+        raise SettingsError(f"{file}: no program has a `metric`, so there is none to retrain.")
+    results, failed = [], []
+    for name in names:
+        try:
+            where: dict[str, Any] = {
+                "configs": settings.configs_dir,
+                "clickhouse_url": settings.clickhouse_url.value,
+                "progress": progress.say,
+            }
+            results.append(retrain_one(name, asked, **where))
+        except T0dspyError as error:
+            if len(names) == 1:
+                raise
+            print(f"t0dspy: {name}: {error}", file=sys.stderr)
+            failed.append(name)
+    if failed:
+        raise RetrainError(f"{len(failed)} of {len(names)} programs could not be retrained: {', '.join(failed)}.")
+    return results
+
+
+def _print(result: "Retrained") -> None:
+    for note in result.notes:
+        output.note(note)
+    gathered = result.gathered
+    print(f"{result.name}: {_headline(result)}")
+    print(f"  {result.reason}.")
+    sizes = [len(one) for one in (gathered.train, gathered.validation, gathered.holdout)]
+    sets = "{:,} to train, {:,} to validate, {:,} to judge".format(*sizes)
+    print(f"  examples    {gathered.pulled:,} pulled: {sets}")
+    if gathered.dropped:
+        most = sorted(gathered.dropped.items(), key=lambda pair: -pair[1])[:3]
+        print("  left out    " + "; ".join(f"{count:,} {why}" for why, count in most))
+    if result.outcome == "planned" and result.expected:
+        plan = result.expected
+        cost = "" if plan.cost is None else f", about ${plan.cost:.2f}"
+        parts = f"task {plan.task_calls:,}, prompt {plan.prompt_calls:,}, judge {plan.judge_calls:,}"
+        print(f"  expected    at most {plan.calls:,} calls of models ({parts}){cost}")
+    if result.optimized:
+        cost = "" if result.spent.cost is None else f", ${result.spent.cost:.2f}"
+        ended = ", until the budget ended" if result.optimized.ended == "budget" else ""
+        print(f"  search      {len(result.optimized.trials)} candidates{ended}; {result.spent.calls:,} calls{cost}")
+    if result.export:
+        shares = "  ".join(f"{version} {share:.0%}" for version, share in result.export.shares.items())
+        print(f"  traffic     {shares}")
+    if result.directory:
+        print(f"  report      {result.directory / 'report.html'}")
+    if result.export and result.export.written:
+        print("  written, not serving: the gateway reads its config when it starts.")
+
+
+def _headline(result: "Retrained") -> str:
+    return {
+        "promoted": f"{result.version} beats {result.incumbent}",
+        "kept": f"kept {result.incumbent}",
+        "nothing to do": f"kept {result.incumbent}; nothing was optimized",
+        "planned": f"would start from {result.incumbent}",
+    }[result.outcome]

@@ -1,0 +1,35 @@
+"""One example for each input, and one for all inputs that are nearly the same."""
+
+from t0dspy.flywheel.curation.alike import Alike
+from t0dspy.flywheel.curation.identity import fields_digest, outputs_digest, worth
+from t0dspy.flywheel.curation.options import CurateOptions
+from t0dspy.flywheel.curation.sketch import sketch
+from t0dspy.flywheel.curation.step import Examples, Sieved, grouped, sieve
+from t0dspy.flywheel.pulled import PulledExample
+
+
+def distinct(examples: Examples, options: CurateOptions) -> Sieved:
+    """Keeps of each input the example about which people said most; how often an input came counts for nothing."""
+    groups = grouped(examples, lambda one: fields_digest(one.inputs, options.ignore))
+    best = {id(min(group, key=_place) if len(group) > 1 else group[0]) for group in groups.values()}
+    return sieve(examples, lambda one: None if id(one) in best else "duplicate")
+
+
+def unlike(examples: Examples, options: CurateOptions) -> Sieved:
+    """Keeps of inputs that are near-duplicates the one about which people said most.
+
+    An example is dropped for one that is kept, never for one that is itself dropped: a chain of inputs, each a little
+    different from the one before, keeps its ends.
+    """
+    kept: set[int] = set()
+    leaders = Alike(options.similarity)
+    for one in sorted(examples, key=worth):
+        mark = sketch(one.inputs, options.ignore)
+        if not leaders.find(mark):
+            leaders.add(mark)
+            kept.add(id(one))
+    return sieve(examples, lambda one: None if id(one) in kept else "near-duplicate")
+
+
+def _place(one: PulledExample) -> tuple[tuple[bool, ...], str, str]:
+    return worth(one), outputs_digest(one.outputs) or "", one.to_line()

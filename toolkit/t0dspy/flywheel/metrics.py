@@ -1,0 +1,267 @@
+"""Metrics: the user's function in DSPy's conventions, and parts to make one of.
+
+A metric is `metric(example, prediction, trace=None)`, as anywhere in DSPy; it gives a bool, a number, or a
+`dspy.Prediction(score=..., feedback=...)`. DSPy uses one function in three ways that want three kinds of value:
+bootstrapping wants a bool (it tests for truth, so that 0.01 counts as good), scoring a float, GEPA a score and a text.
+`Metric` wraps a user's function so that each gets its own kind.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+
+from t0dspy.errors import MetricError, ProgramError
+from t0dspy.program import import_attribute
+
+MetricFunction = Callable[..., Any]
+
+FEEDBACK = "dspy_feedback"
+"""Where an example keeps what people said of the logged answer: metric -> value. DSPy shows no prompt such a key."""
+
+ANSWER = "dspy_answer"
+"""Where it keeps the logged answer itself: field -> value."""
+
+COMMENTS = "dspy_comments"
+"""Where it keeps people's comments, oldest first."""
+
+PATH = "t0dspy_path"
+"""The attribute by which a predictor in a trace says its path; copies of the program keep it."""
+
+THRESHOLD = 0.5
+
+_trace: ContextVar[Sequence[Any] | None] = ContextVar("t0dspy_trace", default=None)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a metric says of one prediction."""
+
+    value: float
+    feedback: str = ""
+
+
+class Metric:
+    """A user's metric as every caller in DSPy wants it: call it like any metric.
+
+    With a trace (bootstrapping) it gives a bool, without one a float; `gepa` is the same as `dspy.GEPA` wants it.
+    """
+
+    def __init__(self, function: MetricFunction, threshold: float = THRESHOLD, name: str | None = None) -> None:
+        """Wraps `function`; a number of at least `threshold` is good enough for a demo."""
+        self.function, self.threshold = function, threshold
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        self.__name__ = self.name
+        self._accepts = _positionals(function, self.name)
+
+    def __call__(self, example: Any, prediction: Any, trace: Any = None) -> float | bool:
+        """Whether the run is good enough for a demo where there is a trace, else the score."""
+        value = self.score(example, prediction, trace).value
+        return value if trace is None else value >= self.threshold
+
+    def gepa(
+        self, gold: Any, pred: Any, trace: Any = None, pred_name: str | None = None, pred_trace: Any = None
+    ) -> dspy.Prediction:
+        """The score, and in `feedback` the metric's own words and people's comments on the example."""
+        with traced(_trace.get() if trace is None else trace):
+            score = self.score(gold, pred)
+        return dspy.Prediction(score=score.value, feedback=feedback_text(gold, score))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Metric":
+        return self
+
+    def score(self, example: Any, prediction: Any, trace: Any = None) -> Score:
+        """The score of one prediction; whatever the function itself raises goes through.
+
+        Raises:
+            MetricError: it gave something that is no score.
+        """
+        return as_score(self.function(*(example, prediction, trace, None, None)[: self._accepts]), self.name)
+
+
+def load_metric(reference: str, threshold: float = THRESHOLD) -> Metric:
+    """The metric at `reference`, such as `app.metrics:grade`.
+
+    Raises:
+        MetricError: there is none, or it cannot be called as a metric.
+    """
+    try:
+        found = import_attribute(reference)
+    except ProgramError as error:
+        raise MetricError(f"the metric {reference!r} cannot be loaded: {error}") from error
+    if not callable(found):
+        raise MetricError(f"the metric {reference!r} is a {type(found).__name__}, not a function.")
+    if isinstance(found, Metric):
+        return found
+    return Metric(found, threshold, reference.rpartition(":")[2])
+
+
+def as_score(value: Any, name: str = "the metric") -> Score:
+    """What a metric gave, as a `Score`.
+
+    Raises:
+        MetricError: it is no bool, finite number, or Prediction with a `score`.
+    """
+    feedback = ""
+    if isinstance(value, dspy.Prediction | Mapping) and "score" in value:
+        feedback = str(value["feedback"] or "") if "feedback" in value else ""
+        value = value["score"]
+    if not isinstance(value, int | float) and hasattr(value, "item"):
+        value = value.item()  # numpy's own kinds of numbers
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise MetricError(
+            f"the metric {name} gave {value!r:.80}; a metric gives a bool, a number, or "
+            "dspy.Prediction(score=..., feedback=...)."
+        )
+    return Score(float(value), feedback)
+
+
+def feedback_text(example: Any, score: Score) -> str:
+    """What GEPA is told of a prediction: the metric's own words, and what people said of the logged answer."""
+    said = [score.feedback] if score.feedback else []
+    comments = example.get(COMMENTS) or ()
+    said += [f"A user said of an earlier answer to this input: {comment}" for comment in comments]
+    return "\n".join(said) or f"This answer got a score of {score.value:g}."
+
+
+def exact_match(*fields: str) -> MetricFunction:
+    """A metric: 1.0 when the prediction has the example's own values, else 0.0.
+
+    Args:
+        fields: the output fields that count; by default every label of the example that is a field of the prediction.
+            Texts are compared without surrounding blanks and without regard to case.
+    """
+
+    def exact_match(example: Any, prediction: Any, trace: Any = None) -> float:
+        names = fields or tuple(name for name in example.labels() if name in prediction)
+        missing = [name for name in names if name not in example]
+        if missing or not names:
+            raise MetricError(
+                f"exact_match: the example has no {missing[0]!r}."
+                if missing
+                else "exact_match: the example has no gold."
+            )
+        return float(all(_same(example[name], prediction.get(name)) for name in names))
+
+    return exact_match
+
+
+def agrees_with_feedback(metric: str, *fields: str, otherwise: float = THRESHOLD) -> MetricFunction:
+    """A metric: does the prediction do as people's verdict on the logged answer asks?
+
+    1.0 for what equals an answer rated good or differs from one rated bad, 0.0 for the opposite, `otherwise` where
+    nobody rated. It is weak evidence, for optimizing: a model's own answer never is gold that a judge decides by.
+
+    Args:
+        metric: the boolean metric of the config, or a float one, good from 0.5.
+        fields: the output fields that are compared; by default all of the logged answer.
+        otherwise: the score where there is no verdict.
+    """
+
+    def agrees_with_feedback(example: Any, prediction: Any, trace: Any = None) -> float:
+        verdict, answer = (example.get(FEEDBACK) or {}).get(metric), example.get(ANSWER)
+        if verdict is None or not answer:
+            return otherwise
+        names = [name for name in fields or answer if name in prediction]
+        same = all(_same(answer.get(name), prediction.get(name)) for name in names)
+        return float(same == (verdict >= THRESHOLD))
+
+    return agrees_with_feedback
+
+
+def backward_grade(
+    final: MetricFunction,
+    *,
+    stages: Mapping[str, MetricFunction] | None = None,
+    weights: Mapping[str, float] | None = None,
+    threshold: float = THRESHOLD,
+) -> MetricFunction:
+    """A metric for programs of several predictors: the final output decides, and stages add only when it passes.
+
+    A run whose final output fails scores 0, however fine its stages look. One that passes scores the weighted mean of
+    the final score and the stages' scores, so that of two programs that both pass the better one wins.
+
+    Args:
+        final: a metric of the program's output.
+        stages: predictor (its path, such as `plan.predict`, or the path's first part) -> a metric that is given the
+            example and that predictor's own prediction. All of its calls in the run count alike.
+        weights: predictor -> weight, 1 by default; that of the final output is under `"final"`.
+        threshold: what the final output needs to pass.
+    """
+    stages, weights = dict(stages or {}), dict(weights or {})
+    unknown = weights.keys() - stages.keys() - {"final"}
+    if unknown:
+        raise MetricError(f"backward_grade: a weight for {min(unknown)!r}, which is no stage of {sorted(stages)}.")
+
+    def backward_grade(example: Any, prediction: Any, trace: Any = None) -> Any:
+        said = as_score(_ask(final, example, prediction, trace), "final")
+        if said.value < threshold:
+            return dspy.Prediction(score=0.0, feedback=said.feedback)
+        scores = {"final": said.value}
+        for name, metric in stages.items():
+            outputs = _outputs_of(name, _trace.get() if trace is None else trace)
+            scores[name] = sum(as_score(_ask(metric, example, one, trace), name).value for one in outputs) / len(
+                outputs
+            )
+        total = sum(weights.get(name, 1.0) for name in scores)
+        mean = sum(weights.get(name, 1.0) * score for name, score in scores.items()) / total
+        return dspy.Prediction(score=mean, feedback=said.feedback)
+
+    return backward_grade
+
+
+@contextmanager
+def traced(trace: Sequence[Any] | None) -> Iterator[None]:
+    """Let metrics see the trace of a run that is scored: as an argument it would mean bootstrapping."""
+    token = _trace.set(trace)
+    try:
+        yield
+    finally:
+        _trace.reset(token)
+
+
+def mark_paths(program: dspy.Module) -> None:
+    """Have each predictor of `program` say its path wherever a trace shows it."""
+    for path, predict in program.named_predictors():
+        setattr(predict, PATH, path)
+
+
+def _outputs_of(stage: str, trace: Sequence[Any] | None) -> list[Any]:
+    steps = [(str(getattr(predictor, PATH, "")), outputs) for predictor, _, outputs in trace or ()]
+    found = [outputs for path, outputs in steps if path == stage or path.partition(".")[0] == stage]
+    if not found:
+        ran = ", ".join(sorted({path or "a predictor without a path" for path, _ in steps})) or "none"
+        raise MetricError(f"backward_grade: the run has no stage {stage!r}; it has {ran}.")
+    return found
+
+
+def _ask(metric: MetricFunction, example: Any, prediction: Any, trace: Any) -> Any:
+    return metric(*(example, prediction, trace)[: min(3, _positionals(metric, "a part of backward_grade"))])
+
+
+def _positionals(function: MetricFunction, name: str) -> int:
+    """How many of (example, prediction, trace, pred_name, pred_trace) the function takes by position."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a builtin without a signature
+        return 2
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return 5
+    places = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    needed = sum(one.default is one.empty for one in places)
+    if len(places) < 2 or needed > 5:
+        raise MetricError(
+            f"the metric {name} takes {len(places)} arguments; write metric(example, prediction, trace=None)."
+        )
+    return min(5, len(places))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, str) and isinstance(other, str):
+        return one.strip().casefold() == other.strip().casefold()
+    return bool(one == other)

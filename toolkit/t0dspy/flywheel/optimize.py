@@ -1,0 +1,267 @@
+"""Recompile a program: from the incumbent, with an optimizer of DSPy's, to the best that the validation set found."""
+
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import dspy
+
+from t0dspy.compiler.layout import served_adapter
+from t0dspy.errors import OptimizeError, T0dspyError
+from t0dspy.flywheel.candidates import (
+    DemoSets,
+    Sealed,
+    same_prompts,
+    stage_index,
+    student_of,
+    with_prompts_of,
+)
+from t0dspy.flywheel.metrics import Metric
+from t0dspy.flywheel.scoring import Scored
+from t0dspy.flywheel.silence import quietly
+from t0dspy.flywheel.spending import Ledger, Stop
+from t0dspy.flywheel.trials import Trial, Trials
+from t0dspy.model import PromptForm
+
+Optimizer = Literal["miprov2", "gepa"]
+Auto = Literal["light", "medium", "heavy"]
+
+SIZES: dict[Auto, tuple[int, int]] = {"light": (6, 100), "medium": (12, 300), "heavy": (18, 1000)}
+"""DSPy's own sizes: candidates, and the most validation examples."""
+
+
+@dataclass(frozen=True)
+class OptimizeOptions:
+    """How to optimize."""
+
+    optimizer: Optimizer = "miprov2"
+    auto: Auto = "light"
+    seed: int = 9
+    """Above 0: DSPy takes 0 for none."""
+    threads: int = 8
+    max_demos: int = 4
+    """Bootstrapped demos of a predictor, and as many labelled ones; 0 leaves the demos as they are."""
+    stage: str | None = None
+    """Optimize this predictor alone."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What an optimizer may see. Neither list holds anything of the holdout."""
+
+    train: Sequence[dspy.Example]
+    validation: Sequence[dspy.Example]
+    demos: DemoSets = field(default_factory=dict)
+    """Sets of demos from production to try."""
+    sealed: Sealed = field(default_factory=lambda: Sealed(()))
+
+
+@dataclass(frozen=True)
+class Models:
+    """`task` runs the program, `prompt` writes instructions; `ledger` counts both."""
+
+    task: dspy.LM
+    prompt: dspy.LM
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """What an optimizer found."""
+
+    program: dspy.Module
+    """The best one; the incumbent's prompts where nothing was better."""
+    better: bool
+    """Whether it is another than the incumbent, with a higher score on the validation set."""
+    incumbent_score: float
+    score: float
+    trials: Sequence[Trial]
+    ended: Literal["finished", "budget"]
+    notes: Sequence[str]
+    incumbent_runs: Sequence[Scored] = ()
+    """The incumbent's runs on the validation set."""
+
+
+def optimize(
+    incumbent: dspy.Module,
+    data: Data,
+    metric: Metric,
+    models: Models,
+    form: PromptForm,
+    options: OptimizeOptions | None = None,
+    *,
+    progress: Callable[[str], None] = lambda text: None,
+    log: Path | None = None,
+) -> Optimized:
+    """Recompile `incumbent` in its prompt form, and keep the best that was evaluated on the whole validation set.
+
+    Args:
+        incumbent: the live program with the incumbent's instructions and demos; it is not changed.
+        data: what the optimizer may see.
+        metric: the user's.
+        models: counted ones.
+        form: the prompt form that is served.
+        options: how.
+        progress: called with a line about what is being done.
+        log: where the optimizer's own output goes; by default nowhere.
+
+    Raises:
+        OptimizeError: optuna is missing, the model does not answer, every score is 0, or the optimizer failed.
+        MetricError: the metric raises.
+        SettingsError: the cost is limited and a model has no price.
+    """
+    options = options or OptimizeOptions()
+    _check(data, options)
+    student = student_of(incumbent)
+    only = stage_index(student, options.stage)
+    trials = Trials(data.validation, metric, models.ledger, options.threads, progress)
+    notes: list[str] = []
+    ended: Literal["finished", "budget"] = "finished"
+    with quietly(log), dspy.context(lm=models.task, adapter=served_adapter(form), disable_history=True):
+        try:
+            trials.begin(student)
+            _search(student, data, models, options, trials, only, notes, progress)
+        except Stop as stop:
+            if stop.why is not None:
+                raise stop.why from stop
+            ended = "budget"
+    return _optimized(incumbent, trials, ended, notes)
+
+
+def _search(
+    student: dspy.Module,
+    data: Data,
+    models: Models,
+    options: OptimizeOptions,
+    trials: Trials,
+    only: int | None,
+    notes: list[str],
+    progress: Callable[[str], None],
+) -> None:
+    try:
+        if options.optimizer == "gepa":
+            _gepa(student, data, models, options, trials, only, progress)
+        else:
+            notes += _miprov2(student, data, models, options, trials, only, progress)
+    except T0dspyError:
+        raise
+    except Exception as error:
+        raise OptimizeError(f"{options.optimizer} failed: {type(error).__name__}: {str(error)[:500]}") from error
+
+
+def _miprov2(
+    student: dspy.Module,
+    data: Data,
+    models: Models,
+    options: OptimizeOptions,
+    trials: Trials,
+    only: int | None,
+    progress: Callable[[str], None],
+) -> list[str]:
+    from t0dspy.flywheel.mipro import Recompiler
+
+    teacher = student.deepcopy()
+    teacher._compiled = True  # or DSPy would take its demos away
+    optimizer = Recompiler(
+        metric=trials.metric,
+        prompt_model=models.prompt,
+        task_model=models.task,
+        auto=options.auto,
+        seed=options.seed,
+        num_threads=options.threads,
+        max_bootstrapped_demos=options.max_demos,
+        max_labeled_demos=options.max_demos,
+        track_stats=False,
+        trials=trials,
+        demos=data.demos,
+        sealed=data.sealed,
+        only=only,
+        progress=progress,
+    )
+    optimizer.compile(student, trainset=list(data.train), valset=trials.validation, teacher=teacher)
+    return optimizer.notes
+
+
+def _gepa(
+    student: dspy.Module,
+    data: Data,
+    models: Models,
+    options: OptimizeOptions,
+    trials: Trials,
+    only: int | None,
+    progress: Callable[[str], None],
+) -> None:
+    from t0dspy.flywheel.reflect import reflect
+
+    path = None if only is None else student.named_predictors()[only][0]
+    reflect(
+        student,
+        data.train,
+        trials,
+        prompt_model=models.prompt,
+        auto=options.auto,
+        seed=options.seed,
+        only=path,
+        progress=progress,
+    )
+
+
+def _optimized(
+    incumbent: dspy.Module, trials: Trials, ended: Literal["finished", "budget"], notes: list[str]
+) -> Optimized:
+    if trials.best is None:
+        raise OptimizeError("the budget ended before the incumbent itself was evaluated; allow more calls.")
+    if all(trial.score == 0 for trial in trials.trials):
+        raise OptimizeError(
+            f"all {len(trials.trials)} candidates scored exactly 0, the incumbent too: the metric or the data is "
+            "wrong. Try the metric on one example with `t0dspy evaluate`."
+        )
+    first = trials.trials[0].score
+    program = with_prompts_of(incumbent, trials.best)
+    better = trials.best_score > first and not same_prompts(program, incumbent)
+    return Optimized(
+        program=program,
+        better=better,
+        incumbent_score=first,
+        score=trials.best_score,
+        trials=tuple(trials.trials),
+        ended=ended,
+        notes=tuple(notes),
+        incumbent_runs=tuple(trials.incumbent_scores),
+    )
+
+
+def expected_calls(
+    options: OptimizeOptions, *, predictors: int, train: int, validation: int, calls_per_run: float
+) -> tuple[int, int]:
+    """How many calls of the task model and of the prompt model the optimizer makes at most.
+
+    The formulas are those of DSPy 3.4's MIPROv2 and GEPA; repeated requests are answered from the kept ones, so that
+    a run often takes fewer.
+    """
+    candidates, most = SIZES[options.auto]
+    free = 1 if options.stage else predictors
+    used = min(validation, most)
+    rounds = math.log2(candidates)
+    trials = int(max(2 * free * (2 if options.max_demos else 1) * rounds, 1.5 * candidates))
+    full = trials // 5 + 2
+    if options.optimizer == "gepa":
+        runs = validation + candidates * 5 + trials * 35 + full * validation
+        return math.ceil(runs * calls_per_run), trials
+    runs = (trials + 1) * used if used <= 50 else 35 * trials + full * used
+    runs += validation if validation > used else 0
+    bootstraps = (candidates - 2) * min(train, 2 * max(options.max_demos, 3))
+    instructions = candidates // 2 if options.max_demos else candidates
+    return math.ceil((runs + bootstraps) * calls_per_run), 3 * instructions * free + 2 + min(9, train // 10)
+
+
+def _check(data: Data, options: OptimizeOptions) -> None:
+    if options.seed < 1:
+        raise OptimizeError(f"a seed of {options.seed}: give one above 0, since DSPy takes 0 for none.")
+    if not data.train or not data.validation:
+        raise OptimizeError(f"{len(data.train)} examples to train and {len(data.validation)} to validate with.")
+    if options.optimizer == "miprov2" and importlib.util.find_spec("optuna") is None:
+        raise OptimizeError("MIPROv2 searches with optuna, which is not installed: pip install 't0dspy[retrain]'.")

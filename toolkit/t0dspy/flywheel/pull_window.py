@@ -1,0 +1,80 @@
+"""The time that a pull looks at: `30d` until now, or until a time."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from t0dspy.errors import SettingsError
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_LONGEST = timedelta(days=36525)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of time, without its end; milliseconds since 1970, as ids hold them."""
+
+    since: int
+    until: int
+
+    def __str__(self) -> str:
+        return f"{rfc3339(self.since)} to {rfc3339(self.until)}"
+
+
+def window_of(text: str, until: datetime) -> Window:
+    """The window of the length `text` (`45m`, `12h`, `30d`, `4w`) that ends with `until`.
+
+    Raises:
+        SettingsError: it is no such length.
+    """
+    end = _milliseconds(until)
+    return Window(max(end - round(length_of(text).total_seconds() * 1000), 0), end)
+
+
+def length_of(text: str) -> timedelta:
+    """How long a window `text` is.
+
+    Raises:
+        SettingsError: it is no number of minutes, hours, days or weeks.
+    """
+    parts = re.fullmatch(r"([0-9]{1,9})([mhdw])", text)
+    if parts is None or int(parts[1]) == 0:
+        raise SettingsError(f"the window {text!r}: write a number with m, h, d or w, such as 45m, 12h, 30d or 4w.")
+    seconds = int(parts[1]) * _SECONDS[parts[2]]
+    return min(timedelta(seconds=seconds), _LONGEST)
+
+
+def time_of(text: str) -> datetime:
+    """The time that `text` says, in UTC unless it says otherwise.
+
+    Raises:
+        SettingsError: it says none, or one that no id can have.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"the time {text!r}: write it as 2026-11-30T12:00:00Z, or 2026-11-30 for midnight."
+        ) from error
+    return _utc(time)
+
+
+def rfc3339(milliseconds: int) -> str:
+    """A time as RFC 3339 in UTC, with milliseconds."""
+    time = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+
+
+def timestamp_of(id: str) -> str:
+    """The time that an inference's id (a UUIDv7) holds, as RFC 3339."""
+    return rfc3339(int(id[:8] + id[9:13], 16))
+
+
+def _milliseconds(time: datetime) -> int:
+    """Rounded up, so that what has just been stored lies before now."""
+    since_1970 = _utc(time) - datetime(1970, 1, 1, tzinfo=UTC)
+    return max(-(-since_1970 // timedelta(milliseconds=1)), 0)
+
+
+def _utc(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

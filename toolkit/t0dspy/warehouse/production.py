@@ -1,0 +1,167 @@
+"""What a program said in production, and what people said of that: rows of a window, a portion at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from t0dspy.model import Text
+from t0dspy.warehouse.client import Warehouse
+
+FILLED = "t0dspy::filled"
+"""The tag of a demonstration that says which fields nobody gave."""
+
+ROWS, BYTES = 50_000, 64_000_000
+"""The most of a portion: it is held in memory, so that whoever reads slowly holds up no query."""
+
+_TABLES: dict[Text, str] = {"json": "JsonInference", "chat": "ChatInference"}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which inferences of a program are asked for."""
+
+    function: str
+    """The program's function."""
+    type: Text
+    stages: Sequence[str]
+    """The functions of its predictors."""
+    since: int
+    """Milliseconds since 1970; the window begins with it."""
+    until: int
+    """The same; the window ends before it, and nothing that was said later is known."""
+    versions: Sequence[str] = ()
+    """Only these; all when empty."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Only what carries all of these tags."""
+    metrics: Mapping[str, bool | float] = field(default_factory=dict)
+    """Only what has these as its latest values."""
+    include: Sequence[str] = ()
+    """What is usually left out: `evaluation`, `internal`, `pinned`."""
+    limit: int | None = None
+    """At most so many, evenly over time."""
+
+    def parameters(self) -> dict[str, Any]:
+        """As the questions name them."""
+        return {
+            "table": _TABLES[self.type],
+            "function": self.function,
+            "stages": list(self.stages),
+            "since": max(self.since, 0) << 80,
+            "until": max(self.until, 0) << 80,
+            "versions": list(self.versions),
+            "tag_keys": list(self.tags),
+            "tag_values": list(self.tags.values()),
+            "metric_names": list(self.metrics),
+            "metric_values": [float(value) for value in self.metrics.values()],
+            "include": list(self.include),
+            "filled": FILLED,
+        }
+
+
+class Row(NamedTuple):
+    """An inference as it is stored, with its feedback."""
+
+    id: str
+    episode: str
+    variant: str
+    input: str
+    """JSON."""
+    output: str
+    """JSON: an object with `raw` and `parsed`, or a list of content blocks."""
+    tags: dict[str, str]
+    snapshot: str | None
+    """The hash of the gateway's config, as its `/status` says it."""
+    metrics: str
+    """A JSON object, name to the text of the latest value; empty without any."""
+    demonstration: str
+    """JSON, as `output`; empty without one."""
+    filled: str
+    """The demonstration's fields that nobody gave, with commas between."""
+    comments: str
+    """A JSON array; empty without any."""
+    function: str
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Inferences of a span of ids."""
+
+    first: int
+    last: int
+    number: int
+    offset: int = 0
+    """How many come before."""
+
+
+class Production:
+    """The answers within one scope."""
+
+    def __init__(self, warehouse: Warehouse, scope: Scope) -> None:
+        self._warehouse, self.scope = warehouse, scope
+        self._parameters = {**scope.parameters(), "graded": False}
+        self._total = 0
+
+    def portions(self) -> tuple[Sequence[Portion], Mapping[str, int]]:
+        """The portions, oldest first, and how many inferences are left out for which reason. Raises WarehouseError."""
+        if self.scope.stages:
+            self._parameters["graded"] = bool(self._ask("graded_stages")[0][0])
+        sizes = {"rows": max(ROWS // (1 + len(self.scope.stages)), 1), "bytes": BYTES}
+        rows = self._ask("slices", **sizes)
+        left_out = {reason: number for reason, number, _, _ in rows if reason}
+        found = [Portion(first, last, number) for reason, number, first, last in rows if not reason]
+        self._total = sum(one.number for one in found)
+        return joined(found, self.scope.limit, sizes["rows"]), left_out
+
+    def programs(self, portion: Portion) -> Sequence[Row]:
+        """The program's inferences of a portion, oldest first. Raises WarehouseError."""
+        return [Row._make(row) for row in self._ask("programs", **self._of(portion))]
+
+    def runs(self, portion: Portion) -> Mapping[str, tuple[str, bool]]:
+        """Inference -> the episode of its stages, and whether the gateway answered from its cache."""
+        return {id: (run, cached) for id, run, cached in self._ask("runs", **self._of(portion)) if run}
+
+    def stages(self, portion: Portion) -> Mapping[str, Sequence[Row]]:
+        """Episode of a run -> its stages' inferences, oldest first."""
+        found: dict[str, list[Row]] = {}
+        for row in map(Row._make, self._ask("stages", **self._of(portion))):
+            found.setdefault(row.episode, []).append(row)
+        return found
+
+    def lone_stages(self, margin: float) -> int:
+        """How many stages in the window belong to no inference of the program that began `margin` seconds before it."""
+        since = max(self.scope.since - round(margin * 1000), 0)
+        return int(self._ask("lone_stages", margin=since << 80)[0][0])
+
+    def configs(self, hashes: Sequence[str]) -> Mapping[str, str]:
+        """The gateway's configs with these hashes, as TOML."""
+        return dict(self._ask("snapshots", hashes=list(hashes)))  # type: ignore[arg-type]
+
+    def _of(self, portion: Portion) -> dict[str, int]:
+        limit = self._total if self.scope.limit is None else self.scope.limit
+        span = {"first": portion.first, "last": portion.last, "offset": portion.offset}
+        return {**span, "total": self._total, "limit": limit}
+
+    def _ask(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        return self._warehouse.ask(name, {**self._parameters, **parameters})
+
+
+def joined(portions: Sequence[Portion], limit: int | None, rows: int) -> Sequence[Portion]:
+    """`portions` with their offsets; where a `limit` takes few of each, as few portions as hold `rows` of those."""
+    return list(_joined(portions, limit, rows))
+
+
+def _joined(portions: Sequence[Portion], limit: int | None, rows: int) -> Iterator[Portion]:
+    total = sum(one.number for one in portions)
+    sparse = limit is not None and limit < total
+    current: Portion | None = None
+    offset = 0
+    for one in portions:
+        if current and sparse and (current.number + one.number) * (limit or 0) <= rows * total:
+            current = replace(current, last=one.last, number=current.number + one.number)
+        else:
+            if current:
+                yield current
+            current = replace(one, offset=offset)
+        offset += one.number
+    if current:
+        yield current

@@ -1,0 +1,17 @@
+"""The questions to ClickHouse as text: one a `.sql` file, which may ask others within it."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_WITHIN = re.compile(r"/\* (\w+)\.sql \*/")
+
+
+@cache
+def question(name: str) -> str:
+    """The SQL of the question `name`; where it says `/* other.sql */`, the other question stands.
+
+    Values are ClickHouse's own parameters, `{name:Type}`, never part of the text.
+    """
+    text = files("t0dspy.warehouse").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return _WITHIN.sub(lambda other: f"\n{question(other[1])}", text)
