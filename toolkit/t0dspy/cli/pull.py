@@ -40,7 +40,7 @@ def pull(
 
     Example: t0dspy pull spec_to_review --window 30d --metric accepted=false --out failed.jsonl
     """
-    from t0dspy.flywheel.pull import PullOptions, pull_examples
+    from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull
     from t0dspy.flywheel.pull_window import time_of
     from t0dspy.warehouse.client import Warehouse
 
@@ -55,8 +55,9 @@ def pull(
         include=tuple(include or ()),
         fallbacks=not no_fallbacks,
     )
+    plan = plan_pull(name, wanted, where.configs_dir)
     with Warehouse(where.clickhouse_url.value) as warehouse, output.progress(quiet) as progress:
-        found = pull_examples(name, wanted, warehouse, where.configs_dir)
+        found = Pull(plan, warehouse)
         progress.say(f"asking for {name}")
         with _lines(out) as write:
             for example in found:

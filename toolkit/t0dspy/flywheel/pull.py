@@ -3,18 +3,18 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.pull_arms import Arms
-from t0dspy.flywheel.pull_program import ExportedProgram, exported_program
-from t0dspy.flywheel.pull_rows import Rows
+from t0dspy.flywheel.pull_program import ExportedProgram, earlier_programs, exported_program
+from t0dspy.flywheel.pull_source import Source
 from t0dspy.flywheel.pull_summary import Summary
 from t0dspy.flywheel.pull_window import Window, rfc3339, window_of
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.warehouse.client import Warehouse
-from t0dspy.warehouse.production import Portion, Production, Row, Scope
+from t0dspy.warehouse.production import Production, Scope
 
 INCLUDABLE = ("pinned", "internal", "evaluation")
 """Rows that are no production, unless asked for."""
@@ -24,8 +24,8 @@ INCLUDABLE = ("pinned", "internal", "evaluation")
 class PullOptions:
     """Which inferences to pull; by default all of the last 30 days that are production."""
 
-    window: str = "30d"
-    """Its length: `45m`, `12h`, `30d`, `4w`. An inference is in it when it, or its newest feedback, is."""
+    window: str | timedelta = "30d"
+    """Its length, such as `45m`, `12h`, `30d` or `4w`. An inference is in it when it, or its newest feedback, is."""
     until: datetime | None = None
     """Its end, by default now. What was said later is not known to the pull."""
     versions: Sequence[str] = ()
@@ -42,69 +42,66 @@ class PullOptions:
     """Whether answers of a version that only stood in for another one come along; a comparison must leave them out."""
 
 
+@dataclass(frozen=True)
+class PullPlan:
+    """What will be asked of ClickHouse."""
+
+    program: ExportedProgram
+    parts: Sequence[tuple[ExportedProgram, Scope]]
+    """The program itself, and before it those whose contract it broke, oldest first."""
+    limit: int | None = None
+    fallbacks: bool = True
+
+    @property
+    def scope(self) -> Scope:
+        """Of the program itself."""
+        return self.parts[-1][1]
+
+
 class Pull:
     """The examples of a pull, portion by portion, so that memory does not grow with the window; to be read once."""
 
-    def __init__(self, program: ExportedProgram, production: Production, window: Window, *, fallbacks: bool) -> None:
-        self._program, self._production, self._fallbacks = program, production, fallbacks
-        self.summary = Summary(program.manifest.name, rfc3339(window.since), rfc3339(window.until))
+    def __init__(self, plan: PullPlan, warehouse: Warehouse) -> None:
+        """Nothing is asked before the first example is wanted."""
+        self._plan = plan
+        self.summary = Summary(plan.program.manifest.name, rfc3339(plan.scope.since), rfc3339(plan.scope.until))
         """What became of the rows; complete at the end."""
+        self._sources = [
+            Source(program, plan.program, Production(warehouse, scope), self.summary, fallbacks=plan.fallbacks)
+            for program, scope in plan.parts
+        ]
         self._examples = self._read()
 
     def __iter__(self) -> Iterator[PulledExample]:
-        """Itself.
+        """The examples that have not been read yet.
 
         Raises:
             WarehouseError: ClickHouse fails, at the start or on the way.
         """
-        return self
-
-    def __next__(self) -> PulledExample:
-        return next(self._examples)
+        return self._examples
 
     def _read(self) -> Iterator[PulledExample]:
         summary, started = self.summary, time.monotonic()
-        portions, left_out = self._production.portions()
-        summary.drops.update(left_out)
-        rows, arms = Rows(self._program, summary.drops), Arms(self._production)
-        for portion in portions:
-            for example in self._of(portion, rows, arms):
+        totals = [source.count() for source in self._sources]
+        for source, limit in zip(self._sources, apportioned(self._plan.limit, totals), strict=True):
+            for example in source.examples(limit):
                 summary.examples += 1
                 summary.stages += len(example.stages)
                 summary.seconds = time.monotonic() - started
                 yield example
-        if self._program.stages:
-            alone = self._production.lone_stages(self._program.manifest.deadlines["program"])
-            summary.drops.update({"stage_alone": alone} if alone else {})
         summary.seconds, summary.complete = time.monotonic() - started, True
 
-    def _of(self, portion: Portion, rows: Rows, arms: Arms) -> Iterator[PulledExample]:
-        found = self._production.programs(portion)
-        runs: Mapping[str, tuple[str, bool]] = {}
-        stages: Mapping[str, Sequence[Row]] = {}
-        if self._program.stages and found:
-            runs, stages = self._production.runs(portion), self._production.stages(portion)
-        self.summary.rows_read += len(found) + sum(map(len, stages.values()))
-        for row in found:
-            if not self._fallbacks and arms.is_fallback(row):
-                self.summary.drops["fallback"] += 1
-                continue
-            run, cached = runs.get(row.id, ("", False))
-            if cached and run:
-                self.summary.drops["stage_cached"] += 1
-            example = rows.example(row, () if cached or not run else rows.stages(stages.get(run, ())))
-            if example is not None:
-                yield example
+
+def apportioned(limit: int | None, totals: Sequence[int]) -> Sequence[int]:
+    """How many of each to take, so that it is `limit` of all of them, in the proportion of `totals`."""
+    everything = sum(totals)
+    if limit is None or limit >= everything:
+        return totals
+    reached = [limit * sum(totals[:at]) // everything for at in range(len(totals) + 1)]
+    return [after - before for before, after in pairwise(reached)]
 
 
-def pull_examples(
-    program: str,
-    options: PullOptions,
-    warehouse: Warehouse,
-    configs: Path,
-    *,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Pull:
+def pull_examples(program: str, options: PullOptions, warehouse: Warehouse, configs: Path) -> Pull:
     """What `program` said in production, as examples; nothing is asked before the first is wanted.
 
     Args:
@@ -112,29 +109,48 @@ def pull_examples(
         options: which inferences.
         warehouse: where the gateway logs to; a user that only reads will do.
         configs: the directory of TensorZero's config.
-        now: the clock.
 
     Raises:
         SettingsError: an option is not one.
         BundleError: the program was never exported, or not in that version.
     """
-    for one in options.include:
-        if one not in INCLUDABLE:
-            raise SettingsError(f"include {one!r}: there are {', '.join(INCLUDABLE)}.")
-    if options.limit is not None and options.limit < 1:
-        raise SettingsError(f"the limit {options.limit}: give a number above 0.")
+    return Pull(plan_pull(program, options, configs), warehouse)
+
+
+def plan_pull(
+    program: str, options: PullOptions, configs: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> PullPlan:
+    """What `pull_examples` will ask, before there is a database to ask; `now` is the clock.
+
+    Raises:
+        SettingsError: an option is not one.
+        BundleError: the program was never exported, or not in that version.
+    """
+    _check(options)
     exported = exported_program(configs, program, options.versions)
     window = window_of(options.window, options.until or now())
-    scope = Scope(
-        function=program,
-        type=exported.function.type,
-        stages=exported.stages,
+    before = () if options.versions else earlier_programs(configs, exported)
+    parts = [(one, _scope(one, window, options)) for one in (*before, exported)]
+    return PullPlan(exported, parts, options.limit, options.fallbacks)
+
+
+def _scope(program: ExportedProgram, window: Window, options: PullOptions) -> Scope:
+    return Scope(
+        function=program.manifest.name,
+        type=program.function.type,
+        stages=program.stages,
         since=window.since,
         until=window.until,
         versions=options.versions,
         tags=options.tags,
         metrics=options.metrics,
         include=options.include,
-        limit=options.limit,
     )
-    return Pull(exported, Production(warehouse, scope), window, fallbacks=options.fallbacks)
+
+
+def _check(options: PullOptions) -> None:
+    for one in options.include:
+        if one not in INCLUDABLE:
+            raise SettingsError(f"include {one!r}: there are {', '.join(INCLUDABLE)}.")
+    if options.limit is not None and options.limit < 1:
+        raise SettingsError(f"the limit {options.limit}: give a number above 0.")

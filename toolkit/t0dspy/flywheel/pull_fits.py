@@ -22,7 +22,11 @@ def fits(schema: Schema) -> Check:
     def check(value: Any) -> bool:
         if not isinstance(value, dict) or not required <= value.keys():
             return False
-        return all(name in properties and properties[name](one) for name, one in value.items())
+        for name, one in value.items():
+            known = properties.get(name)
+            if known is None or not known(one):
+                return False
+        return True
 
     return check
 

@@ -1,11 +1,12 @@
 """An exported program as a pull needs it: which function holds what, and the contracts that examples must fit now."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from t0dspy.bundle import read_json
+from t0dspy.bundle import MANIFEST, read_json
 from t0dspy.errors import BundleError
 from t0dspy.exporting import read_program
 from t0dspy.flywheel.pull_reader import Reader
@@ -69,3 +70,19 @@ def exported_program(configs: Path, name: str, versions: Sequence[str] = ()) -> 
         if version not in manifest.versions:
             raise BundleError(f"{name} has no version {version!r}; there are {', '.join(manifest.versions)}.")
     return ExportedProgram(manifest, files)
+
+
+def earlier_programs(configs: Path, program: ExportedProgram) -> Sequence[ExportedProgram]:
+    """The programs whose contract this one broke (NAME and NAME_2 of NAME_3), oldest first.
+
+    Only those that were exported from the same import path: where that is unknown, nothing is certain.
+    """
+    name = program.manifest.name
+    base, number = re.fullmatch(r"(.+?)(?:_(\d+))?", name).groups()  # type: ignore[union-attr]
+    names = [base, *(f"{base}_{one}" for one in range(2, int(number)))] if number else []
+    reference = program.manifest.program
+    if reference is None:
+        return ()
+    there = [one for one in names if (configs / "programs" / one / MANIFEST).is_file()]
+    found = [ExportedProgram(*read_program(configs / "programs" / one)) for one in there]
+    return [one for one in found if one.manifest.program == reference and one.manifest.name in one.manifest.functions]

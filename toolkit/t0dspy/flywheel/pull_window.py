@@ -3,11 +3,12 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from t0dspy.errors import SettingsError
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_LONGEST = timedelta(days=36525)
+_LONGEST = 36525 * 86400
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,15 @@ class Window:
         return f"{rfc3339(self.since)} to {rfc3339(self.until)}"
 
 
-def window_of(text: str, until: datetime) -> Window:
-    """The window of the length `text` (`45m`, `12h`, `30d`, `4w`) that ends with `until`.
+def window_of(length: str | timedelta, until: datetime) -> Window:
+    """The window of a `length` (`45m`, `12h`, `30d`, `4w`) that ends with `until`.
 
     Raises:
         SettingsError: it is no such length.
     """
     end = _milliseconds(until)
-    return Window(max(end - round(length_of(text).total_seconds() * 1000), 0), end)
+    span = length_of(length) if isinstance(length, str) else length
+    return Window(max(end - round(span.total_seconds() * 1000), 0), end)
 
 
 def length_of(text: str) -> timedelta:
@@ -40,8 +42,7 @@ def length_of(text: str) -> timedelta:
     parts = re.fullmatch(r"([0-9]{1,9})([mhdw])", text)
     if parts is None or int(parts[1]) == 0:
         raise SettingsError(f"the window {text!r}: write a number with m, h, d or w, such as 45m, 12h, 30d or 4w.")
-    seconds = int(parts[1]) * _SECONDS[parts[2]]
-    return min(timedelta(seconds=seconds), _LONGEST)
+    return timedelta(seconds=min(int(parts[1]) * _SECONDS[parts[2]], _LONGEST))
 
 
 def time_of(text: str) -> datetime:
@@ -61,8 +62,13 @@ def time_of(text: str) -> datetime:
 
 def rfc3339(milliseconds: int) -> str:
     """A time as RFC 3339 in UTC, with milliseconds."""
-    time = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{_minute(minutes)}:{rest // 1000:02d}.{rest % 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _minute(minutes: int) -> str:
+    return datetime.fromtimestamp(minutes * 60, UTC).isoformat()[:16]
 
 
 def timestamp_of(id: str) -> str:

@@ -1,5 +1,6 @@
 """A connection to ClickHouse, and the questions that the runtime asks."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from t0dspy.errors import WarehouseError
 from t0dspy.model import Text
 from t0dspy.warehouse.questions import question
 
-PATIENCE = 300.0
+PATIENCE = 300
 """Seconds that an answer may keep us waiting for its next piece."""
 
 
@@ -32,7 +33,7 @@ class StoredInference:
 class Warehouse:
     """The database that the gateway logs to. Use it as a context manager."""
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, patience: int = PATIENCE) -> None:
         """`url` names the server and the database, such as `http://localhost:8123/tensorzero`.
 
         An answer may keep us waiting for `patience` seconds.
@@ -42,6 +43,7 @@ class Warehouse:
         """
         import clickhouse_connect
 
+        logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what fails is told once, by us
         parts = urlsplit(url)
         self._name = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))  # without a password
         with self._translated():
@@ -74,10 +76,14 @@ class Warehouse:
 
     def ask(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """The rows that answer the question `name`, all of them in memory. Raises WarehouseError."""
+        return list(zip(*self.columns(name, parameters), strict=True))
+
+    def columns(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """The same, column by column; no columns where there are no rows."""
         with self._translated():
-            answer = self._client.query(question(name), parameters=dict(parameters))
-            rows: Sequence[Sequence[Any]] = answer.result_rows
-        return rows
+            answer = self._client.query(question(name), parameters=dict(parameters), column_oriented=True)
+            columns: Sequence[Sequence[Any]] = answer.result_columns
+        return columns
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -94,10 +100,11 @@ def _reason(error: Exception) -> str:
     """What went wrong, and what to do."""
     text = str(error)
     if "UNKNOWN_TABLE" in text or "UNKNOWN_DATABASE" in text:
-        missing = re.search(r"(?:Table|table|expression identifier|Database|database) '?([\w.`]+)'?", text)
+        missing = re.search(r"(?:identifier|Table|Database) '?([\w.`]+)'?", text)
         what = missing[1].replace("`", "") if missing else "a table of the gateway's"
-        return f"{what} is not there. Is this the database that the gateway writes to, and has it started once?"
+        return f"there is no {what}. Is this the database that the gateway writes to, and has the gateway started once?"
     if "timed out" in text.lower():
         return "it did not answer in time. Ask for a smaller window, or look at what else it is doing."
-    lines = text.splitlines() or [type(error).__name__]
+    refused = re.search(r"\[Errno -?\d+\] ([\w ,]+)", text)
+    lines = [refused[1]] if refused else text.splitlines() or [type(error).__name__]
     return f"{lines[0][:500]}. Is `t0dspy up` running, or TENSORZERO_CLICKHOUSE_URL right?"

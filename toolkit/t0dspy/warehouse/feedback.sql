@@ -5,7 +5,7 @@ SELECT
     toJSONString(mapFromArrays(groupArrayIf(name, kind = 'metric'), groupArrayIf(latest, kind = 'metric'))) AS metrics,
     anyIf(latest, kind = 'demonstration') AS demonstration,
     anyIf(name, kind = 'demonstration') AS filled,
-    toJSONString(anyIf(said, kind = 'comment')) AS comments
+    if(has(groupArray(kind), 'comment'), toJSONString(anyIf(said, kind = 'comment')), '') AS comments
 FROM (
     SELECT t.id AS id, 'metric' AS kind, toString(m.metric_name) AS name, argMax(m.text, m.at) AS latest, [] AS said
     FROM (

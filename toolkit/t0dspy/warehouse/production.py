@@ -37,8 +37,6 @@ class Scope:
     """Only what has these as its latest values."""
     include: Sequence[str] = ()
     """What is usually left out: `evaluation`, `internal`, `pinned`."""
-    limit: int | None = None
-    """At most so many, evenly over time."""
 
     def parameters(self) -> dict[str, Any]:
         """As the questions name them."""
@@ -93,28 +91,48 @@ class Portion:
     """How many come before."""
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Stored inferences, made into rows as they are read."""
+
+    columns: Sequence[Sequence[Any]] = ()
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows, in their order."""
+        return map(Row._make, zip(*self.columns, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
+
 class Production:
     """The answers within one scope."""
 
     def __init__(self, warehouse: Warehouse, scope: Scope) -> None:
         self._warehouse, self.scope = warehouse, scope
-        self._parameters = {**scope.parameters(), "graded": False}
-        self._total = 0
+        self._parameters = {**scope.parameters(), "late": True, "graded": False}
+        self._total = self._limit = 0
 
     def portions(self) -> tuple[Sequence[Portion], Mapping[str, int]]:
         """The portions, oldest first, and how many inferences are left out for which reason. Raises WarehouseError."""
         if self.scope.stages:
             self._parameters["graded"] = bool(self._ask("graded_stages")[0][0])
-        sizes = {"rows": max(ROWS // (1 + len(self.scope.stages)), 1), "bytes": BYTES}
-        rows = self._ask("slices", **sizes)
+        rows = self._ask("slices", rows=self._rows, bytes=BYTES)
         left_out = {reason: number for reason, number, _, _ in rows if reason}
-        found = [Portion(first, last, number) for reason, number, first, last in rows if not reason]
-        self._total = sum(one.number for one in found)
-        return joined(found, self.scope.limit, sizes["rows"]), left_out
+        return [Portion(first, last, number) for reason, number, first, last in rows if not reason], left_out
 
-    def programs(self, portion: Portion) -> Sequence[Row]:
+    def sampled(self, portions: Sequence[Portion], limit: int) -> Sequence[Portion]:
+        """All of the `portions`, from now on with only so many inferences that it is `limit`, evenly over time."""
+        self._total, self._limit = sum(one.number for one in portions), limit
+        return joined(portions, limit, self._rows) if limit else ()
+
+    @property
+    def _rows(self) -> int:
+        return max(ROWS // (1 + len(self.scope.stages)), 1)
+
+    def programs(self, portion: Portion) -> "Rows":
         """The program's inferences of a portion, oldest first. Raises WarehouseError."""
-        return [Row._make(row) for row in self._ask("programs", **self._of(portion))]
+        return Rows(self._warehouse.columns("programs", {**self._parameters, **self._of(portion)}))
 
     def runs(self, portion: Portion) -> Mapping[str, tuple[str, bool]]:
         """Inference -> the episode of its stages, and whether the gateway answered from its cache."""
@@ -136,27 +154,28 @@ class Production:
         """The gateway's configs with these hashes, as TOML."""
         return dict(self._ask("snapshots", hashes=list(hashes)))  # type: ignore[arg-type]
 
-    def _of(self, portion: Portion) -> dict[str, int]:
-        limit = self._total if self.scope.limit is None else self.scope.limit
+    def _of(self, portion: Portion) -> dict[str, Any]:
         span = {"first": portion.first, "last": portion.last, "offset": portion.offset}
-        return {**span, "total": self._total, "limit": limit}
+        late = portion.first < self._parameters["since"]
+        searched = {"late": late, "graded": late and self._parameters["graded"]}
+        return {**span, **searched, "total": self._total, "limit": self._limit}
 
     def _ask(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         return self._warehouse.ask(name, {**self._parameters, **parameters})
 
 
-def joined(portions: Sequence[Portion], limit: int | None, rows: int) -> Sequence[Portion]:
+def joined(portions: Sequence[Portion], limit: int, rows: int) -> Sequence[Portion]:
     """`portions` with their offsets; where a `limit` takes few of each, as few portions as hold `rows` of those."""
     return list(_joined(portions, limit, rows))
 
 
-def _joined(portions: Sequence[Portion], limit: int | None, rows: int) -> Iterator[Portion]:
+def _joined(portions: Sequence[Portion], limit: int, rows: int) -> Iterator[Portion]:
     total = sum(one.number for one in portions)
-    sparse = limit is not None and limit < total
+    sparse = limit < total
     current: Portion | None = None
     offset = 0
     for one in portions:
-        if current and sparse and (current.number + one.number) * (limit or 0) <= rows * total:
+        if current and sparse and (current.number + one.number) * limit <= rows * total:
             current = replace(current, last=one.last, number=current.number + one.number)
         else:
             if current:

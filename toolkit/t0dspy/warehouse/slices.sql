@@ -5,9 +5,8 @@ FROM (
     SELECT
         left_out,
         id_uint,
-        if(left_out = '', intDiv(row_number() OVER (PARTITION BY left_out ORDER BY id_uint) - 1, {rows:UInt64}), 0) AS by_rows,
-        if(left_out = '', intDiv(sum(size) OVER (PARTITION BY left_out ORDER BY id_uint), {bytes:UInt64}), 0) AS by_bytes
+        sum(if(left_out = '', greatest(1 / {rows:UInt64}, size / {bytes:UInt64}), 0)) OVER (ORDER BY id_uint) AS filled
     FROM (/* candidates.sql */)
 )
-GROUP BY left_out, by_rows, by_bytes
+GROUP BY left_out, if(left_out = '', toUInt64(filled * 0.999999), 0)
 ORDER BY left_out, first
