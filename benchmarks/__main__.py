@@ -4,11 +4,11 @@ import os
 import platform
 import sys
 
-from benchmarks import compiling, starting, verifying
+from benchmarks import compiling, curate, starting, verifying
 
 
 def main() -> None:
-    rows = [row for one in (starting, compiling, verifying) for row in one.measure()]
+    rows = [row for one in (starting, compiling, verifying, curate) for row in one.measure()]
     print(f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| what | measured | target | |\n|---|---|---|---|")
     for row in rows:

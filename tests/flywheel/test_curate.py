@@ -492,3 +492,45 @@ def test_each_step_stands_alone() -> None:
     for step in steps(CurateOptions(floor={"accepted": 1}), SCHEMAS, str):
         sieved = step(examples)
         assert len(sieved.kept) + sum(sieved.dropped.values()) == 10
+
+
+# Options.
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"floor": {"accepted": True}}, "floor, accepted: is True"),
+        ({"floor": {"score": "0.5"}}, "floor, score: is '0.5'"),
+        ({"tolerance": 0.5}, "tolerance: is 0.5"),
+        ({"similarity": 0}, "similarity: is 0"),
+        ({"similarity": float("nan")}, "similarity: is nan"),
+        ({"ignore": "id"}, "ignore: is 'id'"),
+        ({"user_tag": ""}, "user_tag: is ''"),
+        ({"limit": -1}, "limit: is -1"),
+        ({"limit": "many"}, "limit: is 'many'"),
+        ({"seed": 1.5}, "seed: is 1.5"),
+    ],
+)
+def test_a_wrong_option_is_named(options: Any, says: str) -> None:
+    """With its value and what to write, before anything is curated."""
+    with pytest.raises(SettingsError) as caught:
+        CurateOptions(**options)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "cap", [("users", 0.2), ("tags", 0.2), ("tags.", 0.2), ("user", 0), ("user", 2), ("user", 1, 0)]
+)
+def test_a_wrong_cap_is_named(cap: Any) -> None:
+    """A cap by something that no example has would hold nobody back."""
+    with pytest.raises(SettingsError, match="caps, "):
+        Cap(*cap)
+
+
+def test_the_users_tag_is_the_caps_too() -> None:
+    """Whoever names another tag is capped by it; a limit of 0 keeps all."""
+    examples = [replace(one, tags={"uid": one.tags["user_id"]}) for one in _of_users(a=100, b=1)]
+    assert len(curate(examples, CurateOptions(limit=0)).kept) == 101
+    curated = curate(examples, CurateOptions(user_tag="uid"))
+    assert curated.dropped == {"over the cap of tags.uid": 80}

@@ -21,6 +21,7 @@ from t0dspy.flywheel.own import read_own
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.set_state import SETS
 from t0dspy.flywheel.sets import Own, SetOptions, Sets, SetState, assign
+from t0dspy.model import digest
 
 TEXT = "The parcel with order number 4711 came on Tuesday, but the box was wet and one of the cups in it is broken. {}"
 
@@ -212,13 +213,22 @@ def test_one_huge_episode_goes_to_train() -> None:
 def test_a_changed_similarity_moves_nothing() -> None:
     """With a lower similarity, examples that were divided before stay where they were."""
     options = SetOptions()
-    chain = [example(_chained(kind, step)) for kind in range(4) for step in (0, 6, 12)]
+    chain = [example(_chained(kind, step)) for kind in range(4) for step in (0, 10, 20, 30, 40)]
     first = assign(chain, SetState(), options)
+    assert assign(chain, SetState(), replace(options, similarity=0.2)).train != first.train
     again = assign(chain, first.state, replace(options, similarity=0.2))
     assert list(members(first)) == list(members(again))
 
 
 # The file.
+
+
+def test_handles_never_change() -> None:
+    """State files and lineages of earlier versions of t0dspy hold: the same example has the same handles."""
+    one = PulledExample(
+        {"a": "hello  wörld " * 2000, "b": [1, 2], "c": 3.0, "d": None}, None, None, episode_id="0199-abc"
+    )
+    assert digest("\n".join(handles(one).all))[:16] == "be30cfe1c89cf5e1"
 
 
 def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -259,8 +269,6 @@ def test_a_damaged_state_is_refused(tmp_path: Path, spoil: Any, says: str) -> No
 
 def test_a_handle_in_two_sets_is_refused(tmp_path: Path) -> None:
     """Even with a digest that fits."""
-    from t0dspy.model import digest
-
     sets: dict[str, list[str]] = {"train": ["input:" + "a" * 32], "validation": [], "holdout": ["input:" + "a" * 32]}
     path = tmp_path / "sets.json"
     path.write_text(json.dumps({"format": 1, "digest": digest(sets), "sets": sets}))

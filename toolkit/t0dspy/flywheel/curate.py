@@ -75,9 +75,9 @@ def steps(
     first += [partial(_ordered, options=options)]
     first += [partial(fitting, schemas=schemas)] if schemas else []
     middle: list[Step] = [partial(step, options=options) for step in (uncontradicted, good_enough, distinct, unlike)]
-    caps: Step = partial(capped, caps=options.caps)
+    caps: Step = partial(capped, caps=options.resolved_caps)
     last = [caps]
-    if options.limit is not None:
+    if options.limit:
         last += [partial(diverse, limit=options.limit, ignore=options.ignore), caps]
     return [*first, *middle, *last]
 

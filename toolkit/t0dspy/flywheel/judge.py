@@ -180,7 +180,7 @@ def _slices(tags: Sequence[Mapping[str, str]], most: int) -> Iterator[tuple[str,
 
 
 def _check(scores: Mapping[str, Scores], tags: Sequence[Mapping[str, str]], options: JudgeOptions) -> None:
-    if not 0 < options.confidence < 1:
+    if not 0 < options.confidence <= 1:
         raise SettingsError(f"confidence: is {options.confidence!r}; write a number between 0 and 1, such as 0.8.")
     if not math.isfinite(options.min_improvement):
         raise SettingsError(f"min_improvement: is {options.min_improvement!r}; write a finite number.")

@@ -1,44 +1,101 @@
 """What of curation can be set."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from t0dspy.errors import SettingsError
 
 Gold = Literal["required", "none"]
 """Whether the user's metric compares with a right answer, or judges an answer by itself."""
 
+_PLACES = ("tags", "outputs", "inputs", "metrics")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SettingsError(f"{name}: is {value!r}; write a whole number from {least} on.")
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+
 
 @dataclass(frozen=True)
 class Cap:
-    """No value of `by` may hold more than a share of what is kept, so that none of them owns it."""
+    """No value of `by` may hold more than a share of what is kept, so that none of them owns it.
+
+    Raises:
+        SettingsError: `by` names nothing, or a number is out of its range.
+    """
 
     by: str
-    """`variant`, or a field of a group: `tags.user_id`, `outputs.label`, `inputs.language`, `metrics.accepted`."""
+    """`user`, `variant`, or a field of a group: `tags.tenant`, `outputs.label`, `inputs.language`, `metrics.ok`."""
     share: float
     """Above 0, up to 1. Where there are too few values for it, none may hold more than the second largest."""
     least: int = 20
     """So many a value may hold in any case."""
 
+    def __post_init__(self) -> None:
+        """Checks the values, which may come from a file."""
+        place, dot, name = self.by.partition(".") if isinstance(self.by, str) else ("", "", "")
+        if self.by not in ("user", "variant") and not (place in _PLACES and dot and name):
+            raise SettingsError(f"caps, by: is {self.by!r}; write 'user', 'variant', 'tags.NAME' or 'outputs.FIELD'.")
+        if not _is_number(self.share) or not 0 < self.share <= 1:
+            raise SettingsError(f"caps, share of {self.by}: is {self.share!r}; write a number above 0, up to 1.")
+        _whole("caps, least", self.least, 1)
+
 
 @dataclass(frozen=True)
 class CurateOptions:
-    """How a program's examples are curated."""
+    """How a program's examples are curated.
+
+    Raises:
+        SettingsError: a value is of the wrong kind or out of its range.
+    """
 
     gold: Gold = "none"
     """With `required`, an example without a right answer is dropped; with `none`, its input is of use by itself."""
     floor: Mapping[str, float] = field(default_factory=dict)
     """Metric -> least value (true is 1) that makes a model's own answer count as right."""
     tolerance: float = 0.2
-    """The share of people, up to which those that rate an answer otherwise than the rest are outvoted."""
+    """The share of people, up to which those that rate an answer otherwise than the rest are outvoted; below 0.5."""
     similarity: float = 0.8
     """From which likeness on two inputs are near-duplicates, 0 to 1."""
     ignore: tuple[str, ...] = ()
     """Input fields that make no input another one, such as a request's id."""
     user_tag: str = "user_id"
     """The tag that says whose inference it was."""
-    caps: tuple[Cap, ...] = (Cap("tags.user_id", 0.2), Cap("variant", 0.8, least=200))
+    caps: tuple[Cap, ...] = (Cap("user", 0.2), Cap("variant", 0.8, least=200))
     limit: int | None = 2000
-    """The most examples that are kept; None for all."""
+    """The most examples that are kept; 0 or None for all."""
     redact: str | None = None
     """`module:function` from text to text, put over all texts of an example; None for off."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the values, which may come from a file."""
+        for name, value in self.floor.items():
+            if not _is_number(value):
+                raise SettingsError(f"floor, {name}: is {value!r}; write the least value of the metric (true is 1).")
+        if not _is_number(self.tolerance) or not 0 <= self.tolerance < 0.5:
+            raise SettingsError(f"tolerance: is {self.tolerance!r}; write a number from 0 to below 0.5.")
+        if not _is_number(self.similarity) or not 0 < self.similarity <= 1:
+            raise SettingsError(f"similarity: is {self.similarity!r}; write a number above 0, up to 1.")
+        if not _is_names(self.ignore):
+            raise SettingsError(f"ignore: is {self.ignore!r}; write a list of input fields.")
+        if not isinstance(self.user_tag, str) or not self.user_tag:
+            raise SettingsError(f"user_tag: is {self.user_tag!r}; write the name of a tag.")
+        if self.limit is not None:
+            _whole("limit", self.limit, 0)
+        _whole("seed", self.seed, 0)
+
+    @property
+    def resolved_caps(self) -> tuple[Cap, ...]:
+        """The caps, `user` being the tag that says whose inference it was."""
+        return tuple(replace(cap, by=f"tags.{self.user_tag}") if cap.by == "user" else cap for cap in self.caps)

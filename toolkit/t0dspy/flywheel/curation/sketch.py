@@ -10,12 +10,12 @@ Candidates are found by bands (Indyk and Motwani's locality-sensitive hashing as
 "Mining of Massive Datasets", section 3.4): 32 bands of 8 bytes, in which inputs of likeness 0.8 meet with a probability
 of 0.997, of 0.9 with 1 - 2e-8, of 0.3 with 0.002.
 
-Own code, as `datasketch` hashes each shingle in Python: 5,000 shingles of a text take it milliseconds, here 0.4.
+Own code, as `datasketch` hashes each shingle in Python: 35 ms for a text of 5,000 characters, where this takes 1.6.
 """
 
 import base64
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -82,13 +82,19 @@ def read(text: str) -> Sketch:
     return one
 
 
-def _hashes(value: Any) -> NDArray[np.uint32]:
-    """A hash of each shingle of a field: of a text's characters, of anything but texts and lists as a whole."""
+def _hashes(value: Any) -> Iterator[NDArray[np.uint32]]:
+    """A hash of each shingle of a field, in parts; what is neither a text nor made of others is one shingle."""
     if not isinstance(value, str | list | tuple | Mapping):
-        return np.array([_number(canonical(same(value)))], np.uint64).astype(np.uint32)
+        yield np.array([_number(canonical(same(value)))], np.uint64).astype(np.uint32)
+        return
     text = same(value) if isinstance(value, str) else canonical(same(value))
     text = unicodedata.normalize("NFKC", text).casefold().ljust(_SHINGLE, "\0")
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    for start in range(0, len(points) - _SHINGLE + 1, _COLUMNS):
+        yield _rolled(points[start : start + _COLUMNS + _SHINGLE - 1].astype(np.uint64))
+
+
+def _rolled(points: NDArray[np.uint64]) -> NDArray[np.uint32]:
     count = len(points) - _SHINGLE + 1
     rolled = points[:count].copy()
     for at in range(1, _SHINGLE):
@@ -96,15 +102,14 @@ def _hashes(value: Any) -> NDArray[np.uint32]:
     return _mixed(rolled).astype(np.uint32)
 
 
-def _minima(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _minima(parts: Iterable[NDArray[np.uint32]]) -> NDArray[np.uint32]:
     """The least value of each of the hash functions x -> ax + b (mod 2^32) over the shingles."""
     factors, offsets = _functions()
     least = np.full(PLACES, 0xFFFFFFFF, np.uint32)
-    for start in range(0, len(hashes), _COLUMNS):
-        part = hashes[None, start : start + _COLUMNS]
+    for part in parts:
         for at in range(0, PLACES, _ROWS):
             rows = slice(at, at + _ROWS)
-            values = part * factors[rows, None] + offsets[rows, None]
+            values = part[None, :] * factors[rows, None] + offsets[rows, None]
             least[rows] = np.minimum(least[rows], np.minimum.reduce(values, axis=1))
     return least
 
