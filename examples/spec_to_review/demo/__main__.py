@@ -17,17 +17,20 @@ HONEST = (
     "Its scores show that the loop works; they say nothing about how good a language model is."
 )
 NEXT = """
-report    {report}
-logs      {logs}
-what production would hold: ClickHouse's data in {directory}/.t0dspy
+report      {report}
+retrain's   {directory}/.t0dspy/retrain/spec_to_review/runs
+config      {directory}/configs
+data        {directory}/.t0dspy/stack, which ClickHouse holds
+logs        {logs}
 
 Try it yourself, in three terminals:
 
-  {bin}/python -m examples.spec_to_review.offline
+  {bin}/python -m examples.spec_to_review.offline --port {port}
   cd {directory} && {bin}/t0dspy up
-  cd {directory} && {bin}/t0dspy run spec_to_review --input @spec.json     # write your own into spec.json
+  cd {directory} && {bin}/t0dspy run spec_to_review --input @spec.json
 
-A real model: set `model_name` in configs/tensorzero.toml and OPENAI_API_KEY in the environment.
+Write a specification of your own into spec.json. For a real model, change the line `model_name` in
+{directory}/configs/tensorzero.toml, remove `api_base` and `api_key_location`, and set OPENAI_API_KEY.
 """
 
 
@@ -78,13 +81,13 @@ def _go(given: argparse.Namespace, show: Show) -> int:
     out.print()
     out.print(table(demo.figures, seconds))
     out.print(HONEST, style="dim")
-    out.print(
-        NEXT.format(report=report, logs=demo.project.logs, directory=given.directory, bin=Path(sys.executable).parent),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    out.print(_next(demo, report), markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _next(demo: steps.Demo, report: Path) -> str:
+    known = {"directory": demo.project.directory, "logs": demo.project.logs, "report": report}
+    return NEXT.format(bin=Path(sys.executable).parent, port=demo.model_address.rpartition(":")[2], **known)
 
 
 if __name__ == "__main__":

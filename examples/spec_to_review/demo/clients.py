@@ -26,14 +26,16 @@ class Answered:
 
 
 Call = Callable[[Mapping[str, Any]], Answered]
+Said = tuple[str, str, Any]
+"""An inference's id, a metric, and its value."""
 
 
-def with_tensorzero(url: str) -> Call:
-    """A call with TensorZero's own client."""
+def with_tensorzero(url: str, version: str | None = None) -> Call:
+    """A call with TensorZero's own client; of one version, where that is given."""
     client = TensorZeroGateway.build_http(gateway_url=url, timeout=120)
 
     def call(row: Mapping[str, Any]) -> Answered:
-        said: Any = client.inference(function_name=NAME, input={"messages": [_message("template", row)]})
+        said: Any = client.inference(function_name=NAME, input=_input(row), variant_name=version)
         ids = str(said.inference_id), str(said.episode_id)
         return Answered(row, *ids, said.variant_name, said.output.parsed)
 
@@ -63,10 +65,20 @@ def each(call: Call, rows: Sequence[Mapping[str, Any]], done: Callable[[int], No
     return answers
 
 
-def feedback(url: str, inference_id: str, metric: str, value: Any) -> None:
-    """One piece of feedback, stored when this returns."""
-    body = {"inference_id": inference_id, "metric_name": metric, "value": value}
-    httpx.post(f"{url}/feedback", json=body, timeout=60, trust_env=False).raise_for_status()
+def tell(url: str, said: Sequence[Said], done: Callable[[int], None]) -> None:
+    """Feedback, stored when this returns."""
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+
+        def send(one: Said) -> None:
+            body = dict(zip(("inference_id", "metric_name", "value"), one, strict=True))
+            client.post("/feedback", json=body).raise_for_status()
+
+        for at, _ in enumerate(pool.map(send, said), 1):
+            done(at)
+
+
+def _input(row: Mapping[str, Any]) -> Any:
+    return {"messages": [_message("template", row)]}
 
 
 def _message(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,8 +23,13 @@ state = "optimized.json"
 model = "main"
 adapter = "chat"
 
+metric = "examples.spec_to_review.metric:grade"
+metric_threshold = 0.8
+holdout = "examples/spec_to_review/data/holdout.jsonl"
+task_model = {{ model = "openai/offline", api_base = "http://{address}/v1" }}   # its key: OPENAI_API_KEY=none
+
 [stack.addresses]
-offline-model = "127.0.0.1:8200"   # python -m examples.spec_to_review.offline
+offline-model = "{address}"   # python -m examples.spec_to_review.offline
 
 [apply]
 data_dir = ".t0dspy/stack"
@@ -58,6 +63,10 @@ class Project:
         """What the processes said."""
         return self.directory / "logs"
 
+    def write_settings(self, address: str) -> None:
+        """The project's settings, with the offline model at `address`."""
+        (self.directory / "t0dspy.toml").write_text(SETTINGS.format(address=address), encoding="utf-8")
+
 
 def make(directory: Path) -> Project:
     """A fresh project in `directory`, in place of what an earlier demo left there.
@@ -75,7 +84,6 @@ def make(directory: Path) -> Project:
     mark.write_text(MARK, encoding="utf-8")
     (directory / "examples").symlink_to(ROOT / "examples")
     (directory / "spec.json").write_text(json.dumps({"spec": SPEC}, indent=2) + "\n", encoding="utf-8")
-    (directory / "t0dspy.toml").write_text(SETTINGS, encoding="utf-8")
     (project.configs / "tensorzero.toml").write_text(_offline_config(), encoding="utf-8")
     return project
 

@@ -2,9 +2,11 @@
 
 import json
 import re
+import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,12 +34,12 @@ class Size:
     trials: int
     fresh: int
     """Specifications from a new seed."""
-    inputs: int
-    """That the proof generates for each predictor, besides its own."""
+    calls: int
+    """That retrain may make."""
 
 
-WHOLE = Size(train=60, validation=30, trials=12, fresh=24, inputs=200)
-SHORT = Size(train=16, validation=6, trials=2, fresh=3, inputs=20)
+WHOLE = Size(train=60, validation=30, trials=12, fresh=24, calls=2500)
+SHORT = Size(train=16, validation=6, trials=2, fresh=3, calls=300)
 
 
 @dataclass
@@ -53,6 +55,8 @@ class Demo:
     figures: list[Figure] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
     optimized: float = 0.0
+    version: str | None = None
+    """What retrain made; None where the incumbent was kept."""
     answers: list[Answered] = field(default_factory=list)
     """What production, so to say, was asked and answered."""
 
@@ -61,7 +65,12 @@ class Demo:
         """What the demo's commands are told."""
         urls = {"TENSORZERO_GATEWAY_URL": self.urls.get("gateway"), "TENSORZERO_CLICKHOUSE_URL": self._clickhouse()}
         known = {name: url for name, url in urls.items() if url}
-        return {"LITELLM_LOCAL_MODEL_COST_MAP": "true", **known}
+        return {"LITELLM_LOCAL_MODEL_COST_MAP": "true", "OPENAI_API_KEY": "none", **known}
+
+    @property
+    def model_address(self) -> str:
+        """Host and port of the offline model."""
+        return self.model_url.removeprefix("http://").removesuffix("/v1")
 
     def log(self, name: str) -> Path:
         """The log of a process."""
@@ -91,8 +100,18 @@ class Demo:
 def start_model(demo: Demo) -> None:
     """The offline model, on a port of its own."""
     with demo.show.step("starting the offline model"):
-        process = demo.start("offline-model", sys.executable, "-m", "examples.spec_to_review.offline", "--port=0")
+        port = "--port=8200" if _is_free(8200) else "--port=0"
+        process = demo.start("offline-model", sys.executable, "-m", "examples.spec_to_review.offline", port)
         demo.model_url = process.line().removeprefix("ready ")
+        demo.project.write_settings(demo.model_address)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def optimize(demo: Demo) -> None:
@@ -128,9 +147,8 @@ def export(demo: Demo) -> None:
 def serve(demo: Demo) -> None:
     """The gateway, ClickHouse and the program server."""
     with demo.show.step("t0dspy up"):
-        model = demo.model_url.removeprefix("http://").removesuffix("/v1")
         ports = [f"--{name}-port=0" for name in ("gateway", "clickhouse", "programs")]
-        process = demo.start("up", *t0dspy("up", *ports, f"--address=offline-model={model}"))
+        process = demo.start("up", *t0dspy("up", *ports))
         if (said := process.line()) != "ready":
             raise DemoError(f"t0dspy up said {said!r}.\n{process.last_words()}")
         urls: dict[str, str] = {}
@@ -165,21 +183,21 @@ def call_fresh(demo: Demo) -> None:
 
 def tell(demo: Demo) -> None:
     """Ratings from the hidden tests; corrections and comments for some of what was wrong."""
-    url, counts = demo.urls["gateway"], {"ratings": 0, "corrections": 0, "comments": 0}
+    said = [one for at, answer in enumerate(demo.answers) for one in _said(at, answer)]
     with demo.show.step("feedback") as step:
-        for at, answer in enumerate(demo.answers, 1):
-            grade = graded(answer.row, answer.output)
-            clients.feedback(url, answer.inference_id, "good", is_good(grade))
-            counts["ratings"] += 1
-            if not grade.passed and at % 2 == 0:
-                clients.feedback(url, answer.inference_id, "demonstration", correction(answer))
-                counts["corrections"] += 1
-            elif grade.failures and at % 3 == 0:
-                clients.feedback(url, answer.inference_id, "comment", f"Wrong: {grade.failures[0]}")
-                counts["comments"] += 1
-            step.at(at, len(demo.answers))
-    demo.facts["feedback"] = counts
-    demo.show.note(", ".join(f"{count} {name}" for name, count in counts.items()))
+        clients.tell(demo.urls["gateway"], said, lambda done: step.at(done, len(said)))
+    counts = Counter(metric for _, metric, _ in said)
+    demo.facts["feedback"] = dict(counts)
+    demo.show.note(", ".join(f"{count} × {name}" for name, count in counts.items()))
+
+
+def _said(at: int, answer: Answered) -> Iterator[clients.Said]:
+    grade = graded(answer.row, answer.output)
+    yield answer.inference_id, "good", is_good(grade)
+    if not grade.passed and at % 2:
+        yield answer.inference_id, "demonstration", correction(answer)
+    elif grade.failures:
+        yield answer.inference_id, "comment", f"Wrong: {grade.failures[0]}"
 
 
 def measure(demo: Demo, what: str, call: Call, rows: Sequence[Row]) -> tuple[Figure, list[Answered]]:
