@@ -40,8 +40,8 @@ def test_once_around_the_loop(tmp_path: Path) -> None:
     figures = {one["what"]: one for one in report["figures"]}
     optimized = figures["optimized, in DSPy"]["score"]
     assert figures["served, TensorZero's client"]["score"] == figures["served, OpenAI's SDK"]["score"] == optimized
-    assert figures["fresh, from seed test"]["specs"] == 3
-    assert report["feedback"]["good"] == 15
+    assert figures["fresh, from seed test"]["specs"] == 4
+    assert report["feedback"]["good"] == 16
     assert report["feedback"]["demonstration"] > 0
     for title in figures:
         assert title in done.stdout

@@ -1,6 +1,7 @@
 """`make demo`: optimize, export, serve, call, give feedback, retrain, roll back, without a key and without Docker."""
 
 import argparse
+import os
 import secrets
 import sys
 import time
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--seed", default=secrets.token_hex(3), help="of the fresh specifications (default: chance)")
     given = parser.parse_args()
     watch_signals()
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"  # everything here is on this machine
     console = Console(stderr=True)
     try:
         with project.locked(given.directory.absolute()):

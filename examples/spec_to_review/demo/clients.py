@@ -32,7 +32,7 @@ Said = tuple[str, str, Any]
 
 def with_tensorzero(url: str, version: str | None = None) -> Call:
     """A call with TensorZero's own client; of one version, where that is given."""
-    client = TensorZeroGateway.build_http(gateway_url=url, timeout=120)
+    client = TensorZeroGateway.build_http(gateway_url=url, timeout=600)
 
     def call(row: Mapping[str, Any]) -> Answered:
         said: Any = client.inference(function_name=NAME, input=_input(row), variant_name=version)
@@ -44,7 +44,7 @@ def with_tensorzero(url: str, version: str | None = None) -> Call:
 
 def with_openai(url: str) -> Call:
     """A call with OpenAI's SDK at the gateway's OpenAI route."""
-    client = OpenAI(base_url=f"{url}/openai/v1", api_key="none", max_retries=0, timeout=120)
+    client = OpenAI(base_url=f"{url}/openai/v1", api_key="none", max_retries=0, timeout=600)
 
     def call(row: Mapping[str, Any]) -> Answered:
         messages: Any = [_message("tensorzero::template", row)]

@@ -34,12 +34,14 @@ class Size:
     trials: int
     fresh: int
     """Specifications from a new seed."""
+    large: tuple[int, int]
+    """Functions and words of one more of them."""
     calls: int
     """That retrain may make."""
 
 
-WHOLE = Size(train=60, validation=30, trials=12, fresh=24, calls=2500)
-SHORT = Size(train=16, validation=6, trials=2, fresh=3, calls=300)
+WHOLE = Size(train=60, validation=30, trials=12, fresh=24, large=(20, 5000), calls=2500)
+SHORT = Size(train=16, validation=6, trials=2, fresh=3, large=(6, 600), calls=300)
 
 
 @dataclass
@@ -174,11 +176,18 @@ def call_validation(demo: Demo) -> None:
 
 def call_fresh(demo: Demo) -> None:
     """Specifications that nobody has seen, from a seed of this moment."""
-    rows = generate(demo.seed, demo.size.fresh)
+    functions, words = demo.size.large
+    large = generate(f"{demo.seed} large", functions=functions, words=words)
+    rows = generate(demo.seed, demo.size.fresh) + large
     demo.facts["fresh seed"] = demo.seed
     call = clients.with_tensorzero(demo.urls["gateway"])
     _, answers = measure(demo, f"fresh, from seed {demo.seed}", call, rows)
     demo.answers += answers
+    sections = [len(one.output["sections"]) for one in answers]
+    lengths = [len(str(row["spec"]).split()) for row in rows]
+    demo.show.note(
+        f"{min(lengths)} to {max(lengths):,} words, {min(sections)} to {max(sections)} sections: the same functions"
+    )
 
 
 def tell(demo: Demo) -> None:
