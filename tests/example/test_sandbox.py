@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from examples.spec_to_review import sandbox
 from examples.spec_to_review.sandbox import Limits, run, same
 
 POSIX = "import sys\np = sys.modules['posix']\n"
@@ -98,11 +99,11 @@ def test_files_are_kept_from_it_by_the_kernel_too(tmp_path: Path) -> None:
     assert '    sys.addaudithook(_hook(task["directory"]))\n' in source
     unhooked = tmp_path / "inside.py"
     unhooked.write_text(source.replace('    sys.addaudithook(_hook(task["directory"]))\n', ""))
-    sandbox = tmp_path / "sandbox.py"
-    sandbox.write_text((Path(__file__).parents[2] / "examples/spec_to_review/sandbox.py").read_text())
+    outside = tmp_path / "sandbox.py"
+    outside.write_text((Path(__file__).parents[2] / "examples/spec_to_review/sandbox.py").read_text())
     import runpy
 
-    unguarded = runpy.run_path(str(sandbox))["run"]
+    unguarded = runpy.run_path(str(outside))["run"]
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     code = (
@@ -121,6 +122,18 @@ def connect():
     assert found.results[:2] == [None, None], "this kernel has no Landlock"
     assert "Permission denied" in found.problems[0]
     assert found.results[2] is None
+
+
+def test_a_kernel_without_locks_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the kernel takes the network or files away from nobody, a warning says so, and says it once."""
+    sandbox._warned.clear()
+    try:
+        for _ in range(2):
+            sandbox._read(b"('locked', ['files'])\n('result', 0, '1')\n", "", 1)
+        said = capsys.readouterr().err
+    finally:
+        sandbox._warned.clear()
+    assert said.count("warning: this kernel does not take network away") == 1
 
 
 def test_a_loop_ends_by_the_processors_clock() -> None:
