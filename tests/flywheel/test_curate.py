@@ -301,6 +301,16 @@ def test_of_one_input_the_best_known_is_kept() -> None:
     assert len(curate(booleans, QUIET).kept) == 4
 
 
+@pytest.mark.parametrize("end", ["", "!"], ids=["same", "nearly the same"])
+def test_of_one_input_the_wrong_answer_goes_first(end: str) -> None:
+    """Without a floor too: a good answer, else one that nobody rated, is kept before one that was found wrong."""
+    for wrong in "abcd":  # whatever the order of their hashes
+        bad, good = rated(text(0) + end, False, wrong), rated(text(0), True, "fine")
+        assert contents(curate([bad, good], QUIET)) == contents(curate([good], QUIET))
+        unrated = example(text(0), "unknown")
+        assert contents(curate([bad, unrated], QUIET)) == contents(curate([unrated], QUIET))
+
+
 PARCEL = (
     "The parcel with order number 4711 came on Tuesday, but the box was wet and one of the cups is broken: who pays?"
 )

@@ -48,7 +48,12 @@ def _skewed(rng: Generator, count: int, better: float) -> tuple[Any, Any]:
     return rng.random(count), rng.random(count) + rng.exponential(1, count) - 1 + better
 
 
-KINDS: list[Pairs] = [_binary, _hard_and_easy, _continuous, _mostly_tied, _skewed]
+def _skewed_against(rng: Generator, count: int, better: float) -> tuple[Any, Any]:
+    """Many small gains and a few large losses: what tempts to promote."""
+    return rng.random(count), rng.random(count) + 1 - rng.exponential(1, count) + better
+
+
+KINDS: list[Pairs] = [_binary, _hard_and_easy, _continuous, _mostly_tied, _skewed, _skewed_against]
 
 
 def promoted(pairs: Pairs, count: int, better: float, options: JudgeOptions = FAST) -> int:

@@ -100,6 +100,7 @@ def test_without_a_database(pull: Command, production: Production) -> None:
     assert (code, len(said.splitlines())) == (1, 1)
     assert "ClickHouse at http://127.0.0.1:9/tensorzero: Connection refused. Is `t0dspy up` running" in said
     assert "secret" not in said
+    assert "'somewhere' is no URL of a ClickHouse" in pull("tales", url="somewhere")[2]
     base = production.served.urls["clickhouse"]
     assert "there is no JsonInference. Is this the database that the gateway writes to" in pull("tales", url=base)[2]
 

@@ -41,9 +41,9 @@ _HOMES = {
     "evaluate": "t0dspy.flywheel.evaluate",
     "exact_match": "t0dspy.flywheel.metrics",
     "export": "t0dspy.exporting",
-    "rollback": "t0dspy.rollout.verbs",
     "pull": "t0dspy.flywheel.pull_dspy",
     "retrain": "t0dspy.flywheel.retrain",
+    "rollback": "t0dspy.rollout.verbs",
     "verify": "t0dspy.verifying",
 }
 """Public name -> the module it lives in. Loaded on first use, so that `import t0dspy` stays quick without dspy."""

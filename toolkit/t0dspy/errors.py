@@ -14,10 +14,10 @@
     ├── WarehouseError          ClickHouse refused a query, or is not there
     ├── SetStateError           the file that keeps training and judging apart is damaged or cannot be written
     ├── StackError              the embedded stack could not start, stop or reload
-    ├── RolloutError            the gateway does not serve what is written; says what it serves instead
     ├── MetricError             a metric cannot be loaded, or gives no score
     ├── RetrainError            a retrain cannot begin or go on: another one runs, or something changed meanwhile
     ├── OptimizeError           optimizing came to nothing: the model does not answer, or all scores are 0
+    ├── RolloutError            the gateway does not serve what is written; says what it serves instead
     └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
 
 Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
@@ -116,10 +116,6 @@ class StackError(T0dspyError):
     """The embedded stack could not start, stop or reload."""
 
 
-class RolloutError(T0dspyError):
-    """The gateway does not serve what is written; the message says what it serves instead."""
-
-
 class MetricError(T0dspyError):
     """A metric cannot be loaded, or gives something that is no score."""
 
@@ -130,6 +126,10 @@ class RetrainError(T0dspyError):
 
 class OptimizeError(T0dspyError):
     """Optimizing, evaluating or judging came to nothing: the model does not answer, or every score is 0."""
+
+
+class RolloutError(T0dspyError):
+    """The gateway does not serve what is written; the message says what it serves instead."""
 
 
 class WireInequalityError(T0dspyError):

@@ -60,12 +60,12 @@ app.command(cls=Verb, short_help="Serve the configs here: ClickHouse, the gatewa
 app.command(cls=Verb, short_help="Run the exported programs that need Python, for the gateway.")(serve.serve)
 app.command(cls=Verb, short_help="Call an exported function once.")(run.run)
 app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedback)
-app.command(cls=Verb, short_help="Show or set which version answers what share of the calls.")(traffic.traffic)
-app.command(cls=Verb, short_help="Take the last change of incumbent back, at once.")(rollback.rollback)
-app.command(cls=Verb, short_help="Make the gateway serve what is written.")(apply.apply)
 app.command(cls=Verb, short_help="Read what production said, as examples.")(pull.pull)
 app.command(cls=Verb, short_help="Score versions on a data set with your metric.")(evaluate.evaluate)
 app.command(cls=Verb, short_help="Learn from production; beat the incumbent or keep it.")(retrain.retrain)
+app.command(cls=Verb, short_help="Show or set which version answers what share of the calls.")(traffic.traffic)
+app.command(cls=Verb, short_help="Take the last change of incumbent back, at once.")(rollback.rollback)
+app.command(cls=Verb, short_help="Make the gateway serve what is written.")(apply.apply)
 
 
 def main() -> None:

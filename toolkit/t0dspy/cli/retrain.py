@@ -2,14 +2,19 @@
 
 import sys
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from t0dspy.cli import options, output
+from t0dspy.cli.apply import outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from t0dspy.flywheel.results import Retrained, RetrainOptions
+    from t0dspy.rollout.apply import Applied
     from t0dspy.settings import Settings
 
 
@@ -50,11 +55,13 @@ def retrain(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was cut off, where there is one.")
     ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Have the gateway serve a winner at once.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Pull, curate, and print the plan and its cost; write nothing.")
     ] = False,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof that prompts are equal.")] = False,
     configs: options.Configs = None,
+    gateway_url: options.GatewayUrl = None,
     clickhouse_url: options.ClickhouseUrl = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -68,7 +75,7 @@ def retrain(
     """
     from t0dspy.flywheel.results import RetrainOptions
 
-    settings = options.settings(configs=configs, clickhouse_url=clickhouse_url)
+    settings = options.settings(configs, gateway_url, clickhouse_url)
     asked = RetrainOptions(
         window=window,
         optimizer=optimizer.value,
@@ -84,19 +91,24 @@ def retrain(
         verify=not no_verify,
     )
     with output.progress(quiet) as progress:
-        results = _each(list(names or ()), asked, settings, progress)
+        applying = partial(options.applying, settings, quiet) if apply and not dry_run else None
+        results = _each(list(names or ()), asked, settings, progress, applying)
     if json:
         from t0dspy.flywheel.report import as_json
 
-        output.print_json([as_json(one) for one in results])
+        output.print_json([{**as_json(one), "serving": applied is not None} for one, applied in results])
     elif not quiet:
-        for one in results:
-            _print(one)
+        for one, applied in results:
+            _print(one, applied)
 
 
 def _each(
-    names: list[str], asked: "RetrainOptions", settings: "Settings", progress: output.Progress
-) -> "list[Retrained]":
+    names: list[str],
+    asked: "RetrainOptions",
+    settings: "Settings",
+    progress: output.Progress,
+    applying: "Callable[[], Callable[[str], Applied]] | None",
+) -> "list[tuple[Retrained, Applied | None]]":
     """One program after the other; what goes wrong with one is said, and holds up no other."""
     from t0dspy.errors import RetrainError, SettingsError, T0dspyError
     from t0dspy.flywheel.retrain import retrain as retrain_one
@@ -114,7 +126,10 @@ def _each(
                 "clickhouse_url": settings.clickhouse_url.value,
                 "progress": progress.say,
             }
-            results.append(retrain_one(name, asked, **where))
+            apply = applying() if applying else None  # before anything is spent: is there a gateway to apply to?
+            result = retrain_one(name, asked, **where)
+            won = result.export is not None and result.export.written
+            results.append((result, apply(f"retrain {name}") if apply and won else None))
         except T0dspyError as error:
             if len(names) == 1:
                 raise
@@ -125,7 +140,7 @@ def _each(
     return results
 
 
-def _print(result: "Retrained") -> None:
+def _print(result: "Retrained", applied: "Applied | None") -> None:
     for note in result.notes:
         output.note(note)
     gathered = result.gathered
@@ -151,8 +166,10 @@ def _print(result: "Retrained") -> None:
         print(f"  traffic     {shares}")
     if result.directory:
         print(f"  report      {result.directory / 'report.html'}")
-    if result.export and result.export.written:
-        print("  written, not serving: the gateway reads its config when it starts.")
+    if applied is not None:
+        print(f"  {outcome(applied)}")
+    elif result.export and result.export.written:
+        print("  written, not serving: `t0dspy apply` has the gateway serve it.")
 
 
 def _headline(result: "Retrained") -> str:

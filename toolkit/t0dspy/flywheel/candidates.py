@@ -1,10 +1,12 @@
 """What an optimizer starts from: the incumbent, ready to be changed, and demos to try, none of sealed data."""
 
+import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dspy
+from dspy.adapters.utils import serialize_for_json
 
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.compiler.sampling import VARIANT_KEYS
@@ -126,12 +128,12 @@ class Sealed:
         self._items: dict[tuple[str, ...], set[str]] = {}
         for inputs in items:
             names = tuple(sorted(inputs))
-            self._items.setdefault(names, set()).add(_key([inputs[name] for name in names]))
+            self._items.setdefault(names, set()).add(_unordered([inputs[name] for name in names]))
 
     def holds(self, demo: Demo) -> bool:
         """Whether a demo shows the inputs of one of the items."""
         return any(
-            all(name in demo for name in names) and _key([demo[name] for name in names]) in known
+            all(name in demo for name in names) and _unordered([demo[name] for name in names]) in known
             for names, known in self._items.items()
             if names
         )
@@ -158,6 +160,9 @@ def stage_index(program: dspy.Module, stage: str | None) -> int | None:
 
 
 def _key(value: Any) -> str:
-    from dspy.adapters.utils import serialize_for_json
-
     return canonical(serialize_for_json(value))
+
+
+def _unordered(value: Any) -> str:
+    """Equal for objects with equal fields in any order: a type and a log may order them differently."""
+    return json.dumps(serialize_for_json(value), sort_keys=True, default=str)

@@ -41,6 +41,11 @@ class ExportedProgram:
         held = {one.function: path for path, one in entry.predictors.items()} if entry else {}
         return held.get(function) or self.manifest.functions[function].predictor or ""
 
+    def runs_on_server(self, version: str) -> bool:
+        """Whether a run of `version` has stages, as far as is known."""
+        entry = self.manifest.versions.get(version)
+        return entry is None or entry.served_by == "programs"
+
     @cached_property
     def predictors(self) -> Mapping[str, Reader]:
         """Predictor -> how its inferences read under its contract in the newest version."""

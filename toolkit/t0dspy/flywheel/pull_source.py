@@ -63,7 +63,7 @@ class Source:
                 yield example
 
     def _stages(self, row: Row, fetched: "_Fetched") -> Sequence[PulledExample]:
-        if row.id not in fetched.runs:
+        if row.id not in fetched.runs or not self._program.runs_on_server(row.variant):
             return ()
         run, cached = fetched.runs[row.id]
         if cached:

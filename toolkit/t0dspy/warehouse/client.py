@@ -45,6 +45,8 @@ class Warehouse:
 
         logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what fails is told once, by us
         parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise WarehouseError(f"{url!r} is no URL of a ClickHouse, such as http://localhost:8123/tensorzero.")
         self._name = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))  # without a password
         with self._translated():
             self._client = clickhouse_connect.get_client(
@@ -105,6 +107,8 @@ def _reason(error: Exception) -> str:
         return f"there is no {what}. Is this the database that the gateway writes to, and has the gateway started once?"
     if "timed out" in text.lower():
         return "it did not answer in time. Ask for a smaller window, or look at what else it is doing."
+    if "DB::Exception: " in text:
+        return text.partition("DB::Exception: ")[2].partition(" (for url ")[0][:500]
     refused = re.search(r"\[Errno -?\d+\] ([\w ,]+)", text)
     lines = [refused[1]] if refused else text.splitlines() or [type(error).__name__]
     return f"{lines[0][:500]}. Is `t0dspy up` running, or TENSORZERO_CLICKHOUSE_URL right?"

@@ -115,20 +115,18 @@ class Production:
 
     def portions(self) -> tuple[Sequence[Portion], Mapping[str, int]]:
         """The portions, oldest first, and how many inferences are left out for which reason. Raises WarehouseError."""
+        stage_bytes = 0
         if self.scope.stages:
-            self._parameters["graded"] = bool(self._ask("graded_stages")[0][0])
-        rows = self._ask("slices", rows=self._rows, bytes=BYTES)
+            graded, stage_bytes = self._ask("stage_load")[0]
+            self._parameters["graded"] = bool(graded)
+        rows = self._ask("slices", rows=ROWS, bytes=BYTES, stage_bytes=stage_bytes)
         left_out = {reason: number for reason, number, _, _ in rows if reason}
         return [Portion(first, last, number) for reason, number, first, last in rows if not reason], left_out
 
     def sampled(self, portions: Sequence[Portion], limit: int) -> Sequence[Portion]:
         """All of the `portions`, from now on with only so many inferences that it is `limit`, evenly over time."""
         self._total, self._limit = sum(one.number for one in portions), limit
-        return joined(portions, limit, self._rows) if limit else ()
-
-    @property
-    def _rows(self) -> int:
-        return max(ROWS // (1 + len(self.scope.stages)), 1)
+        return joined(portions, limit, ROWS) if limit else ()
 
     def programs(self, portion: Portion) -> "Rows":
         """The program's inferences of a portion, oldest first. Raises WarehouseError."""
@@ -146,7 +144,12 @@ class Production:
         return found
 
     def lone_stages(self, margin: float) -> int:
-        """How many stages in the window belong to no inference of the program that began `margin` seconds before it."""
+        """How many stages in the window belong to no inference of the program that began `margin` seconds before it.
+
+        None where only what has certain tags or metrics is asked for: what has no inference has none of these either.
+        """
+        if self.scope.tags or self.scope.metrics:
+            return 0
         since = max(self.scope.since - round(margin * 1000), 0)
         return int(self._ask("lone_stages", margin=since << 80)[0][0])
 

@@ -1,12 +1,14 @@
--- The candidates in portions, oldest first, none of more than `rows` inferences or (give or take one) `bytes`;
--- and one row for each reason why some are left out.
+-- The candidates in portions, oldest first, none of more than `rows` inferences or (give or take one) `bytes`, their
+-- stages included as if all runs had equally large ones; and one row for each reason why some are left out.
 SELECT left_out, count() AS number, min(id_uint) AS first, max(id_uint) AS last
 FROM (
     SELECT
         left_out,
         id_uint,
-        sum(if(left_out = '', greatest(1 / {rows:UInt64}, size / {bytes:UInt64}), 0)) OVER (ORDER BY id_uint) AS filled
-    FROM (/* candidates.sql */)
+        sum(if(left_out = '', greatest(1 / {rows:UInt64}, weight / {bytes:UInt64}), 0)) OVER (ORDER BY id_uint) AS filled
+    FROM (
+        SELECT left_out, id_uint, size + {stage_bytes:UInt64} / count() OVER () AS weight FROM (/* candidates.sql */)
+    )
 )
 GROUP BY left_out, if(left_out = '', toUInt64(filled * 0.999999), 0)
 ORDER BY left_out, first

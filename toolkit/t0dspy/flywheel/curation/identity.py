@@ -44,6 +44,11 @@ def worth(example: PulledExample) -> tuple[bool, ...]:
     )
 
 
+def said_wrong(example: PulledExample) -> bool:
+    """Whether people said that its answer, which is the model's own, is not right."""
+    return not example.demonstration and any(value is False for value in example.metrics.values())
+
+
 def shuffled(by_line: Mapping[str, PulledExample], seed: int, ignore: Collection[str] = ()) -> list[PulledExample]:
     """The examples in an order that `seed` and their contents decide, whatever order they come in.
 

@@ -1,0 +1,111 @@
+"""A project whose program has been in production for a while: logged calls, feedback, demonstrations."""
+
+import json
+import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import t0dspy
+from flywheel.scripted import luck
+from runtime.harness import Served
+from t0dspy.gateway import Call, HttpGateway, input_messages
+from t0dspy.runtime.chat_text import chat_text
+from t0dspy.testing import ScriptedUpstream
+
+APPS = Path(__file__).parent / "apps"
+
+SETTINGS = """
+[programs.shout]
+program = "shouting:shout"
+model = "m"
+adapter = "chat"
+demos = "system"
+metric = "shouting:{metric}"
+gold = "{gold}"
+task_model = {{ model = "openai/scripted", api_base = "{url}", num_retries = 1 }}
+prices = {{ "openai/scripted" = {{ input = 1.0, output = 10.0 }} }}
+min_holdout = {min_holdout}
+{more}
+"""
+
+
+def words(count: int, seed: int = 1) -> list[str]:
+    """Questions that are no near-duplicates of each other."""
+    rng = random.Random(seed)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return [" ".join("".join(rng.choices(letters, k=7)) for _ in range(6)) for _ in range(count)]
+
+
+def produce(served: Served, questions: list[str]) -> None:
+    """Call the program in production; people rate every answer, and correct half of all answers."""
+    gateway = HttpGateway(served.url)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda question: _ask_and_rate(gateway, question), questions))
+    gateway.close()
+
+
+def _ask_and_rate(gateway: HttpGateway, question: str) -> None:
+    inference = gateway.infer(Call("shout", input_messages({"question": question}, 0)))
+
+    def say(metric: str, value: Any) -> None:
+        gateway.feedback({"inference_id": inference.inference_id, "metric_name": metric, "value": value})
+
+    good = question.upper() in inference.text
+    say("good", good)
+    if not good:
+        say("comment", "please shout")
+    if luck("person", question) < 0.6:
+        say("demonstration", chat_text({"answer": question.upper()}))
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value)
+
+
+class Project:
+    """A copy of the configs with settings and a task model of its own; the database is shared."""
+
+    def __init__(self, directory: Path, served: Served, upstream: ScriptedUpstream) -> None:
+        self.directory, self.served, self.upstream = directory, served, upstream
+        self.configs = directory / "configs"
+        shutil.copytree(served.configs, self.configs)
+        self.settings()
+
+    @property
+    def database(self) -> str:
+        return self.served.urls["clickhouse"] + "/tensorzero"
+
+    def settings(self, metric: str = "right", gold: str = "required", min_holdout: int = 10, **more: Any) -> None:
+        """Write the settings."""
+        lines = "\n".join(f"{key} = {_toml(value)}" for key, value in more.items())
+        text = SETTINGS.format(metric=metric, gold=gold, url=self.upstream.url, min_holdout=min_holdout, more=lines)
+        (self.directory / "t0dspy.toml").write_text(text)
+
+    def retrain(self, **options: Any) -> Any:
+        """`t0dspy.retrain` here."""
+        progress = options.pop("progress", lambda text: None)
+        given = t0dspy.RetrainOptions(**{"verify": False, "threads": 4, **options})
+        return t0dspy.retrain(
+            "shout",
+            given,
+            configs=self.configs,
+            clickhouse_url=self.database,
+            progress=progress,
+            state=self.directory / ".t0dspy",
+        )
+
+    def tree(self) -> dict[str, bytes]:
+        """All files of the configs."""
+        return {
+            str(path.relative_to(self.configs)): path.read_bytes()
+            for path in sorted(self.configs.rglob("*"))
+            if path.is_file()
+        }
+
+    def manifest(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.configs / "programs/shout/manifest.json").read_text())
+        return found
