@@ -40,7 +40,7 @@ class Size:
     """That retrain may make."""
 
 
-WHOLE = Size(train=60, validation=30, trials=12, fresh=24, large=(20, 5000), calls=2500)
+WHOLE = Size(train=60, validation=30, trials=12, fresh=24, large=(20, 5000), calls=2000)
 SHORT = Size(train=16, validation=6, trials=2, fresh=3, large=(6, 600), calls=300)
 
 
