@@ -87,6 +87,7 @@ def main() -> None:
         if name in MODULES:
             __import__(name)
     import random  # noqa: F401  (what it loads is used by others too)
+    import unicodedata  # noqa: F401  (the compiler imports it for names beyond ASCII)
 
     kernel = [name for name, lock in (("network", _no_network), ("files", _no_files)) if lock(task["directory"])]
     _limit(task)

@@ -41,6 +41,7 @@ def test_a_grading_takes_well_under_a_second() -> None:
     [
         "import math\ndef f(): return math.gcd(6, 4)",
         "from collections import Counter\ndef f(): return Counter('aab')['a']",
+        "größe = 2\nclass Ä: pass\ndef f(): return größe",
         "import re, functools\ndef f(): return len(re.findall('a', 'aa'))",
         "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\ndef f(): return A(2).x",
         "def f():\n    open('mine', 'w').write('2')\n    return int(open('mine').read())",
