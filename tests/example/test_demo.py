@@ -1,5 +1,6 @@
 """`make demo`, in its short form, from the outside."""
 
+import io
 import json
 import os
 import signal
@@ -7,9 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from example.conftest import rows
+from examples.spec_to_review.demo import clients, steps
+from examples.spec_to_review.demo.processes import DemoError
+from examples.spec_to_review.demo.project import Project
+from examples.spec_to_review.demo.show import Show
 from stack.harness import bare_environment, until
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +64,33 @@ def test_once_around_the_loop(tmp_path: Path) -> None:
     assert "Interrupted" in said
     assert "Traceback" not in said
     until(lambda: processes(directory) == [])
+
+
+def test_a_served_score_that_differs_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One specification answered otherwise than in DSPy is enough; the answers are kept to look at."""
+    outputs = {row["spec"]: _solved(row) for row in rows("validation")}
+    monkeypatch.setattr(steps.Demo, "calls", lambda self: 0)
+    monkeypatch.setattr(clients, "with_tensorzero", lambda url: lambda row: _answered(row, outputs[row["spec"]]))
+    show = Show(Console(file=io.StringIO()))
+    demo = steps.Demo(Project(tmp_path), steps.SHORT, "s", show, urls={"gateway": ""})
+    demo.optimized = 0.65  # right code and plan, nothing parsed, no tests
+    monkeypatch.setattr(clients, "with_openai", clients.with_tensorzero)
+    steps.call_validation(demo)
+    assert {one.score for one in demo.figures} == {0.65}
+    outputs[rows("validation")[2]["spec"]]["code"] = ""
+    with pytest.raises(DemoError, match="They must be equal"):
+        steps.call_validation(demo)
+    assert len(json.loads((tmp_path / "unequal.json").read_text())) == steps.SHORT.validation
+
+
+def _solved(row: dict[str, Any]) -> dict[str, Any]:
+    sections = [{"title": "", "functions": [one["function"]]} for one in row["dspy_hidden_tests"]]
+    review = {"approved": True, "findings": []}
+    return {"functions": [], "sections": sections, "code": row["dspy_solution"], "tests": "", "review": review}
+
+
+def _answered(row: Any, output: dict[str, Any]) -> clients.Answered:
+    return clients.Answered(row, "inference", "episode", "v1", output)
 
 
 def test_a_directory_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
