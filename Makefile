@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+DEMO_ARGS ?=
 
-.PHONY: help test lint types pytest test-compose golden docs bench clean
+.PHONY: help test demo lint types pytest test-compose golden docs bench clean
 
 help:             ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/:/'
@@ -15,6 +16,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 test: lint types pytest   ## everything that must hold: ruff, mypy --strict, pytest with warnings as errors
+
+demo: $(VENV)/.installed   ## once around the loop, without a key and without Docker; under 5 minutes
+	$(BIN)/python -m examples.spec_to_review.demo $(DEMO_ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

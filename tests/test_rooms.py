@@ -12,7 +12,7 @@ import t0dspy
 SOURCE = Path(t0dspy.__file__).parent
 LEAVES = {"errors", "settings", "model", "bundle", "gateway", "warehouse", "manifest", "replacing", "testing"}
 DOORS = {"gateway", "warehouse", "bundle"}
-HEAVY = {"dspy", "tensorzero", "chdb", "pyarrow", "clickhouse_connect"}
+HEAVY = {"dspy", "tensorzero", "chdb", "pyarrow", "clickhouse_connect", "numpy", "scipy"}
 
 
 def rooms_imported_by(room: str) -> set[str]:

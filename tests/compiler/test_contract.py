@@ -11,7 +11,8 @@ import pytest
 
 from rendering import MODEL
 from t0dspy.compiler.compile import compile_program
-from t0dspy.compiler.contract import Uncertain, is_only_its_predictor, program_contract, read_contract
+from t0dspy.compiler.contract import is_only_its_predictor, program_contract, read_contract
+from t0dspy.compiler.forward import Uncertain
 from t0dspy.errors import ContractError, ProgramError
 from t0dspy.model import PromptForm
 from t0dspy.signatures import load_signature

@@ -53,7 +53,10 @@ def _download(wheels: Path, version: str) -> None:
     wanted = [f"{ROOT}[embedded,retrain]", "hatchling>=1.25"]
     if foreign:  # pip downloads for another Python only what is not a directory
         wanted = [*_requirements(), "hatchling>=1.25"]
-    subprocess.run([*command, *foreign, "-c", str(ROOT / "constraints.txt"), *wanted], check=True)
+    command += [*foreign, "-c", str(ROOT / "constraints.txt"), *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"the wheels cannot be had:\n{done.stderr[-4000:]}")
 
 
 def _requirements() -> list[str]:

@@ -70,6 +70,7 @@ class Project:
         shutil.copytree(ROOT / "configs", directory / "configs", ignore=shutil.ignore_patterns("programs"))
         shutil.copy(HERE / "scripted.toml", directory / "configs")
         (directory / "t0dspy.toml").write_text(f'gateway_url = "{self.url}"\nclickhouse_url = "{self.database}"\n')
+        (directory / ".t0dspy/retrain").mkdir(parents=True)
         (directory / "app").mkdir()
         (directory / "app/__init__.py").touch()
 
@@ -87,6 +88,7 @@ class Project:
         filled = {"CLICKHOUSE_PASSWORD": PASSWORD, "T0DSPY_PROGRAMS_KEY": KEY, "OPENAI_API_KEY": "unused"}
         for name, value in filled.items():
             text = text.replace(f"{name}=\n", f"{name}={value}\n")
+        text += f"OWNER_UID={os.getuid()}\nOWNER_GID={os.getgid()}\n"
         text += f"CODE=app\nSETTINGS=t0dspy.toml\nGATEWAY_PORT={self.gateway}\nCLICKHOUSE_PORT={self.clickhouse}\n"
         (self.directory / ".env").write_text(text)
 
@@ -264,6 +266,12 @@ def is_closed(project: Project) -> None:
             assert one["HostConfig"]["LogConfig"]["Config"]["max-size"] == "10m"
             assert one["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
         assert not project.container("programs")["HostConfig"]["PortBindings"]
+        job = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "touch", "retrain")
+        wrote = project.compose(*job, "/configs/written", "/app/.t0dspy/retrain/written")
+        assert wrote.returncode == 0, wrote.stderr
+        written = [project.directory / path for path in ("configs/written", ".t0dspy/retrain/written")]
+        assert [path.stat().st_uid for path in written] == [os.getuid()] * 2
+        written[0].unlink()
         anonymous = httpx.get(f"http://127.0.0.1:{project.clickhouse}/?query=SELECT+1", trust_env=False)
         assert anonymous.status_code in (401, 403, 516), anonymous.status_code
 

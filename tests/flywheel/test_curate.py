@@ -211,6 +211,24 @@ def test_caps_hold_together() -> None:
     assert max(Counter(one.tags["user_id"] for one in kept).values()) <= 0.2 * len(kept)
 
 
+def test_caps_hold_after_the_limit_too() -> None:
+    """Who writes what nobody else does is chosen for diversity, and does not own what is kept by that."""
+    usual = [example("Where is my order? " * 3 + text(at, 60), user=f"u{at}") for at in range(160)]
+    odd = [example(text(1000 + at, 200), user="odd") for at in range(40)]
+    options = CurateOptions(caps=(Cap("user", 0.2, least=1),), limit=50)
+    kept = curate([*usual, *odd], options).kept
+    assert 30 <= len(kept) <= 50
+    assert 0 < sum(one.tags["user_id"] == "odd" for one in kept) <= 0.2 * len(kept)
+
+
+@pytest.mark.parametrize("users", [1, 2])
+def test_a_few_users_fill_the_limit(users: int) -> None:
+    """One user, or two, who cannot hold a fifth each, are no reason to keep less than the limit."""
+    examples = [example(text(at), user=f"u{at % users}", variant="v1") for at in range(200)]
+    options = CurateOptions(caps=(Cap("user", 0.2, least=1), Cap("variant", 0.8, least=1)), limit=100)
+    assert len(curate(examples, options).kept) >= 90
+
+
 # Contradictions and the floor.
 
 
@@ -398,6 +416,7 @@ def test_the_rare_is_kept_and_the_common_stays_common() -> None:
     sieved = diverse([*common, *rare], 20)
     assert len(sieved.kept) == 20
     assert all(one in sieved.kept for one in rare)
+    assert sieved.kept[:10] == common[:10]
     assert sieved.dropped == {"more than the limit": 285}
     assert diverse(common, 300).kept == common
     assert diverse(common, 1).kept == common[:1]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from killing import kill_at_every_step
 from t0dspy.errors import SetStateError, SettingsError
-from t0dspy.flywheel.curation.alike import alike
+from t0dspy.flywheel.curation.alike import Alike, alike
 from t0dspy.flywheel.handles import Handles, handles, lineage_of, without_lineage
 from t0dspy.flywheel.own import read_own
 from t0dspy.flywheel.pulled import PulledExample
@@ -220,6 +220,25 @@ def test_a_changed_similarity_moves_nothing() -> None:
     assert list(members(first)) == list(members(again))
 
 
+def test_shares_that_leave_nothing_are_refused() -> None:
+    """A set to train on there must be."""
+    for shares in ({"holdout": 0.6, "validation": 0.4}, {"holdout": 1}, {"validation": -0.1}, {"labelled_holdout": 2}):
+        with pytest.raises(SettingsError):
+            SetOptions(**shares)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), min_size=1, max_size=25), known=st.integers(0, 25)
+)
+def test_finding_agrees_with_all_pairs(steps: list[tuple[int, int]], known: int) -> None:
+    """What is found among sketches that were known and that were added is what comparing all of them finds."""
+    *sketches, wanted = [handles(example(_chained(*step))).sketch for step in steps]
+    collection = Alike(0.8, sketches[:known])
+    assert [collection.add(one) for one in sketches[known:]] == list(range(len(sketches)))[known:]
+    assert collection.find(wanted) == [at for at, one in enumerate(sketches) if alike(one, wanted, 0.8)]
+
+
 # The file.
 
 
@@ -362,6 +381,9 @@ def test_own_files_are_labels_or_lines_of_pull(tmp_path: Path) -> None:
         ("[1]", "is list"),
         ('{"other": 1}', "none of the inputs text"),
         ('{"inputs": {}, "x": 1}', "x"),
+        ('{"text": NaN}', "not JSON"),
+        ('{"text": 1e999}', "not JSON"),
+        ('{"text": ' + "[" * 700 + "]" * 700 + "}", "not JSON"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, says: str) -> None:

@@ -59,6 +59,21 @@ def test_json_tells_the_same(project: Project, run: Run) -> None:
     assert away["why"].startswith("no gateway answers at http://127.0.0.1:9.")
 
 
+def test_scores_are_shown(project: Project, run: Run) -> None:
+    """As `retrain` records them: a metric, and what was scored on which examples, the incumbent's beside it."""
+    path = project.configs / "programs/question/manifest.json"
+    manifest = json.loads(path.read_text())
+    holdout = {"examples": 40, "incumbent": 0.5, "challenger": 0.8125, "interval": None}
+    manifest["versions"]["v3"]["scores"] = {
+        "metric": "good",
+        "validation": {"score": 0.9},
+        "holdout": holdout,
+        "f1": 0.25,
+    }
+    path.write_text(json.dumps(manifest))
+    assert "  good  validation 0.9  holdout 0.812 (was 0.5)  f1 0.25\n" in run("traffic", "question").out
+
+
 def test_quiet_prints_nothing(project: Project, run: Run) -> None:
     """The exit code says it all."""
     for command in (("traffic", "question", "v2=1"), ("apply",), ("rollback", "question"), ("traffic", "question")):
@@ -206,6 +221,18 @@ def test_without_a_gateway_nothing_is_written(project: Project, run: Run) -> Non
     assert "there is no gateway to apply to: no embedded stack runs in nowhere" in ran.err
     assert (project.configs / "programs/question/rollout.toml").read_text() == before
     assert "written, not serving" in run("rollback", "question", "--no-apply").out
+
+
+def test_a_stack_on_other_configs_is_not_asked(project: Project, run: Run) -> None:
+    """It would load what it has, and nobody would serve what was written."""
+    import shutil
+
+    other = project.directory / "other"
+    shutil.copytree(project.configs, other, dirs_exist_ok=True)
+    ran = run("traffic", "question", "v2=1", "--apply", "--configs", str(other))
+    assert ran.code == 1
+    assert f"serves {project.configs}, not {other} (--configs)." in ran.err
+    assert "{v1 = 1.0}" in (other / "programs/question/rollout.toml").read_text()
 
 
 def test_a_command_of_the_users_applies(project: Project, run: Run, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def exported(configs: Path) -> None:
     export(configs, "stories:asker")
     export(configs, "stories:thinker", adapter="json")
     export(configs, "stories:agent")
+    export(configs, "stories:taciturn")
     export(configs, "stories:best_of_three")
     export(configs, "stories:mixed")
     export(configs, "stories:with_demos", name="mixed", traffic=1.0)

@@ -14,6 +14,7 @@ from dspy.utils.dummies import DummyLM
 import t0dspy
 from runtime.harness import Served, at_once, booking_agent, chat
 from t0dspy.errors import BundleError, GatewayError, GatewayUnreachableError, ProgramError, RunError
+from t0dspy.runtime.functions import exported_function, read_fields
 from t0dspy.testing import Reply, ScriptedUpstream
 
 
@@ -242,6 +243,21 @@ def test_a_failed_answer_is_dspys_parse_error(served: Served, tales: Any, script
     with pytest.raises(dspy.utils.exceptions.AdapterParseError):
         tales(topic="cats")
     assert len(scripted.requests) == 1
+
+
+def test_an_empty_answer_is_none(served: Served, scripted: ScriptedUpstream) -> None:
+    """Nothing is not read as a field's default, by nobody; an answer that leaves the field out is."""
+    from stories import taciturn
+
+    deployed = served.deploy(taciturn.deepcopy(), "taciturn")
+    scripted.script = chat(other="x")
+    assert deployed(topic="cats").remark is None
+    scripted.script = ""
+    with pytest.raises(dspy.utils.exceptions.AdapterParseError, match="empty response"):
+        deployed(topic="dogs")
+    function = exported_function(served.configs, "taciturn")
+    assert read_fields(chat(other="x"), function.outputs, "chat") == {"remark": None}
+    assert read_fields("", function.outputs, "chat") is None
 
 
 def test_a_provider_failure_is_a_gateway_error(tales: Any, scripted: ScriptedUpstream) -> None:

@@ -1,5 +1,6 @@
 """Runs that hang, callers that leave, workers that die, a gateway that restarts."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -7,12 +8,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
 from runtime.harness import (
+    APPS,
     KEY,
     ProgramServer,
     Served,
@@ -24,6 +27,10 @@ from runtime.harness import (
     free_port,
 )
 from stack.harness import COMMAND, bare_environment, until
+from t0dspy.errors import GatewayError
+from t0dspy.exporting import read_program
+from t0dspy.gateway import Call, HttpGateway, Inference, input_messages
+from t0dspy.runtime.run import Run, served_version
 from t0dspy.testing import ScriptedUpstream
 
 NAUGHTY = "naughty/v1"
@@ -179,6 +186,68 @@ def test_the_gateway_restarts_under_eight_runs(parts: Parts, scripted: ScriptedU
             assert answer(response) == {"text": f"text of outline of {topics[at]}"}
     assert sum(one.status_code == 200 for one in found.values()) >= 6
     assert_answered_once(parts.served)
+
+
+def test_an_async_stage_waits_out_a_restart(parts: Parts) -> None:
+    """It is asked for once the gateway answers again; where that is after the deadline, it fails clearly."""
+    manifest, _ = read_program(parts.served.configs / "programs" / "tales")
+    gateway = HttpGateway(parts.url)
+
+    async def ask(seconds: float) -> Inference:
+        run = Run(served_version(manifest, "v1"), None, deadline=seconds)
+        call = Call("tales__plan", input_messages({"topic": "patience"}, 0), "v1", run.episode)
+        return await run.aask(gateway, call)
+
+    async def across_a_restart() -> Inference:
+        patient = asyncio.create_task(ask(60))
+        with pytest.raises(GatewayError, match=r"met its deadline after 1 s, waiting for the gateway"):
+            await ask(1.0)
+        assert not patient.done()
+        parts.gateway = await asyncio.to_thread(parts.start)
+        return await patient
+
+    parts.end(signal.SIGTERM)
+    assert asyncio.run(across_a_restart()).variant == "v1"
+    assert_answered_once(parts.served)
+
+
+def test_sighup_reads_the_programs_again(served: Served, scripted: ScriptedUpstream) -> None:
+    """New workers take over; a run in flight ends where it began."""
+    scripted.script = delayed(1.0)
+    with ProgramServer(served, "--workers=1") as server:
+
+        def reload() -> None:
+            until(lambda: scripted.requests)
+            server.process.send_signal(signal.SIGHUP)
+
+        first, _ = at_once([lambda: server.run("tales/v1", arguments={"topic": "before"}), reload])
+        assert answer(first) == {"text": "text of outline of before"}
+        until(lambda: len(server.events("worker ready")) == 2)
+        before, after = (one["worker"] for one in server.events("worker ready"))
+        until(lambda: not os.path.exists(f"/proc/{before}"))
+        assert answer(server.run("tales/v1", arguments={"topic": "after"})) == {"text": "text of outline of after"}
+        assert os.path.exists(f"/proc/{after}")
+
+
+def test_workers_that_cannot_start_are_started_less_and_less_often(served: Served, tmp_path: Path) -> None:
+    """A program that ends the process at import leaves the server alive, not ready, and not busy with it."""
+    (tmp_path / "fatal.py").write_text(
+        "import os, dspy\nif os.environ.get('FATAL'):\n    os._exit(3)\nfatal = dspy.ChainOfThought('a -> b')\n"
+    )
+    other = tmp_path / "configs"
+    shutil.copytree(served.configs, other)
+    path = other / "programs" / "asker" / "manifest.json"
+    path.write_text(path.read_text().replace("stories:asker", "fatal:fatal"))
+    search = f"{APPS}:{tmp_path}"
+    server = ProgramServer(served, "--workers=1", f"--configs={other}", PYTHONPATH=search, FATAL="1")
+    try:
+        until(lambda: len(server.events("worker died")) >= 3, 60, server.said)
+        first, second, third = (datetime.fromisoformat(one["time"]) for one in server.events("worker died")[:3])
+        assert (second - first).total_seconds() >= 0.5
+        assert (third - second).total_seconds() >= 1.0
+        assert (server.get("/live").status_code, server.get("/ready").status_code) == (200, 503)
+    finally:
+        server.__exit__()
 
 
 def test_the_gateway_is_killed_under_eight_runs(parts: Parts, scripted: ScriptedUpstream) -> None:

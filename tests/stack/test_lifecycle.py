@@ -15,8 +15,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tensorzero import JsonInferenceResponse, TensorZeroGateway
 
-from stack.harness import ANSWER, COMMAND, Stack, alive, bare_environment, until, write_config
+from stack.harness import ANSWER, COMMAND, HELLO, Stack, alive, bare_environment, until, write_config
 from t0dspy.stack.home import Running, find_running
 from t0dspy.testing import Reply, ScriptedUpstream
 
@@ -208,6 +209,22 @@ def test_a_broken_config_keeps_the_old_one_serving(make_stack: MakeStack) -> Non
     (stack.configs / "tensorzero.toml").write_text(good.replace('optimize = "max"', 'optimize = "min"'))
     stack.process.send_signal(signal.SIGHUP)
     until(lambda: stack.status() != old)
+
+
+def test_a_base_path_of_the_config(make_stack: MakeStack, tmp_path: Path) -> None:
+    """Below `gateway.base_path` is what a gateway serves there, from the reload on that brings it."""
+    stack = make_stack().start()
+
+    def below() -> httpx.Response:
+        return httpx.get(f"{stack.url}/team/a/status", trust_env=False)
+
+    assert below().status_code == 501
+    config = stack.configs / "tensorzero.toml"
+    config.write_text('gateway.base_path = "/team/a/"\n' + config.read_text())
+    stack.process.send_signal(signal.SIGHUP)
+    until(lambda: below().status_code == 200)
+    with TensorZeroGateway.build_http(gateway_url=f"{stack.url}/team/a") as client:
+        assert isinstance(client.inference(function_name="qa", input=HELLO), JsonInferenceResponse)
 
 
 def test_going_back_gives_the_old_hash(make_stack: MakeStack) -> None:

@@ -6,7 +6,8 @@ from typing import Any, get_type_hints
 
 import dspy
 
-from t0dspy.compiler.contract import Uncertain, read_contract
+from t0dspy.compiler.contract import read_contract
+from t0dspy.compiler.forward import Uncertain
 from t0dspy.compiler.schema import is_untyped
 from t0dspy.errors import T0dspyError
 from t0dspy.settings import load_settings

@@ -123,6 +123,16 @@ class Find(dspy.Signature):
     author: Author = dspy.OutputField()
 
 
+class Remark(dspy.Signature):
+    """Say something, or nothing."""
+
+    topic: str = dspy.InputField()
+    remark: str | None = dspy.OutputField(default=None)
+
+
+taciturn = dspy.Predict(Remark)
+
+
 class Library(dspy.Module):
     """Typed values in and out."""
 

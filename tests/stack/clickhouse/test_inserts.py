@@ -12,7 +12,9 @@ import pytest
 from stack.clickhouse.harness import Server
 
 TARGET = "01a1f8fb-7866-7ac2-942b-9bd3241bca61"
-INSERT = "INSERT INTO BooleanMetricFeedback FORMAT JSONEachRow\n"
+INSERT = "INSERT INTO BooleanMetricFeedback {} FORMAT JSONEachRow\n"
+TOGETHER = "\nSETTINGS async_insert=1, wait_for_async_insert=1\n"
+"""As the gateway asks for it."""
 INFERENCE = (
     "INSERT INTO InferenceById (id_uint, function_name, variant_name, episode_id, function_type) "
     f"SELECT toUInt128(toUUID('{TARGET}')), 'f', 'v', toUUID('{TARGET}'), 'chat'"
@@ -29,7 +31,8 @@ def _id() -> str:
 
 
 @pytest.mark.slow
-def test_views_lose_nothing(tmp_path: Path, migrated: Path) -> None:
+@pytest.mark.parametrize("settings", ["", TOGETHER], ids=["alone", "together"])
+def test_views_lose_nothing(tmp_path: Path, migrated: Path, settings: str) -> None:
     """Feedback from 32 clients at once is in TensorZero's table, and in each of the views of it."""
     data = tmp_path / "data"
     shutil.copytree(migrated / "clickhouse", data, symlinks=True)
@@ -41,7 +44,7 @@ def test_views_lose_nothing(tmp_path: Path, migrated: Path) -> None:
             with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
                 for id in ids:
                     row = {"id": id, "target_id": TARGET, "metric_name": "good", "value": True, "tags": {"k": id}}
-                    answer = http.post("/?database=tensorzero", content=INSERT + json.dumps(row))
+                    answer = http.post("/?database=tensorzero", content=INSERT.format(settings) + json.dumps(row))
                     assert answer.status_code == 200, answer.text
                     look = f"SELECT count() FROM BooleanMetricFeedbackByTargetId WHERE target_id = '{TARGET}'"
                     assert http.post("/?database=tensorzero", content=f"{look} AND id = '{id}'").status_code == 200

@@ -11,6 +11,7 @@ from t0dspy.cli import (
     export,
     failures,
     feedback,
+    init,
     output,
     pull,
     retrain,
@@ -52,6 +53,7 @@ def t0dspy(
     """
 
 
+app.command(cls=Verb, short_help="Write what a project needs: settings, a config, a metric stub.")(init.init)
 app.command(cls=Verb, short_help="Compile a DSPy program into the next version of its gateway config.")(export.export)
 app.command(cls=Verb, short_help="Prove that the gateway sends what DSPy sends.")(verify.verify)
 app.command(cls=Verb, short_help="Serve the configs here: ClickHouse, the gateway and the program server.")(up.up)

@@ -125,7 +125,7 @@ def _row(one: "VersionStanding", is_incumbent: bool) -> tuple[str, ...]:
     served = {None: "?", 0.0: "not loaded" if one.loaded is False else "-"}.get(one.served) or _percent(one.served or 0)
     fits = {True: "yes", False: f"no: {one.fit.why}", None: f"? {one.fit.why}"}[one.fit.fits]
     share = _percent(one.share) if one.share else "-"
-    scores = "  ".join(f"{name} {_score(value)}" for name, value in (one.scores or {}).items()) or "-"
+    scores = "  ".join(_score(name, value) for name, value in (one.scores or {}).items()) or "-"
     return "*" if is_incumbent else "", one.version, share, served, _age(one.age), fits, scores
 
 
@@ -137,10 +137,14 @@ def _percent(share: float) -> str:
     return f"{share * 100:.4g}%"
 
 
-def _score(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = value.get("mean", value.get("score"))
-    return f"{value:.3g}" if isinstance(value, int | float) else "?"
+def _score(name: str, value: Any) -> str:
+    """A number under its name, beside the incumbent's where that was scored too; a text, such as the metric's name."""
+    if not isinstance(value, Mapping):
+        return f"{name} {value:.3g}" if isinstance(value, int | float) else str(value)
+    own = next((value[key] for key in ("challenger", "score", "mean") if value.get(key) is not None), None)
+    before = value.get("incumbent")
+    compared = f" (was {before:.3g})" if isinstance(before, int | float) else ""
+    return f"{name} {own:.3g}{compared}" if isinstance(own, int | float) else name
 
 
 def _age(seconds: float) -> str:

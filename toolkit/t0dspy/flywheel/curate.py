@@ -78,7 +78,7 @@ def steps(
     caps: Step = partial(capped, caps=options.resolved_caps)
     last = [caps]
     if options.limit:
-        last += [partial(diverse, limit=options.limit, ignore=options.ignore), caps]
+        last += [partial(diverse, limit=options.limit, ignore=options.ignore, caps=options.resolved_caps), caps]
     return [*first, *middle, *last]
 
 

@@ -16,13 +16,10 @@ class Grouping:
         """Starts from `sets`; inputs are near-duplicates from a likeness of `similarity` on."""
         self.sets: dict[str, SetName] = dict(sets)
         self._similarity = similarity
-        self._alike = Alike(similarity)
-        self._set_of: list[SetName] = []
-        for handle, name in sorted(sets.items()):
-            found = check_handle(handle)
-            if found is not None:
-                self._alike.add(found)
-                self._set_of.append(name)
+        sketched = [(check_handle(handle), name) for handle, name in sets.items()]
+        known = [(found, name) for found, name in sketched if found is not None]
+        self._alike = Alike(similarity, [found for found, _ in known])
+        self._set_of = [name for _, name in known]
 
     def touched(self, mark: Handles) -> set[SetName]:
         """The sets that an example is tied to.

@@ -78,14 +78,12 @@ def without_lineage(
     Raises:
         SettingsError: the lineage holds something that is no handle.
     """
-    keys, sketches = set(lineage), Alike(similarity)
-    for handle in sorted(keys):
-        try:
-            found = check_handle(handle)
-        except ValueError as error:
-            raise SettingsError(f"lineage: {error}; it was not written by t0dspy, or damaged since.") from error
-        if found is not None:
-            sketches.add(found)
+    keys = set(lineage)
+    try:
+        found = [check_handle(handle) for handle in keys]
+    except ValueError as error:
+        raise SettingsError(f"lineage: {error}; it was not written by t0dspy, or damaged since.") from error
+    sketches = Alike(similarity, [one for one in found if one is not None])
     marks = [handles(one, ignore) for one in holdout]
     clean = [
         one

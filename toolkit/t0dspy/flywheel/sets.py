@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curation.options import Gold
 from t0dspy.flywheel.grouping import Grouping
 from t0dspy.flywheel.handles import SIMILARITY, Handles, handles
@@ -35,6 +36,17 @@ class SetOptions:
     ignore: tuple[str, ...] = ()
     """Input fields that make no input another one."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the shares, which may come from a file."""
+        for name in ("validation", "holdout", "labelled_holdout"):
+            share = getattr(self, name)
+            if not 0 <= share < 1:
+                raise SettingsError(f"{name}: is {share!r}; write a share from 0 to below 1.")
+        if self.validation + self.holdout >= 1:
+            raise SettingsError(
+                f"validation and holdout: {self.validation} and {self.holdout} leave nothing to train on."
+            )
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,7 @@ class _Division:
         if options.gold == "none":
             return options.holdout, options.validation
         holdout = options.labelled_holdout if labelled else 0.0
-        return holdout, (1 - holdout) * options.validation / max(1 - options.holdout, options.validation)
+        return holdout, (1 - holdout) * options.validation / (1 - options.holdout)
 
 
 def _labelled(one: PulledExample) -> bool:

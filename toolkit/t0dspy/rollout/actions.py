@@ -46,6 +46,7 @@ class Reload:
     def __init__(self, data_dir: Path, running: Running) -> None:
         self._data_dir, self._pid, self._asked = data_dir, running.pid, 0.0
         self.what = f"the embedded stack (process {running.pid})"
+        self.configs = Path(running.configs)
         self.gateway_url = running.urls["gateway"]
 
     def start(self) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from t0dspy.bundle import MANIFEST
-from t0dspy.errors import RolloutError
+from t0dspy.errors import RolloutError, T0dspyError
 from t0dspy.rollout.actions import Action, Command, Verdict, embedded, status
 from t0dspy.rollout.change import read
 from t0dspy.rollout.containers import gateway_container
@@ -84,6 +84,8 @@ def choose(place: Place) -> Action:
         return Command(place.how.command, place.gateway_url, place.how.timeout)
     stack = embedded(Path(place.how.data_dir))
     if stack is not None and (not place.given or _port(stack.gateway_url) == _port(place.gateway_url)):
+        if stack.configs != place.configs.resolve():
+            raise RolloutError(f"{stack.what} serves {stack.configs}, not {place.configs.resolve()} (--configs).")
         return stack
     directory = place.configs.resolve().parent
     container = gateway_container(directory, place.how.service, place.how.project, place.gateway_url)
@@ -173,8 +175,11 @@ def _overdue(place: Place, action: Action) -> Verdict:
 def traffic_is_served(place: Place, gateway_url: str) -> bool:
     """Whether every program's traffic is known to be as written."""
     served = look(gateway_url, place.clickhouse_url)
-    programs = [read(place.configs, path.parent.name) for path in place.configs.glob(f"programs/*/{MANIFEST}")]
-    return all(served.serves(one.manifest, one.shares) for one in programs)
+    try:
+        programs = [read(place.configs, path.parent.name) for path in place.configs.glob(f"programs/*/{MANIFEST}")]
+    except T0dspyError:  # files that cannot be read are not served
+        return False
+    return bool(programs) and all(served.serves(one.manifest, one.shares) for one in programs)
 
 
 def old_files(journal: Journal, gateway_url: str, before: Files | None) -> tuple[Files | None, bool]:

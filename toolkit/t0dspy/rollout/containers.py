@@ -1,6 +1,6 @@
 """The gateway in a container of compose's: found by its labels, restarted through the Docker SDK."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,7 @@ def gateway_container(directory: Path, service: str, project: str | None, gatewa
     Raises:
         RolloutError: there are several.
     """
-    found = _containers(service)
-    if project is not None:
-        found = [one for one in found if one.labels.get(PROJECT) == project]
-    here = [one for one in found if one.labels.get(DIRECTORY) == str(directory.resolve())]
-    found = here or found
+    found = chosen(_containers(service), directory, project)
     if len(found) > 1:
         listed = ", ".join(sorted(f"{one.name} of {one.labels.get(PROJECT)}" for one in found))
         raise RolloutError(
@@ -69,6 +65,13 @@ def gateway_container(directory: Path, service: str, project: str | None, gatewa
             "[tool.t0dspy.apply]."
         )
     return Restart(found[0], gateway_url) if found else None
+
+
+def chosen(found: Sequence[Any], directory: Path, project: str | None) -> list[Any]:
+    """Of several containers those that are meant: of `project`, else of the compose file in `directory`, else all."""
+    if project is not None:
+        return [one for one in found if one.labels.get(PROJECT) == project]
+    return [one for one in found if one.labels.get(DIRECTORY) == str(directory.resolve())] or list(found)
 
 
 def _containers(service: str) -> list[Any]:

@@ -1,14 +1,14 @@
 """Putting config files back as they were; what the gateway refused is kept beside them, never lost."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from t0dspy import bundle
 from t0dspy.bundle import MANIFEST, ROLLOUT
-from t0dspy.errors import RolloutError
+from t0dspy.errors import BundleError, RolloutError
 from t0dspy.manifest import Change, parse_manifest
 from t0dspy.rollout.record import REFUSED, Files, config_files
 from t0dspy.traffic import read_shares
@@ -68,6 +68,13 @@ def _write(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
+def _history(text: str, where: str) -> Sequence[Change]:
+    try:
+        return parse_manifest(text, where).history
+    except BundleError:  # broken by hand: the old one comes back whole
+        return ()
+
+
 def _manifests(configs: Path, old: Files, now: Files, time: str, reason: str) -> Iterator[tuple[str, str]]:
     """The old manifests, their histories telling of the shares that were refused."""
     for name, text in old.items():
@@ -75,7 +82,7 @@ def _manifests(configs: Path, old: Files, now: Files, time: str, reason: str) ->
         if not name.endswith(f"/{MANIFEST}") or name not in now or now[name] == text:
             continue
         manifest = parse_manifest(text, str(configs / name))
-        history = parse_manifest(now[name], str(configs / name)).history
+        history = _history(now[name], str(configs / name))
         told = [change for change in history if change not in manifest.history and change.before == change.after]
         if not told and now.get(rollout) != old[rollout]:
             shares = read_shares(old[rollout], manifest, str(configs / rollout))

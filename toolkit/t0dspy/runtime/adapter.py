@@ -128,6 +128,10 @@ def _read(binding: Binding, run: Run, signature: Any, response: Response) -> dic
     text = response.text or ""
     source = cast("Mapping[str, Any]", response.provider_data or {})
     try:
+        if not text:  # DSPy does not ask its parser, which would find every field that has a default
+            raise AdapterParseError(
+                type(_parser(run.served.form)).__name__, signature, text, message="The LM returned an empty response."
+            )
         fields: dict[str, Any] = dict(_parser(run.served.form).parse(signature, text))
     except AdapterParseError as error:
         vars(error)["t0dspy_stage"] = binding.path, source.get("inference_id")

@@ -100,7 +100,10 @@ def check_fields(fields: Mapping[str, Any], schema: Schema, what: str) -> None:
 
 
 def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None:
-    """The output fields in a model's `text`, read by DSPy's own parser; None where it reads nothing."""
+    """The output fields in a model's `text`, read by DSPy's own parser; None where it reads nothing.
+
+    An empty text has none, though the parser would find every field that has a default: DSPy does not ask it.
+    """
     return fields_reader(outputs, type)(text)
 
 
@@ -119,6 +122,8 @@ def fields_reader(outputs: Schema, type: Text) -> Callable[[str], dict[str, Any]
     signature = dspy.make_signature(fields)
 
     def read(text: str) -> dict[str, Any] | None:
+        if not text:
+            return None
         try:
             return dict(adapter.parse(signature, text))
         except AdapterParseError:

@@ -38,7 +38,7 @@ def application(gateway: Gateway) -> ASGIApp:
     ]
     app = Starlette(routes=routes, exception_handlers={404: _not_here, 405: _wrong_method, Refusal: _refused})
     app.router.redirect_slashes = False
-    return _versioned(app)
+    return _versioned(_prefixed(app, gateway))
 
 
 Handler = Callable[[Gateway, bytes, Request], Coroutine[Any, Any, Response]]
@@ -150,6 +150,19 @@ async def _not_here(request: Request, _: Exception) -> Response:
 async def _wrong_method(_: Request, error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
     return Response(status_code=405, headers=headers)
+
+
+def _prefixed(app: ASGIApp, gateway: Gateway) -> ASGIApp:
+    """Serves `app` below the config's `base_path` too; the program server asks without it."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        base = gateway.generations.current.base_path
+        path = scope.get("path", "")
+        if base and path.startswith(f"{base}/"):
+            scope = {**scope, "path": path.removeprefix(base)}
+        await app(scope, receive, send)
+
+    return wrapped
 
 
 def _versioned(app: ASGIApp) -> ASGIApp:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,10 +53,17 @@ async def load(options: Options, clickhouse: ClickHouse) -> Generation:
     except GatewayError as error:
         raise GatewayError(str(error).replace(str(directory), str(options.configs))) from error
     try:
-        return Generation(native, await config_hash_since(clickhouse, before))
+        return Generation(native, await config_hash_since(clickhouse, before), _base_path(directory))
     except GatewayError:
         await native.close()
         raise
+
+
+def _base_path(directory: Path) -> str:
+    """`gateway.base_path` of a config that has been loaded, as a prefix of paths."""
+    tables = (tomllib.loads(file.read_text(encoding="utf-8")).get("gateway", {}) for file in directory.rglob("*.toml"))
+    found = next((table["base_path"] for table in tables if "base_path" in table), "")
+    return f"/{found.strip('/')}" if found.strip("/") else ""
 
 
 def _escaped(directory: Path) -> str:

@@ -14,6 +14,8 @@ class Generation:
 
     native: Native
     config_hash: str
+    base_path: str = ""
+    """`/prefix`, where the config names one."""
     in_flight: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 

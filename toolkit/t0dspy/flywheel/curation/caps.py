@@ -51,7 +51,7 @@ def most(counts: Sequence[int], alone: int, cap: Cap) -> int:
 
 
 def _within(examples: Examples, cap: Cap) -> list[PulledExample]:
-    values = {id(one): _value(one, cap.by) for one in examples}
+    values = {id(one): value_of(one, cap.by) for one in examples}
     counts = Counter(value for value in values.values() if value is not None)
     limit = most(list(counts.values()), len(examples) - counts.total(), cap)
     taken = Counter[Hashable]()
@@ -64,7 +64,8 @@ def _within(examples: Examples, cap: Cap) -> list[PulledExample]:
     return [one for one in examples if id(one) in kept]
 
 
-def _value(example: PulledExample, by: str) -> str | None:
+def value_of(example: PulledExample, by: str) -> str | None:
+    """What a cap counts an example under: a digest of the value of `by`; None where it has none."""
     group, _, name = by.partition(".")
     found: Any = getattr(example, group)
     if name:

@@ -23,6 +23,7 @@ _AS_A_SERVER = "implicit_select=0"  # chDB reads `1 + 1` and `selec` as queries;
 _TAG = "log_comment"  # the one setting that is free text and shows in system.processes
 _ONE_BLOCK = 1 << 20  # bytes that hold fewer rows than the engine stores at a time
 _ALONE = threading.Lock()
+_CONSTRAINT = "VIOLATED_CONSTRAINT"
 _READING = ": While executing File: data for INSERT was parsed from file"
 _OF_THE_FILE = re.compile(rf": \(in file/uri /dev/fd/\d+\)|{_READING}")
 
@@ -68,7 +69,7 @@ class Connection:
                 return self.run_with(rows.from_file(path), "TabSeparated", parameters)
             except EngineError as failure:
                 if not _takes_no_file(failure, rows):
-                    raise EngineError(failure.name, _OF_THE_FILE.sub("", failure.message), failure.code) from failure
+                    raise _of_the_rows(failure, rows) from failure
         return self._insert_alone(rows, parameters)
 
     def _insert_alone(self, rows: sql.InsertedRows, parameters: Mapping[str, str]) -> Any:
@@ -153,6 +154,13 @@ def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
     if _READING in failure.message:
         return failure.name == "UNKNOWN_IDENTIFIER" and len(rows.rows) < _ONE_BLOCK
     return failure.name == "SYNTAX_ERROR"
+
+
+def _of_the_rows(failure: EngineError, rows: sql.InsertedRows) -> EngineError:
+    """`failure` without words about a file that the client knows nothing of."""
+    refused = failure.name == _CONSTRAINT or _READING in failure.message
+    message = _OF_THE_FILE.sub("", failure.message)
+    return EngineError(failure.name, message, failure.code, before_storing=refused and len(rows.rows) < _ONE_BLOCK)
 
 
 @contextmanager

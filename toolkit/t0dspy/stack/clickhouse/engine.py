@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from t0dspy.stack.clickhouse.batches import Batches
 from t0dspy.stack.clickhouse.connection import Connection, leave_signals_alone
 from t0dspy.stack.clickhouse.failure import EngineError
 from t0dspy.stack.clickhouse.pool import Pool, Sessions
@@ -27,6 +28,7 @@ class Engine:
         os.chdir(directory.parent)  # chDB reads options out of its path: a relative one has none of the user's letters
         self._path = directory.name
         self._first = self.connect()  # the engine runs for as long as somebody is connected
+        self.batches = Batches()
         self.pool, self.sessions = Pool(self.connect), Sessions(self.connect)
         self.timezone, self.host, self.version = self._lines("SELECT timezone(), hostName(), version()")[0]
         formats = self._lines("SELECT name, content_type FROM system.formats WHERE is_output")

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from t0dspy.stack.clickhouse import sql
+from t0dspy.stack.clickhouse.batches import may_wait
 from t0dspy.stack.clickhouse.connection import Connection, Setup
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.failure import EngineError, unexpected
@@ -165,9 +166,15 @@ class Execution:
                 self._reading = None
 
     def _inserted(self, connection: Connection, rows: sql.InsertedRows) -> Outcome:
-        result = connection.insert(rows, self._query.parameters)
-        self._leaves_traces = bool(self._query.parameters)
-        return Outcome(b"", None, _counts(result))
+        query = self._query
+        self._leaves_traces = bool(query.parameters)
+
+        def store(rows: sql.InsertedRows) -> Counts:
+            return _counts(connection.insert(rows, query.parameters))
+
+        alone = query.parameters or query.session or query.external or not may_wait(rows, query.settings)
+        counts = store(rows) if alone else self._engine.batches.store(rows, self._setup(), store)
+        return Outcome(b"", None, counts)
 
     def _piped(self, connection: Connection, pipe: int) -> Outcome:
         statement = sql.with_outfile(self._query.sql, f"/dev/fd/{pipe}", self.format)

@@ -56,9 +56,12 @@ _STD_EXCEPTION = 1001
 class EngineError(Exception):
     """The engine, or the front in its name, refused a query; `str` is ClickHouse's own text for it."""
 
-    def __init__(self, name: str, message: str, code: int | None = None) -> None:
-        """`name` and `code` are ClickHouse's, such as SYNTAX_ERROR and 62."""
-        self.name, self.message = name, message
+    def __init__(self, name: str, message: str, code: int | None = None, *, before_storing: bool = False) -> None:
+        """`name` and `code` are ClickHouse's, such as SYNTAX_ERROR and 62.
+
+        With `before_storing`, it is certain that nothing of what was to be inserted is stored.
+        """
+        self.name, self.message, self.before_storing = name, message, before_storing
         self.code = _CODES[name] if code is None else code
         super().__init__(f"Code: {self.code}. DB::Exception: {message} ({name})")
 

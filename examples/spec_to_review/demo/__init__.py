@@ -1,0 +1,1 @@
+"""Once around the loop, on this machine, measured: `make demo`."""
