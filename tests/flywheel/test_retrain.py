@@ -240,6 +240,9 @@ def test_a_limit_of_cost(shop: Project) -> None:
     (shop.directory / "t0dspy.toml").write_text(re.sub("prices = .*", "", text))
     with pytest.raises(SettingsError, match="prices"):
         shop.retrain(max_cost=1.0)
+    shop.settings(prompt_model="openai/writer")
+    with pytest.raises(SettingsError, match="openai/writer"):
+        shop.retrain(max_cost=1.0)
 
 
 @pytest.mark.parametrize(
