@@ -3,6 +3,9 @@
 import contextlib
 import json
 import re
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +81,6 @@ def test_a_ledger_counts_each_answer_once_and_stops(asked: list[tuple[int, bool]
         try:
             if fresh:
                 ledger.check("m", 0)
-                ledger.landed()
             else:
                 ledger.fits(key, 0)
         except Stop:
@@ -88,6 +90,26 @@ def test_a_ledger_counts_each_answer_once_and_stops(asked: list[tuple[int, bool]
         counted.add(key)
         assert ledger.spent.calls == len(counted) <= limit
         assert ledger.spent.cost == pytest.approx(len(counted) * 20 / 1e6)
+
+
+def test_many_threads_pass_no_limit() -> None:
+    """A call is under way until its answer is counted, so that no other slips in between."""
+    for _ in range(20):
+        ledger, calls = Ledger({}, Budget(calls=25)), iter(range(10**6))
+
+        def ask(ledger: Ledger = ledger, calls: Iterator[int] = calls) -> None:
+            with contextlib.suppress(Stop):
+                while True:
+                    ledger.check("m", 0)
+                    time.sleep(0)
+                    ledger.count(str(next(calls)), "m", (1, 1), fresh=True)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert ledger.spent.calls == 25
 
 
 def test_a_cost_needs_prices() -> None:
@@ -102,7 +124,6 @@ def test_what_an_optimizer_left_behind_stays_stopped() -> None:
     """Its threads may not spend what is put aside for the judge."""
     ledger = Ledger({}, Budget(calls=1))
     ledger.check("m", ledger.part)
-    ledger.landed()
     ledger.count("k", "m", (1, 1), fresh=True)
     for ask in (lambda part: ledger.check("m", part), lambda part: ledger.fits("other", part)):
         with pytest.raises(Stop):

@@ -70,11 +70,11 @@ class CountedLM(dspy.LM):
         try:
             with dspy.context(usage_tracker=tracker):
                 yield tracker
-        except LMError as error:
-            self.ledger.failed(self.model, error, for_good=isinstance(error, _FOR_GOOD))
+        except BaseException as error:
+            self.ledger.nothing_came()
+            if isinstance(error, LMError):
+                self.ledger.failed(self.model, error, for_good=isinstance(error, _FOR_GOOD))
             raise
-        finally:
-            self.ledger.landed()
 
     def _keep(self, key: str, outputs: Any, tracker: UsageTracker) -> Any:
         tokens = _tokens(tracker)

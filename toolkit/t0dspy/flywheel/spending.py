@@ -108,8 +108,8 @@ class Ledger:
                 raise self._over
             self._in_flight += 1
 
-    def landed(self) -> None:
-        """A call that was checked is over."""
+    def nothing_came(self) -> None:
+        """A call that was checked is over without an answer."""
         with self._lock:
             self._in_flight -= 1
 
@@ -126,8 +126,12 @@ class Ledger:
                 raise self._over from error
 
     def count(self, key: str, model: str, tokens: tuple[int, int], *, fresh: bool) -> None:
-        """Count an answer, unless it was counted."""
+        """Count an answer, unless it was counted; a fresh one ends its call in the same moment.
+
+        Between the two a call would be neither under way nor counted, and others could pass the limit.
+        """
         with self._lock:
+            self._in_flight -= fresh
             self._failures = 0 if fresh else self._failures
             if key in self._seen:
                 return
