@@ -10,7 +10,7 @@ from t0dspy.warehouse.client import Warehouse
 FILLED = "t0dspy::filled"
 """The tag of a demonstration that says which fields nobody gave."""
 
-ROWS, BYTES = 50_000, 64_000_000
+ROWS, BYTES = 40_000, 48_000_000
 """The most of a portion: it is held in memory, so that whoever reads slowly holds up no query."""
 
 _TABLES: dict[Text, str] = {"json": "JsonInference", "chat": "ChatInference"}
