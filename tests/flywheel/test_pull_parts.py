@@ -160,7 +160,17 @@ def test_half_a_surrogate_pair_is_written() -> None:
 
 def test_values_are_no_part_of_the_questions() -> None:
     """SQL is the same whatever is asked: values go as ClickHouse's parameters, other questions are whole."""
-    for name in ("slices", "programs", "runs", "stages", "stage_load", "lone_stages", "snapshots"):
+    for name in (
+        "slices",
+        "programs",
+        "programs_feedback",
+        "runs",
+        "stages",
+        "stages_feedback",
+        "stage_load",
+        "lone_stages",
+        "snapshots",
+    ):
         text = question(name)
         assert "/*" not in text
         assert text.count("(") == text.count(")")

@@ -84,11 +84,12 @@ class Pull:
         summary, started = self.summary, time.monotonic()
         totals = [source.count() for source in self._sources]
         for source, limit in zip(self._sources, apportioned(self._plan.limit, totals), strict=True):
-            for example in source.examples(limit):
-                summary.examples += 1
-                summary.stages += len(example.stages)
+            for examples in source.portions(limit):
+                for example in examples:
+                    summary.examples += 1
+                    summary.stages += len(example.stages)
+                    yield example
                 summary.seconds = time.monotonic() - started
-                yield example
         summary.seconds, summary.complete = time.monotonic() - started, True
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import dspy
 import pydantic
@@ -84,12 +84,11 @@ class Examples(Iterator[dspy.Example]):
         """What became of the rows so far."""
         return self._pull.summary
 
-    def __iter__(self) -> Self:
-        """Itself."""
-        return self
+    def __iter__(self) -> Iterator[dspy.Example]:
+        """Those that have not been read yet; raises WarehouseError when ClickHouse fails on the way."""
+        return self._examples
 
     def __next__(self) -> dspy.Example:
-        """The next one; raises WarehouseError when ClickHouse fails on the way."""
         return next(self._examples)
 
     def close(self) -> None:

@@ -37,12 +37,16 @@ class Source:
         self._summary.drops.update(left_out)
         return sum(one.number for one in self._portions)
 
-    def examples(self, limit: int) -> Iterator[PulledExample]:
-        """The examples, oldest first; of at most `limit` inferences, evenly over time. Raises WarehouseError."""
+    def portions(self, limit: int) -> Iterator[Iterator[PulledExample]]:
+        """The examples of each portion, oldest first; of at most `limit` inferences, evenly over time.
+
+        Raises:
+            WarehouseError: ClickHouse fails.
+        """
         portions = self._production.sampled(self._portions, limit)
         for fetched in one_ahead(partial(self._fetch, portion) for portion in portions):
             self._summary.rows_read += len(fetched.programs) + sum(map(len, fetched.stages.values()))
-            yield from self._examples(fetched)
+            yield self._examples(fetched)
         if self._program.stages:
             alone = self._production.lone_stages(self._program.manifest.deadlines["program"])
             self._summary.drops.update({"stage_alone": alone} if alone else {})
