@@ -205,6 +205,18 @@ def test_a_run_that_is_cut_off_goes_on_from_its_answers(tmp_path: Path, optimize
     assert prompts_of(resumed.program) == prompts_of(whole.program)
 
 
+def test_a_large_validation_set_is_sampled_and_searched_in_parts(better: ScriptedUpstream) -> None:
+    """Above 50 examples trials are over parts; only what was scored on the whole sample of 100 may win."""
+    models = models_of(better)
+    found = run(models, data=Data(TRAIN, question("val", 130)))
+    assert {trial.runs for trial in found.trials} == {35, 100}
+    assert {trial.full for trial in found.trials if trial.runs == 35} == {False}
+    assert found.score == max(trial.score for trial in found.trials if trial.full)
+    assert found.better
+    task, prompt = expected_calls(OptimizeOptions(), predictors=1, train=20, validation=130, calls_per_run=1)
+    assert models.ledger.spent.calls <= task + prompt
+
+
 class Two(dspy.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -234,6 +246,8 @@ def test_one_stage_alone_is_optimized() -> None:
         found = run(models_of(upstream), Two(), data=Data(TRAIN, validation), stage="second")
         assert prompts_of(found.program)["first"] == {"instructions": "Draft.", "demos": []}
         assert {trial.choice["first"]["instructions"] for trial in found.trials[1:]} == {0}
+        gepa = run(models_of(upstream), Two(), data=Data(TRAIN, validation), stage="second", optimizer="gepa")
+        assert prompts_of(gepa.program)["first"]["instructions"] == "Draft."
         with pytest.raises(OptimizeError, match=r"'third'.* first, second"):
             run(models_of(upstream), Two(), data=Data(TRAIN, validation), stage="third")
 

@@ -117,7 +117,6 @@ def _retrained(task: Task) -> Retrained:
         return replace(result, reason=missing)
     check_exportable(task, incumbent)
     data, holdout = data_of(task, gathered, incumbent)
-    result = replace(result, agreement=agreement(task.metric, [*data.train, *data.validation, *holdout]))
     plan = expected_of(task, gathered, incumbent)
     if task.options.dry_run:
         return replace(result, outcome="planned", reason=_fits(task, plan), expected=plan)
@@ -140,7 +139,7 @@ def too_little(gathered: Gathered, own: ProgramSettings) -> str:
 
 def _nothing_new(task: Task, gathered: Gathered) -> str:
     last = task.home.last()
-    if last and last.get("seen") == seen(task, gathered)["seen"]:
+    if last and last["run"] != task.run.path.name and last.get("seen") == seen(task, gathered)["seen"]:
         return f"nothing new since the run {last['run']}: the same examples, feedback, incumbent and settings"
     return ""
 
@@ -181,12 +180,13 @@ def _compiled(
         notes=[*result.notes, *found.notes],
         spent=ledger.spent,
     )
+    ledger.allow(whole)
     if not found.better:
         said = f"{found.incumbent_score:.3f} on the validation set, best of {len(found.trials)} candidates"
         return replace(result, reason=f"no candidate was better than the incumbent: {said}")
-    ledger.allow(whole)
     verdict = _judged(task, incumbent, found, holdout, result.gathered, lms["judge"])
-    result = replace(result, spent=ledger.spent)
+    agreed = agreement(task.metric, [*data.train, *data.validation, *holdout], lms["judge"])
+    result = replace(result, agreement=agreed, spent=ledger.spent)
     if verdict is None:
         return replace(result, reason="the budget ended before the judge had seen the whole holdout")
     pairs = [(old.score, new.score) for old, new in zip(verdict.incumbent, verdict.challenger, strict=True)]
