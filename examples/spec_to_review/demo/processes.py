@@ -132,9 +132,9 @@ def stop_all() -> None:
 
 
 def watch_signals() -> None:
-    """Let SIGTERM and SIGHUP end the demo as Ctrl-C does, and end all processes whatever happens."""
+    """Let Ctrl-C, SIGTERM and SIGHUP end the demo, in a shell's background too, where Python would not hear Ctrl-C."""
     atexit.register(stop_all)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 
 
