@@ -31,8 +31,9 @@ Try it yourself, in three terminals:
   cd {directory} && {bin}/t0dspy up
   cd {directory} && {bin}/t0dspy run spec_to_review --input @spec.json
 
-Write a specification of your own into spec.json. `make demo DEMO_ARGS=--trials=2` leaves more for retrain to find. For a real model, change the line `model_name` in
-{directory}/configs/tensorzero.toml, remove `api_base` and `api_key_location`, and set OPENAI_API_KEY.
+Write a specification of your own into spec.json. `make demo DEMO_ARGS=--trials=2` leaves more for retrain to find.
+For a real model, change the line `model_name` in {directory}/configs/tensorzero.toml,
+remove `api_base` and `api_key_location`, and set OPENAI_API_KEY.
 """
 
 
