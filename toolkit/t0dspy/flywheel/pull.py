@@ -8,11 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.pull_program import ExportedProgram, earlier_programs, exported_program
-from t0dspy.flywheel.pull_source import Source
-from t0dspy.flywheel.pull_summary import Summary
-from t0dspy.flywheel.pull_window import Window, rfc3339, window_of
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.program import ExportedProgram, earlier_programs, exported_program
+from t0dspy.flywheel.pulling.source import Source
+from t0dspy.flywheel.pulling.summary import Summary
+from t0dspy.flywheel.pulling.window import Window, rfc3339, window_of
 from t0dspy.warehouse.client import Warehouse
 from t0dspy.warehouse.production import Production, Scope
 

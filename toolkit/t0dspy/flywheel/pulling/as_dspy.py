@@ -10,9 +10,9 @@ import pydantic
 
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull
-from t0dspy.flywheel.pull_summary import Summary
-from t0dspy.flywheel.pull_window import time_of
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.summary import Summary
+from t0dspy.flywheel.pulling.window import time_of
 from t0dspy.program import load_program
 from t0dspy.program_types import FieldTypes, program_types, signature_types
 from t0dspy.settings import load_settings

@@ -8,12 +8,12 @@ from typing import Any
 import dspy
 
 from t0dspy.compiler.layout import served_adapter
-from t0dspy.flywheel.candidates import student_of
+from t0dspy.flywheel.evaluating.scoring import Scored, check_failures, program_run, score_all
 from t0dspy.flywheel.judge import Judgement, JudgeOptions, judge
 from t0dspy.flywheel.metrics import ANSWER, FEEDBACK, Metric
-from t0dspy.flywheel.scoring import Scored, check_failures, program_run, score_all
-from t0dspy.flywheel.silence import quietly
-from t0dspy.flywheel.spending import Stop
+from t0dspy.flywheel.optimizing.candidates import student_of
+from t0dspy.flywheel.optimizing.silence import quietly
+from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.model import PromptForm
 
 CHALLENGER = "challenger"

@@ -12,7 +12,7 @@ from typing import Any, Self
 import pydantic
 
 from t0dspy.errors import OptimizeError
-from t0dspy.flywheel.spending import Stop
+from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.model import digest
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from t0dspy.flywheel.pull_ahead import one_ahead
-from t0dspy.flywheel.pull_arms import Arms
-from t0dspy.flywheel.pull_program import ExportedProgram
-from t0dspy.flywheel.pull_rows import Examiner
-from t0dspy.flywheel.pull_summary import Summary
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.ahead import one_ahead
+from t0dspy.flywheel.pulling.arms import Arms
+from t0dspy.flywheel.pulling.program import ExportedProgram
+from t0dspy.flywheel.pulling.rows import Examiner
+from t0dspy.flywheel.pulling.summary import Summary
 from t0dspy.warehouse.production import Portion, Production, Row, Rows
 
 

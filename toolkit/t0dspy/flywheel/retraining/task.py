@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.gather import Gathered
 from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.results import RetrainOptions
-from t0dspy.flywheel.run_directory import Home, RunDirectory, read_json
-from t0dspy.flywheel.spending import Price
+from t0dspy.flywheel.optimizing.spending import Price
+from t0dspy.flywheel.retraining.gather import Gathered
+from t0dspy.flywheel.retraining.results import RetrainOptions
+from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
 from t0dspy.flywheel.versions import Exported
 from t0dspy.model import PromptForm, digest
 from t0dspy.settings import ProgramSettings, Settings

@@ -8,8 +8,8 @@ import dspy
 
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.flywheel.optimize import SIZES, OptimizeOptions, expected_calls
+from t0dspy.flywheel.optimizing.spending import Price
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.spending import Price
 
 _LETTERS = 4
 """Characters of a token, roughly."""
