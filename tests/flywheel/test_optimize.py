@@ -9,12 +9,12 @@ import pytest
 
 from flywheel.scripted import failing, model, models_of, prompts, question, skilled, stopping
 from t0dspy.errors import MetricError, OptimizeError, T0dspyError
-from t0dspy.flywheel.answers import Answers
-from t0dspy.flywheel.candidates import Sealed, production_sets, prompts_of
 from t0dspy.flywheel.metrics import Metric, exact_match
 from t0dspy.flywheel.optimize import Data, Models, Optimized, OptimizeOptions, expected_calls, optimize
+from t0dspy.flywheel.optimizing.answers import Answers
+from t0dspy.flywheel.optimizing.candidates import Sealed, production_sets, prompts_of
+from t0dspy.flywheel.optimizing.spending import Budget
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.spending import Budget
 from t0dspy.model import PromptForm
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
@@ -205,6 +205,18 @@ def test_a_run_that_is_cut_off_goes_on_from_its_answers(tmp_path: Path, optimize
     assert prompts_of(resumed.program) == prompts_of(whole.program)
 
 
+def test_a_large_validation_set_is_sampled_and_searched_in_parts(better: ScriptedUpstream) -> None:
+    """Above 50 examples trials are over parts; only what was scored on the whole sample of 100 may win."""
+    models = models_of(better)
+    found = run(models, data=Data(TRAIN, question("val", 130)))
+    assert {trial.runs for trial in found.trials} == {35, 100}
+    assert {trial.full for trial in found.trials if trial.runs == 35} == {False}
+    assert found.score == max(trial.score for trial in found.trials if trial.full)
+    assert found.better
+    task, prompt = expected_calls(OptimizeOptions(), predictors=1, train=20, validation=130, calls_per_run=1)
+    assert models.ledger.spent.calls <= task + prompt
+
+
 class Two(dspy.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -234,6 +246,8 @@ def test_one_stage_alone_is_optimized() -> None:
         found = run(models_of(upstream), Two(), data=Data(TRAIN, validation), stage="second")
         assert prompts_of(found.program)["first"] == {"instructions": "Draft.", "demos": []}
         assert {trial.choice["first"]["instructions"] for trial in found.trials[1:]} == {0}
+        gepa = run(models_of(upstream), Two(), data=Data(TRAIN, validation), stage="second", optimizer="gepa")
+        assert prompts_of(gepa.program)["first"]["instructions"] == "Draft."
         with pytest.raises(OptimizeError, match=r"'third'.* first, second"):
             run(models_of(upstream), Two(), data=Data(TRAIN, validation), stage="third")
 

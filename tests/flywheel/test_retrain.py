@@ -20,7 +20,7 @@ from stack.harness import migrated_data
 from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
-PRODUCTION = words(110)
+PRODUCTION = words(90)
 OWN = words(90, seed=2)
 CAREFUL = skilled(0.4, careful=0.4)
 """A model that an instruction makes better."""
@@ -50,7 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, worker_id: str, importable:
         stack.programs(exported)
         stack.start()
         produce(stack, PRODUCTION)
-        produce(stack, PRODUCTION[:70], "duo")
+        produce(stack, PRODUCTION[:45], "duo")
         yield stack
 
 
@@ -214,12 +214,14 @@ def test_data_of_ones_own(shop: Project, task: ScriptedUpstream) -> None:
     assert gathered.origin["a file of yours"] == 90
 
 
-@pytest.mark.parametrize("calls", [60, 95, 150])
-def test_a_budget_is_kept(shop: Project, task: ScriptedUpstream, calls: int) -> None:
-    """Never above it; it ends in a report, or in an error that says how many calls judging takes."""
+@pytest.mark.parametrize("more", [0, 5, 60])
+def test_a_budget_is_kept(shop: Project, task: ScriptedUpstream, more: int) -> None:
+    """Never above it; where nothing is left to search with, an error says how many calls the rest takes."""
     before = shop.tree()
-    if calls == 60:
-        with pytest.raises(SettingsError, match="judging alone take about"):
+    plan = shop.retrain(dry_run=True).expected
+    calls = plan.judge_calls + plan.incumbent_calls + more
+    if not more:
+        with pytest.raises(SettingsError, match=f"alone take about {calls} calls"):
             shop.retrain(max_calls=calls)
         assert shop.tree() == before
         return
@@ -237,6 +239,9 @@ def test_a_limit_of_cost(shop: Project) -> None:
     text = (shop.directory / "t0dspy.toml").read_text()
     (shop.directory / "t0dspy.toml").write_text(re.sub("prices = .*", "", text))
     with pytest.raises(SettingsError, match="prices"):
+        shop.retrain(max_cost=1.0)
+    shop.settings(prompt_model="openai/writer")
+    with pytest.raises(SettingsError, match="openai/writer"):
         shop.retrain(max_cost=1.0)
 
 
@@ -374,13 +379,13 @@ def test_a_metric_without_gold(shop: Project, task: ScriptedUpstream) -> None:
     found = shop.retrain()
     assert found.outcome == "promoted", found.reason
     assert any(not one.demonstration for one in found.gathered.holdout)
-    assert sum(found.gathered.origin.values()) > 100
+    assert sum(found.gathered.origin.values()) > 80
 
 
 def test_a_program_of_two_predictors(shop: Project, task: ScriptedUpstream) -> None:
     """Runs that people found good become demos of each predictor; the stage that is named is optimized alone."""
     task.script = drafting(skilled(0.4, careful=0.2, per_demo=0.08))
-    shop.settings(name="duo", metric="graded")
+    shop.settings(name="duo", metric="graded", min_holdout=5)
     found = shop.retrain("duo", stage="write")
     assert (found.outcome, found.version) == ("promoted", "v2"), found.reason
     before, after = found.prompts["plan"]

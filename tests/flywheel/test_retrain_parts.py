@@ -1,5 +1,6 @@
 """The parts of a retrain that need no gateway: answers kept, budgets, what is good, what is sealed, the report."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -10,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t0dspy.errors import RetrainError, SettingsError
-from t0dspy.flywheel.answers import Answer, Answers, request_key
-from t0dspy.flywheel.candidates import Sealed, distinct, production_sets, sanitized
-from t0dspy.flywheel.charts import difference_bars, trial_chart
-from t0dspy.flywheel.gather import good_runs, is_good
+from t0dspy.errors import RetrainError, SettingsError, T0dspyError
+from t0dspy.flywheel.optimizing.answers import Answer, Answers, request_key
+from t0dspy.flywheel.optimizing.candidates import Sealed, distinct, production_sets, sanitized
+from t0dspy.flywheel.optimizing.spending import Budget, Ledger, Price, Stop
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.report import as_html, prompt_diff
-from t0dspy.flywheel.run_directory import Home, read_json
-from t0dspy.flywheel.spending import Budget, Ledger, Price, Stop
+from t0dspy.flywheel.retraining.charts import difference_bars, trial_chart
+from t0dspy.flywheel.retraining.gather import good_runs, is_good
+from t0dspy.flywheel.retraining.report import as_html, prompt_diff
+from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
 from t0dspy.flywheel.typed import Types, to_demo, to_example
 from t0dspy.program_types import FieldTypes
 
@@ -43,6 +44,16 @@ def test_answers_survive_a_kill_at_any_byte(tmp_path: Path) -> None:
             assert answers.get("new") == ANSWER
     assert path.stat().st_mode & 0o077 == 0
     assert lines[0].startswith(b'{"key": "k0"')
+
+
+def test_a_full_disk_ends_the_run() -> None:
+    """What is paid for must be kept; it is no failed example."""
+    answers = Answers()
+    answers._file = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closed by what it is given to
+    with pytest.raises(Stop, match="No space left"):
+        answers.keep("k", ANSWER)
+    with contextlib.suppress(OSError):
+        answers.close()
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3), st.text(max_size=5))
@@ -189,6 +200,36 @@ def test_a_damaged_state_file_says_so(tmp_path: Path) -> None:
     home = Home(tmp_path, "n")
     with home.locked(), pytest.raises(RetrainError, match="another retrain"), Home(tmp_path, "n").locked():
         pass
+
+
+def test_damaged_examples_of_a_run_are_named(tmp_path: Path) -> None:
+    """A run is never resumed with half of its data."""
+    run = RunDirectory(tmp_path)
+    examples = [pulled(), pulled(inputs={"q": "\u2028 é"})]
+    run.write_examples("pulled.jsonl", examples)
+    assert [one.to_line() for one in run.read_examples("pulled.jsonl") or ()] == [one.to_line() for one in examples]
+    assert run.read_examples("nothing.jsonl") is None
+    for text in ("{", "[]", '{"inputs": 3}', '"x"'):
+        (tmp_path / "pulled.jsonl").write_text(text)
+        with pytest.raises(T0dspyError, match=r"pulled\.jsonl"):
+            run.read_examples("pulled.jsonl")
+
+
+def test_one_program_holds_up_no_other(project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong with each is said, and the exit code tells that something did."""
+    from t0dspy.cli import main
+
+    table = 'program = "json:{name}"\nmetric = "t0dspy:exact_match"\ntask_model = "openai/x"\n'
+    (project / "t0dspy.toml").write_text("".join(f"[programs.{name}]\n{table}".format(name=name) for name in "ab"))
+    monkeypatch.setattr("sys.argv", ["t0dspy", "retrain", "--quiet"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr()
+    assert stop.value.code == 1
+    assert "t0dspy: a: no exported program 'a'" in said.err
+    assert "t0dspy: b: no exported program 'b'" in said.err
+    assert "2 of 2 programs" in said.err
+    assert said.out == ""
 
 
 REPORT: dict[str, Any] = {

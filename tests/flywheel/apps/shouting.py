@@ -26,7 +26,8 @@ class Duo(dspy.Module):
         self.write = dspy.Predict(dspy.Signature("draft -> answer", "Shout."))
 
     def forward(self, question: str):
-        return dspy.Prediction(answer=self.write(draft=self.plan(question=question).draft).answer)
+        plan = self.plan(question=question)
+        return self.write(draft=plan.draft)
 
 
 def duo():

@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,9 @@ import dspy
 
 from t0dspy.compiler.layout import served_adapter
 from t0dspy.errors import OptimizeError, T0dspyError
-from t0dspy.flywheel.candidates import (
+from t0dspy.flywheel.evaluating.scoring import Scored
+from t0dspy.flywheel.metrics import Metric
+from t0dspy.flywheel.optimizing.candidates import (
     DemoSets,
     Sealed,
     same_prompts,
@@ -19,11 +22,9 @@ from t0dspy.flywheel.candidates import (
     student_of,
     with_prompts_of,
 )
-from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.scoring import Scored
-from t0dspy.flywheel.silence import quietly
-from t0dspy.flywheel.spending import Ledger, Stop
-from t0dspy.flywheel.trials import Trial, Trials
+from t0dspy.flywheel.optimizing.silence import quietly
+from t0dspy.flywheel.optimizing.spending import Ledger, Stop
+from t0dspy.flywheel.optimizing.trials import Trial, Trials
 from t0dspy.model import PromptForm
 
 Optimizer = Literal["miprov2", "gepa"]
@@ -117,7 +118,7 @@ def optimize(
     _check(data, options)
     student = student_of(incumbent)
     only = stage_index(student, options.stage)
-    trials = Trials(data.validation, metric, models.ledger, options.threads, progress)
+    trials = Trials(_sampled(data.validation, options), metric, models.ledger, options.threads, progress)
     notes: list[str] = []
     ended: Literal["finished", "budget"] = "finished"
     with quietly(log), dspy.context(lm=models.task, adapter=served_adapter(form), disable_history=True):
@@ -129,6 +130,14 @@ def optimize(
                 raise stop.why from stop
             ended = "budget"
     return _optimized(incumbent, trials, ended, notes)
+
+
+def _sampled(validation: Sequence[dspy.Example], options: OptimizeOptions) -> list[dspy.Example]:
+    """As many as DSPy's own search would take, drawn before it does, so that all trials are scored on the same."""
+    most = SIZES[options.auto][1]
+    if len(validation) <= most:
+        return list(validation)
+    return random.Random(options.seed).sample(list(validation), most)
 
 
 def _search(
@@ -143,7 +152,7 @@ def _search(
 ) -> None:
     try:
         if options.optimizer == "gepa":
-            _gepa(student, data, models, options, trials, only, progress)
+            notes += _gepa(student, data, models, options, trials, only, progress)
         else:
             notes += _miprov2(student, data, models, options, trials, only, progress)
     except T0dspyError:
@@ -161,7 +170,7 @@ def _miprov2(
     only: int | None,
     progress: Callable[[str], None],
 ) -> list[str]:
-    from t0dspy.flywheel.mipro import Recompiler
+    from t0dspy.flywheel.optimizing.mipro import Recompiler
 
     teacher = student.deepcopy()
     teacher._compiled = True  # or DSPy would take its demos away
@@ -193,8 +202,8 @@ def _gepa(
     trials: Trials,
     only: int | None,
     progress: Callable[[str], None],
-) -> None:
-    from t0dspy.flywheel.reflect import reflect
+) -> list[str]:
+    from t0dspy.flywheel.optimizing.reflect import reflect
 
     path = None if only is None else student.named_predictors()[only][0]
     reflect(
@@ -207,6 +216,9 @@ def _gepa(
         only=path,
         progress=progress,
     )
+    if len(trials.trials) > 1:
+        return []
+    return ["GEPA kept none of the instructions that the prompt model wrote, if it wrote any; see optimizer.log."]
 
 
 def _optimized(
@@ -252,7 +264,6 @@ def expected_calls(
         runs = validation + candidates * 5 + trials * 35 + full * validation
         return math.ceil(runs * calls_per_run), trials
     runs = (trials + 1) * used if used <= 50 else 35 * trials + full * used
-    runs += validation if validation > used else 0
     bootstraps = (candidates - 2) * min(train, 2 * max(options.max_demos, 3))
     instructions = candidates // 2 if options.max_demos else candidates
     return math.ceil((runs + bootstraps) * calls_per_run), 3 * instructions * free + 2 + min(9, train // 10)

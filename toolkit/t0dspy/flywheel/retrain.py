@@ -9,23 +9,23 @@ from tempfile import TemporaryDirectory
 
 import dspy
 
-from t0dspy.flywheel.answers import Answers
-from t0dspy.flywheel.candidates import prompts_of
-from t0dspy.flywheel.estimate import Expected
-from t0dspy.flywheel.gather import Gathered
 from t0dspy.flywheel.judge import JudgeOptions
-from t0dspy.flywheel.judging import Judged, agreement, judged
-from t0dspy.flywheel.material import data_of, gather_for, pull_for
 from t0dspy.flywheel.metrics import load_metric
-from t0dspy.flywheel.models import counted_lm
 from t0dspy.flywheel.optimize import Data, Models, Optimized, optimize
-from t0dspy.flywheel.planning import budgets, expected_of, optimize_options
-from t0dspy.flywheel.promote import check_exportable, promoted
-from t0dspy.flywheel.report import as_html, as_json
-from t0dspy.flywheel.results import Retrained, RetrainOptions
-from t0dspy.flywheel.run_directory import REPORT, Home, RunDirectory, write_text
-from t0dspy.flywheel.spending import Ledger
-from t0dspy.flywheel.task import Task, begin, checked, form_notes, gone_on, model_name, seen
+from t0dspy.flywheel.optimizing.answers import Answers
+from t0dspy.flywheel.optimizing.candidates import prompts_of
+from t0dspy.flywheel.optimizing.models import counted_lm
+from t0dspy.flywheel.optimizing.spending import Ledger
+from t0dspy.flywheel.retraining.estimate import Expected
+from t0dspy.flywheel.retraining.gather import Gathered
+from t0dspy.flywheel.retraining.judging import Judged, agreement, judged
+from t0dspy.flywheel.retraining.material import data_of, gather_for, pull_for
+from t0dspy.flywheel.retraining.planning import budgets, expected_of, optimize_options
+from t0dspy.flywheel.retraining.promote import check_exportable, promoted
+from t0dspy.flywheel.retraining.report import as_html, as_json
+from t0dspy.flywheel.retraining.results import Retrained, RetrainOptions
+from t0dspy.flywheel.retraining.run_directory import REPORT, Home, RunDirectory, write_text
+from t0dspy.flywheel.retraining.task import Task, begin, checked, form_notes, gone_on, model_name, seen
 from t0dspy.flywheel.versions import exported
 from t0dspy.settings import ProgramSettings, Settings, load_settings
 
@@ -117,7 +117,6 @@ def _retrained(task: Task) -> Retrained:
         return replace(result, reason=missing)
     check_exportable(task, incumbent)
     data, holdout = data_of(task, gathered, incumbent)
-    result = replace(result, agreement=agreement(task.metric, [*data.train, *data.validation, *holdout]))
     plan = expected_of(task, gathered, incumbent)
     if task.options.dry_run:
         return replace(result, outcome="planned", reason=_fits(task, plan), expected=plan)
@@ -140,7 +139,7 @@ def too_little(gathered: Gathered, own: ProgramSettings) -> str:
 
 def _nothing_new(task: Task, gathered: Gathered) -> str:
     last = task.home.last()
-    if last and last.get("seen") == seen(task, gathered)["seen"]:
+    if last and last["run"] != task.run.path.name and last.get("seen") == seen(task, gathered)["seen"]:
         return f"nothing new since the run {last['run']}: the same examples, feedback, incumbent and settings"
     return ""
 
@@ -181,12 +180,13 @@ def _compiled(
         notes=[*result.notes, *found.notes],
         spent=ledger.spent,
     )
+    ledger.allow(whole)
     if not found.better:
         said = f"{found.incumbent_score:.3f} on the validation set, best of {len(found.trials)} candidates"
         return replace(result, reason=f"no candidate was better than the incumbent: {said}")
-    ledger.allow(whole)
     verdict = _judged(task, incumbent, found, holdout, result.gathered, lms["judge"])
-    result = replace(result, spent=ledger.spent)
+    agreed = agreement(task.metric, [*data.train, *data.validation, *holdout], lms["judge"])
+    result = replace(result, agreement=agreed, spent=ledger.spent)
     if verdict is None:
         return replace(result, reason="the budget ended before the judge had seen the whole holdout")
     pairs = [(old.score, new.score) for old, new in zip(verdict.incumbent, verdict.challenger, strict=True)]

@@ -3,16 +3,16 @@
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import dspy
 import pydantic
 
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull
-from t0dspy.flywheel.pull_summary import Summary
-from t0dspy.flywheel.pull_window import time_of
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.summary import Summary
+from t0dspy.flywheel.pulling.window import time_of
 from t0dspy.program import load_program
 from t0dspy.program_types import FieldTypes, program_types, signature_types
 from t0dspy.settings import load_settings
@@ -84,12 +84,11 @@ class Examples(Iterator[dspy.Example]):
         """What became of the rows so far."""
         return self._pull.summary
 
-    def __iter__(self) -> Self:
-        """Itself."""
-        return self
+    def __iter__(self) -> Iterator[dspy.Example]:
+        """Those that have not been read yet; raises WarehouseError when ClickHouse fails on the way."""
+        return self._examples
 
     def __next__(self) -> dspy.Example:
-        """The next one; raises WarehouseError when ClickHouse fails on the way."""
         return next(self._examples)
 
     def close(self) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import dspy
 
 from t0dspy.compiler.layout import served_adapter
-from t0dspy.flywheel.candidates import student_of
+from t0dspy.flywheel.evaluating.scoring import Scored, check_failures, program_run, score_all
 from t0dspy.flywheel.judge import Judgement, JudgeOptions, judge
 from t0dspy.flywheel.metrics import ANSWER, FEEDBACK, Metric
-from t0dspy.flywheel.scoring import Scored, check_failures, program_run, score_all
-from t0dspy.flywheel.silence import quietly
-from t0dspy.flywheel.spending import Stop
+from t0dspy.flywheel.optimizing.candidates import student_of
+from t0dspy.flywheel.optimizing.silence import quietly
+from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.model import PromptForm
 
 CHALLENGER = "challenger"
@@ -94,20 +94,29 @@ class Agreement:
     agreed: int
 
 
-def agreement(metric: Metric, examples: Sequence[Any]) -> Agreement:
-    """Score the logged answers with the metric, and compare with people's boolean verdicts on them.
+def agreement(metric: Metric, examples: Sequence[Any], lm: dspy.LM, most: int = 200) -> Agreement:
+    """Score logged answers with the metric, and compare with people's boolean verdicts on them.
 
     It costs no call of a model unless the metric makes one. Answers that the metric cannot score do not count.
+
+    Args:
+        metric: the user's.
+        examples: as `to_example` makes them.
+        lm: for a metric that asks the configured model.
+        most: how many answers at most.
     """
+    rated = [one for one in examples if _verdicts(one) and one.get(ANSWER)][:most]
     answers = agreed = 0
-    for example in examples:
-        told = [value for value in (example.get(FEEDBACK) or {}).values() if isinstance(value, bool)]
-        if not told or not example.get(ANSWER):
-            continue
-        try:
-            score = metric.score(example, dspy.Prediction(**example[ANSWER]))
-        except Exception:  # noqa: S112 - a metric may need what an old answer lacks; it is a figure, not a decision
-            continue
-        answers += 1
-        agreed += (score.value >= metric.threshold) == all(told)
+    with quietly(None), dspy.context(lm=lm, disable_history=True):
+        for example in rated:
+            try:
+                score = metric.score(example, dspy.Prediction(**example[ANSWER]))
+            except (Exception, Stop):  # noqa: S112 - a metric may need what a log lacks; a figure, not a decision
+                continue
+            answers += 1
+            agreed += (score.value >= metric.threshold) == all(_verdicts(example))
     return Agreement(answers, agreed)
+
+
+def _verdicts(example: Any) -> list[bool]:
+    return [value for value in (example.get(FEEDBACK) or {}).values() if isinstance(value, bool)]

@@ -9,11 +9,11 @@ from typing import Any
 
 from t0dspy.bundle import read_json
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.candidates import Sealed
 from t0dspy.flywheel.curate import CurateOptions, Schemas, curate
 from t0dspy.flywheel.curation.options import Cap
-from t0dspy.flywheel.handles import without_lineage
-from t0dspy.flywheel.own import read_own
+from t0dspy.flywheel.division.handles import without_lineage
+from t0dspy.flywheel.division.own import read_own
+from t0dspy.flywheel.optimizing.candidates import Sealed
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.sets import Own, SetOptions, Sets, SetState, assign
 from t0dspy.flywheel.typed import Types, to_example

@@ -12,6 +12,7 @@ from typing import Any, Self
 import pydantic
 
 from t0dspy.errors import OptimizeError
+from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.model import digest
 
 
@@ -55,7 +56,11 @@ class Answers:
         return self._known.get(key)
 
     def keep(self, key: str, answer: Answer) -> None:
-        """Keep `answer`; one that cannot be written as JSON is kept in memory alone."""
+        """Keep `answer`; one that cannot be written as JSON is kept in memory alone.
+
+        Raises:
+            Stop: the disk refuses: what is paid for and not kept would be paid for again.
+        """
         with self._lock:
             self._known[key] = answer
             if self._file is None:
@@ -64,8 +69,11 @@ class Answers:
                 line = json.dumps({"key": key, **asdict(answer)}, ensure_ascii=True)
             except (TypeError, ValueError):
                 return
-            self._file.write(line + "\n")
-            self._file.flush()
+            try:
+                self._file.write(line + "\n")
+                self._file.flush()
+            except OSError as error:
+                raise Stop(OptimizeError(f"the answers of this run cannot be kept: {error}.")) from error
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from t0dspy.flywheel.pull_fits import fits
+from t0dspy.flywheel.pulling.fits import fits
 from t0dspy.model import Schema, Text
 from t0dspy.runtime.functions import fields_reader
 

@@ -16,8 +16,8 @@ from dspy.utils.exceptions import (
 from dspy.utils.usage_tracker import UsageTracker
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.answers import Answer, Answers, request_key
-from t0dspy.flywheel.spending import Ledger
+from t0dspy.flywheel.optimizing.answers import Answer, Answers, request_key
+from t0dspy.flywheel.optimizing.spending import Ledger
 
 _FOR_GOOD = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedModelError)
 """What no further call can mend."""

@@ -113,8 +113,11 @@ class RunDirectory:
         path = self.path / name
         if not path.exists():
             return None
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [PulledExample.from_object(json.loads(line), str(path)) for line in lines if line]
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+            return [PulledExample.from_object(json.loads(line), str(path)) for line in lines if line]
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise RetrainError(f"{path}: cannot be read ({error}). Start anew, without --resume.") from error
 
 
 def read_json(path: Path) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from t0dspy.flywheel.charts import difference_bars, trial_chart
-from t0dspy.flywheel.results import Retrained
+from t0dspy.flywheel.retraining.charts import difference_bars, trial_chart
+from t0dspy.flywheel.retraining.results import Retrained
 
 
 def as_json(result: Retrained) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def as_html(report: Mapping[str, Any]) -> str:
     """The report as a page that stands by itself."""
     import jinja2
 
-    source = files("t0dspy.flywheel").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    source = files("t0dspy.flywheel.retraining").joinpath("report.html.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["thousands"] = lambda number: f"{number:,}"
     template = environment.from_string(source)

@@ -8,10 +8,10 @@ import dspy
 
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import MetricError
+from t0dspy.flywheel.evaluating.scoring import TOLERATED
 from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.scoring import TOLERATED
-from t0dspy.flywheel.spending import Stop
-from t0dspy.flywheel.trials import Trials
+from t0dspy.flywheel.optimizing.spending import Stop
+from t0dspy.flywheel.optimizing.trials import Trials
 
 
 def reflect(

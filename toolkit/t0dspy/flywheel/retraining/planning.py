@@ -5,11 +5,11 @@ import math
 import dspy
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.estimate import Expected, expected
-from t0dspy.flywheel.gather import Gathered
 from t0dspy.flywheel.optimize import OptimizeOptions
-from t0dspy.flywheel.spending import Budget
-from t0dspy.flywheel.task import Task, model_name
+from t0dspy.flywheel.optimizing.spending import Budget
+from t0dspy.flywheel.retraining.estimate import Expected, expected
+from t0dspy.flywheel.retraining.gather import Gathered
+from t0dspy.flywheel.retraining.task import Task, model_name
 
 _SLACK = 1.5
 """Of what judging is expected to take, so much is put aside for it."""

@@ -9,10 +9,10 @@ from dspy.adapters.utils import serialize_for_json
 
 from t0dspy.compiler.layout import served_adapter
 from t0dspy.errors import GatewayUnreachableError, SettingsError
-from t0dspy.flywheel.answers import Answers
-from t0dspy.flywheel.models import counted_lm
-from t0dspy.flywheel.scoring import Run, program_run
-from t0dspy.flywheel.spending import Ledger, Stop
+from t0dspy.flywheel.evaluating.scoring import Run, program_run
+from t0dspy.flywheel.optimizing.answers import Answers
+from t0dspy.flywheel.optimizing.models import counted_lm
+from t0dspy.flywheel.optimizing.spending import Ledger, Stop
 from t0dspy.flywheel.typed import Types
 from t0dspy.flywheel.versions import Exported
 from t0dspy.gateway import HttpGateway

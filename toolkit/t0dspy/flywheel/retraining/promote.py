@@ -6,12 +6,12 @@ from dataclasses import replace
 import dspy
 
 from t0dspy.exporting import ExportOptions, export
-from t0dspy.flywheel.gather import LINEAGE, Gathered, lineage
-from t0dspy.flywheel.gather import curate_options as options_of
-from t0dspy.flywheel.handles import lineage_of
+from t0dspy.flywheel.division.handles import lineage_of
 from t0dspy.flywheel.optimize import Optimized
-from t0dspy.flywheel.results import Retrained, lineage_entry, scores_of
-from t0dspy.flywheel.task import Task, is_made
+from t0dspy.flywheel.retraining.gather import LINEAGE, Gathered, lineage
+from t0dspy.flywheel.retraining.gather import curate_options as options_of
+from t0dspy.flywheel.retraining.results import Retrained, lineage_entry, scores_of
+from t0dspy.flywheel.retraining.task import Task, is_made
 
 
 def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from t0dspy.exporting import Export
-from t0dspy.flywheel.estimate import Expected
-from t0dspy.flywheel.gather import Gathered
 from t0dspy.flywheel.judge import Judgement
-from t0dspy.flywheel.judging import Agreement
 from t0dspy.flywheel.optimize import Auto, Optimized, Optimizer
-from t0dspy.flywheel.spending import Spent
+from t0dspy.flywheel.optimizing.spending import Spent
+from t0dspy.flywheel.retraining.estimate import Expected
+from t0dspy.flywheel.retraining.gather import Gathered
+from t0dspy.flywheel.retraining.judging import Agreement
 from t0dspy.model import PromptForm
 
 Outcome = Literal["promoted", "kept", "nothing to do", "planned"]

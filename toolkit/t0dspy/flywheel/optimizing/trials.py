@@ -7,10 +7,10 @@ from typing import Any
 import dspy
 
 from t0dspy.errors import T0dspyError
-from t0dspy.flywheel.candidates import prompts_key
+from t0dspy.flywheel.evaluating.scoring import Scored, check_failures, mean, program_run, score_all
 from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.scoring import Scored, check_failures, mean, program_run, score_all
-from t0dspy.flywheel.spending import Ledger, Stop
+from t0dspy.flywheel.optimizing.candidates import prompts_key
+from t0dspy.flywheel.optimizing.spending import Ledger, Stop
 
 
 @dataclass(frozen=True)

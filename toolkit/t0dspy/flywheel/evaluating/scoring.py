@@ -10,8 +10,8 @@ from dspy.utils.parallelizer import ParallelExecutor
 
 from t0dspy.errors import GatewayError, MetricError, OptimizeError
 from t0dspy.flywheel.metrics import Metric, traced
-from t0dspy.flywheel.models import is_lm_failure
-from t0dspy.flywheel.spending import Stop
+from t0dspy.flywheel.optimizing.models import is_lm_failure
+from t0dspy.flywheel.optimizing.spending import Stop
 
 Failure = Literal["program", "model", "metric"]
 

@@ -14,8 +14,8 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError
 
 from t0dspy.compiler.introspect import signature_of
-from t0dspy.flywheel.candidates import DemoSets, Sealed, distinct, sanitized
-from t0dspy.flywheel.trials import Trials
+from t0dspy.flywheel.optimizing.candidates import DemoSets, Sealed, distinct, sanitized
+from t0dspy.flywheel.optimizing.trials import Trials
 
 
 class Recompiler(dspy.MIPROv2):

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from t0dspy.flywheel.pull_program import ExportedProgram
-from t0dspy.flywheel.pull_reader import Fields, Reader
-from t0dspy.flywheel.pull_window import timestamp_of
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.program import ExportedProgram
+from t0dspy.flywheel.pulling.reader import Fields, Reader
+from t0dspy.flywheel.pulling.window import timestamp_of
 from t0dspy.warehouse.production import Row
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from t0dspy.errors import SetStateError
-from t0dspy.flywheel.handles import check_handle
+from t0dspy.flywheel.division.handles import check_handle
 from t0dspy.model import digest
 
 SetName = Literal["train", "validation", "holdout"]

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from t0dspy.flywheel.curation.alike import Alike
-from t0dspy.flywheel.handles import Handles, check_handle
-from t0dspy.flywheel.set_state import SetName
+from t0dspy.flywheel.division.handles import Handles, check_handle
+from t0dspy.flywheel.division.set_state import SetName
 
 
 class Grouping:

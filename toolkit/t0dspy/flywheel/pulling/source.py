@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from t0dspy.flywheel.pull_ahead import one_ahead
-from t0dspy.flywheel.pull_arms import Arms
-from t0dspy.flywheel.pull_program import ExportedProgram
-from t0dspy.flywheel.pull_rows import Examiner
-from t0dspy.flywheel.pull_summary import Summary
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.ahead import one_ahead
+from t0dspy.flywheel.pulling.arms import Arms
+from t0dspy.flywheel.pulling.program import ExportedProgram
+from t0dspy.flywheel.pulling.rows import Examiner
+from t0dspy.flywheel.pulling.summary import Summary
 from t0dspy.warehouse.production import Portion, Production, Row, Rows
 
 
@@ -37,12 +37,16 @@ class Source:
         self._summary.drops.update(left_out)
         return sum(one.number for one in self._portions)
 
-    def examples(self, limit: int) -> Iterator[PulledExample]:
-        """The examples, oldest first; of at most `limit` inferences, evenly over time. Raises WarehouseError."""
+    def portions(self, limit: int) -> Iterator[Iterator[PulledExample]]:
+        """The examples of each portion, oldest first; of at most `limit` inferences, evenly over time.
+
+        Raises:
+            WarehouseError: ClickHouse fails.
+        """
         portions = self._production.sampled(self._portions, limit)
         for fetched in one_ahead(partial(self._fetch, portion) for portion in portions):
             self._summary.rows_read += len(fetched.programs) + sum(map(len, fetched.stages.values()))
-            yield from self._examples(fetched)
+            yield self._examples(fetched)
         if self._program.stages:
             alone = self._production.lone_stages(self._program.manifest.deadlines["program"])
             self._summary.drops.update({"stage_alone": alone} if alone else {})

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.gather import Gathered
 from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.results import RetrainOptions
-from t0dspy.flywheel.run_directory import Home, RunDirectory, read_json
-from t0dspy.flywheel.spending import Price
+from t0dspy.flywheel.optimizing.spending import Price
+from t0dspy.flywheel.retraining.gather import Gathered
+from t0dspy.flywheel.retraining.results import RetrainOptions
+from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
 from t0dspy.flywheel.versions import Exported
 from t0dspy.model import PromptForm, digest
 from t0dspy.settings import ProgramSettings, Settings
@@ -79,8 +79,12 @@ def checked(name: str, settings: Settings, options: RetrainOptions) -> ProgramSe
         raise SettingsError(f"{where}: lacks `task_model`, such as task_model = 'openai/gpt-4o-mini'.")
     if options.canary:
         check_share(options.canary, "the canary")
-    if options.max_cost is not None and not own.prices:
-        raise SettingsError(f"{where}: a limit of cost needs `prices`, US dollars for a million tokens of each model.")
+    models = {model_name(model) for model in (own.task_model, own.prompt_model, own.judge_model) if model}
+    unpriced = sorted(models - own.prices.keys())
+    if options.max_cost is not None and unpriced:
+        raise SettingsError(
+            f"{where}: a limit of cost needs the price of {unpriced[0]} in `prices`, USD a million tokens."
+        )
     for limit, least in ((options.max_calls, 1), (options.max_cost, 0)):
         if limit is not None and limit < least:
             raise SettingsError(f"a limit of {limit:g}: give one above 0.")

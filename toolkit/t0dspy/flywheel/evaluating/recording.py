@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.routes import EPISODE, INFERENCE
-from t0dspy.flywheel.scoring import Scored
+from t0dspy.flywheel.evaluating.routes import EPISODE, INFERENCE
+from t0dspy.flywheel.evaluating.scoring import Scored
 from t0dspy.gateway import HttpGateway
 
 

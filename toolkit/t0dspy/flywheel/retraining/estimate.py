@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import dspy
 
 from t0dspy.compiler.introspect import signature_of
-from t0dspy.flywheel.optimize import OptimizeOptions, expected_calls
+from t0dspy.flywheel.optimize import SIZES, OptimizeOptions, expected_calls
+from t0dspy.flywheel.optimizing.spending import Price
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.spending import Price
 
 _LETTERS = 4
 """Characters of a token, roughly."""
@@ -68,7 +68,7 @@ def expected(
             count * (size[0] * prices[name].input + size[1] * prices[name].output) / 1e6
             for count, size, name in zip(counts, sizes, models, strict=True)
         )
-    return Expected(task, prompt, judge, math.ceil(len(validation) * each), cost)
+    return Expected(task, prompt, judge, math.ceil(min(len(validation), SIZES[options.auto][1]) * each), cost)
 
 
 def calls_per_run(examples: Sequence[PulledExample], predictors: int) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from t0dspy.bundle import MANIFEST, read_json
 from t0dspy.errors import BundleError
 from t0dspy.exporting import read_program
-from t0dspy.flywheel.pull_reader import Reader
+from t0dspy.flywheel.pulling.reader import Reader
 from t0dspy.manifest import FunctionEntry, Manifest
 
 

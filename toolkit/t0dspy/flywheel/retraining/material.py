@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import dspy
 
-from t0dspy.flywheel.candidates import Sealed, production_sets
-from t0dspy.flywheel.gather import Gathered, gather, good_runs, is_good, sealed_items
-from t0dspy.flywheel.gather import curate_options as options_of
 from t0dspy.flywheel.optimize import Data
+from t0dspy.flywheel.optimizing.candidates import Sealed, production_sets
 from t0dspy.flywheel.pull import PullOptions, pull_examples
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.retraining.gather import Gathered, gather, good_runs, is_good, sealed_items
+from t0dspy.flywheel.retraining.gather import curate_options as options_of
+from t0dspy.flywheel.retraining.task import Task
 from t0dspy.flywheel.sets import SetState
-from t0dspy.flywheel.task import Task
 from t0dspy.flywheel.typed import Types, to_example
 from t0dspy.warehouse.client import Warehouse
 
