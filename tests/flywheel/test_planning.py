@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.estimate import Expected
-from t0dspy.flywheel.planning import budgets
+from t0dspy.flywheel.retraining.estimate import Expected
+from t0dspy.flywheel.retraining.planning import budgets
 
 PLAN = Expected(task_calls=1000, prompt_calls=30, judge_calls=200, incumbent_calls=50, cost=None)
 
