@@ -158,7 +158,8 @@ def read_listed(gateway: str) -> None:
 
 def pull_process(configs: Path, url: str, limit: int | None, rows: int) -> float:
     """The most memory of `t0dspy pull --out FILE`, in MB."""
-    code = "import resource; from t0dspy.cli import main\ntry: main()\nfinally: print(resource.getrusage(0).ru_maxrss)"
+    said = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    code = f"from t0dspy.cli import main\ntry: main()\nfinally: {said}"
     out = configs.parent / "pulled.jsonl"
     command = [sys.executable, "-c", code, "pull", "triage", f"--configs={configs}", f"--clickhouse-url={url}"]
     command += [f"--out={out}", "--json", *([f"--limit={limit}"] if limit else [])]

@@ -39,7 +39,7 @@ def processes(directory: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 def test_once_around_the_loop(tmp_path: Path) -> None:
-    """It succeeds, its figures agree, its second run starts over, and nothing stays behind."""
+    """It succeeds, its figures agree, and nothing stays behind."""
     directory = tmp_path / "demo"
     command = [*COMMAND, f"--directory={directory}", "--seed=test"]
     done = subprocess.run(command, cwd=ROOT, env=bare_environment(), capture_output=True, text=True)
@@ -54,15 +54,26 @@ def test_once_around_the_loop(tmp_path: Path) -> None:
     for title in figures:
         assert title in done.stdout
     assert processes(directory) == []
-    with subprocess.Popen(command, cwd=ROOT, env=bare_environment(), stderr=subprocess.PIPE, text=True) as again:
-        assert again.stderr is not None
-        until(lambda: any("examples.spec_to_review.optimize" in one for one in processes(directory)), 60)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    """A demo over an earlier one's leftovers starts anew; interrupted, it takes its processes along."""
+    directory = tmp_path / "demo"
+    directory.mkdir()
+    (directory / ".demo").write_text("")
+    (directory / "old").write_text("of an earlier demo")
+    command = [*COMMAND, f"--directory={directory}"]
+    with subprocess.Popen(command, cwd=ROOT, env=bare_environment(), stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr is not None
+        until(lambda: any("examples.spec_to_review.optimize" in one for one in processes(directory)), 120)
         time.sleep(1)
-        again.send_signal(signal.SIGINT)
-        said = again.stderr.read()
-    assert again.returncode == 130
-    assert "Interrupted" in said
+        demo.send_signal(signal.SIGINT)
+        said = demo.stderr.read()
+    assert demo.returncode == 130
+    assert said.endswith("Interrupted.\n")
     assert "Traceback" not in said
+    assert not (directory / "old").exists()
     until(lambda: processes(directory) == [])
 
 

@@ -11,8 +11,8 @@ from tensorzero import TensorZeroGateway
 
 from runtime.harness import Served, export
 from t0dspy.flywheel.pull import Pull, PullOptions, pull_examples
-from t0dspy.flywheel.pull_summary import Summary
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.summary import Summary
 from t0dspy.warehouse.client import Warehouse
 
 

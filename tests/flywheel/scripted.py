@@ -10,10 +10,10 @@ from typing import Any
 import dspy
 
 from runtime.harness import asked, chat, system
-from t0dspy.flywheel.answers import Answers
-from t0dspy.flywheel.models import CountedLM, counted_lm
 from t0dspy.flywheel.optimize import Models
-from t0dspy.flywheel.spending import Budget, Ledger, Price
+from t0dspy.flywheel.optimizing.answers import Answers
+from t0dspy.flywheel.optimizing.models import CountedLM, counted_lm
+from t0dspy.flywheel.optimizing.spending import Budget, Ledger, Price
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
 

@@ -105,6 +105,17 @@ def test_without_a_database(pull: Command, production: Production) -> None:
     assert "there is no JsonInference. Is this the database that the gateway writes to" in pull("tales", url=base)[2]
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["somewhere", "clickhouse://u:secret@h/db", "u:secret@h:8123/db", "http://u:secret@[::1/db", "http://h:x/db", ""],
+)
+def test_no_urls(url: str) -> None:
+    """The message says what is wanted, and holds no password however the URL is broken."""
+    with pytest.raises(WarehouseError, match="is no URL of a ClickHouse, such as http://localhost") as error:
+        Warehouse(url)
+    assert "secret" not in str(error.value)
+
+
 def test_a_slow_database(production: Production) -> None:
     """A server that takes connections and says nothing is given up after a while."""
     import socket

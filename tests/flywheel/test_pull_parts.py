@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from flywheel.harness import threads
 from stack.harness import until
 from t0dspy.flywheel.pull import apportioned
-from t0dspy.flywheel.pull_ahead import one_ahead
-from t0dspy.flywheel.pull_arms import arm, shares_in
-from t0dspy.flywheel.pull_fits import fits
-from t0dspy.flywheel.pull_reader import Reader
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.ahead import one_ahead
+from t0dspy.flywheel.pulling.arms import arm, shares_in
+from t0dspy.flywheel.pulling.fits import fits
+from t0dspy.flywheel.pulling.reader import Reader
 from t0dspy.warehouse.production import Portion, joined
 from t0dspy.warehouse.questions import question
 
@@ -160,7 +160,17 @@ def test_half_a_surrogate_pair_is_written() -> None:
 
 def test_values_are_no_part_of_the_questions() -> None:
     """SQL is the same whatever is asked: values go as ClickHouse's parameters, other questions are whole."""
-    for name in ("slices", "programs", "runs", "stages", "stage_load", "lone_stages", "snapshots"):
+    for name in (
+        "slices",
+        "programs",
+        "programs_feedback",
+        "runs",
+        "stages",
+        "stages_feedback",
+        "stage_load",
+        "lone_stages",
+        "snapshots",
+    ):
         text = question(name)
         assert "/*" not in text
         assert text.count("(") == text.count(")")

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t0dspy.errors import RetrainError, SettingsError, T0dspyError
-from t0dspy.flywheel.answers import Answer, Answers, request_key
-from t0dspy.flywheel.candidates import Sealed, distinct, production_sets, sanitized
-from t0dspy.flywheel.charts import difference_bars, trial_chart
-from t0dspy.flywheel.gather import good_runs, is_good
+from t0dspy.flywheel.optimizing.answers import Answer, Answers, request_key
+from t0dspy.flywheel.optimizing.candidates import Sealed, distinct, production_sets, sanitized
+from t0dspy.flywheel.optimizing.spending import Budget, Ledger, Price, Stop
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.report import as_html, prompt_diff
-from t0dspy.flywheel.run_directory import Home, RunDirectory, read_json
-from t0dspy.flywheel.spending import Budget, Ledger, Price, Stop
+from t0dspy.flywheel.retraining.charts import difference_bars, trial_chart
+from t0dspy.flywheel.retraining.gather import good_runs, is_good
+from t0dspy.flywheel.retraining.report import as_html, prompt_diff
+from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
 from t0dspy.flywheel.typed import Types, to_demo, to_example
 from t0dspy.program_types import FieldTypes
 

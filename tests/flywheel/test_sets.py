@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from killing import kill_at_every_step
 from t0dspy.errors import SetStateError, SettingsError
 from t0dspy.flywheel.curation.alike import Alike, alike
-from t0dspy.flywheel.handles import Handles, handles, lineage_of, without_lineage
-from t0dspy.flywheel.own import read_own
+from t0dspy.flywheel.division.handles import Handles, handles, lineage_of, without_lineage
+from t0dspy.flywheel.division.own import read_own
+from t0dspy.flywheel.division.set_state import SETS
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.set_state import SETS
 from t0dspy.flywheel.sets import Own, SetOptions, Sets, SetState, assign
 from t0dspy.model import digest
 

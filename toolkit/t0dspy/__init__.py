@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from t0dspy.flywheel.metrics import agrees_with_feedback as agrees_with_feedback
     from t0dspy.flywheel.metrics import backward_grade as backward_grade
     from t0dspy.flywheel.metrics import exact_match as exact_match
-    from t0dspy.flywheel.pull_dspy import pull as pull
-    from t0dspy.flywheel.results import RetrainOptions as RetrainOptions
+    from t0dspy.flywheel.pulling.as_dspy import pull as pull
     from t0dspy.flywheel.retrain import retrain as retrain
+    from t0dspy.flywheel.retraining.results import RetrainOptions as RetrainOptions
     from t0dspy.rollout.verbs import rollback as rollback
     from t0dspy.runtime.deploy import deploy as deploy
     from t0dspy.verifying import verify as verify
@@ -31,7 +31,7 @@ _HOMES = {
     "EvaluateOptions": "t0dspy.flywheel.evaluate",
     "ExportOptions": "t0dspy.exporting",
     "Metric": "t0dspy.flywheel.metrics",
-    "RetrainOptions": "t0dspy.flywheel.results",
+    "RetrainOptions": "t0dspy.flywheel.retraining.results",
     "ServedAdapter": "t0dspy.compiler.layout",
     "T0dspyError": "t0dspy.errors",
     "WireInequalityError": "t0dspy.errors",
@@ -41,7 +41,7 @@ _HOMES = {
     "evaluate": "t0dspy.flywheel.evaluate",
     "exact_match": "t0dspy.flywheel.metrics",
     "export": "t0dspy.exporting",
-    "pull": "t0dspy.flywheel.pull_dspy",
+    "pull": "t0dspy.flywheel.pulling.as_dspy",
     "retrain": "t0dspy.flywheel.retrain",
     "rollback": "t0dspy.rollout.verbs",
     "verify": "t0dspy.verifying",

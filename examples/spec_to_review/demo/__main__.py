@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -30,8 +31,9 @@ Try it yourself, in three terminals:
   cd {directory} && {bin}/t0dspy up
   cd {directory} && {bin}/t0dspy run spec_to_review --input @spec.json
 
-Write a specification of your own into spec.json. For a real model, change the line `model_name` in
-{directory}/configs/tensorzero.toml, remove `api_base` and `api_key_location`, and set OPENAI_API_KEY.
+Write a specification of your own into spec.json. `make demo DEMO_ARGS=--trials=2` leaves more for retrain to find.
+For a real model, change the line `model_name` in {directory}/configs/tensorzero.toml,
+remove `api_base` and `api_key_location`, and set OPENAI_API_KEY.
 """
 
 
@@ -39,6 +41,7 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m examples.spec_to_review.demo", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a few specifications and two trials, to see that it runs")
+    parser.add_argument("--trials", type=int, help="of MIPROv2, at most 12; fewer leave more for retrain to find")
     parser.add_argument("--directory", type=Path, default=Path(".t0dspy/demo"), help="default: .t0dspy/demo")
     parser.add_argument("--seed", default=secrets.token_hex(3), help="of the fresh specifications (default: chance)")
     given = parser.parse_args()
@@ -62,6 +65,7 @@ def _go(given: argparse.Namespace, show: Show) -> int:
     start = time.monotonic()
     show.say(f"[dim]{HONEST}[/dim]")
     size = steps.SHORT if given.short else steps.WHOLE
+    size = replace(size, trials=given.trials or size.trials)
     demo = steps.Demo(project.make(given.directory.absolute()), size, given.seed, show)
     with show:
         for step in (

@@ -16,7 +16,6 @@ Line = Callable[[str], None]
 """Is told a line of what a process says."""
 
 _STARTED: list["Process"] = []
-_CLOSING = threading.Lock()
 
 
 class DemoError(Exception):
@@ -59,18 +58,23 @@ class Process:
         lines = re.split(r"[\r\n]+", self.log.read_text(encoding="utf-8", errors="replace").strip())
         return "\n".join(lines[-15:]) + f"\n(all of it: {self.log})"
 
-    def stop(self, patience: float = 20) -> None:
-        """Ask it to end; then end it and all that it started."""
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
+    def stop(self, patience: float = 60) -> None:
+        """Ask it to end; then end it and all that it started. A second time does nothing."""
+        if self not in _STARTED:
+            return
+        try:
+            if self.process.poll() is None:
                 self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        if self.process.stdout:
-            self.process.stdout.close()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # an impatient Ctrl-C comes here too
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            _STARTED.remove(self)
+            if self.process.stdout:
+                self.process.stdout.close()
 
 
 def run(
@@ -123,15 +127,14 @@ def _follow(log: Path, start: int, heard: Line | None, ended: threading.Event) -
 
 def stop_all() -> None:
     """End everything that was started, the last one first."""
-    with _CLOSING:
-        while _STARTED:
-            _STARTED.pop().stop()
+    while _STARTED:
+        _STARTED[-1].stop()
 
 
 def watch_signals() -> None:
-    """Let SIGTERM and SIGHUP end the demo as Ctrl-C does, and end all processes whatever happens."""
+    """Let Ctrl-C, SIGTERM and SIGHUP end the demo, in a shell's background too, where Python would not hear Ctrl-C."""
     atexit.register(stop_all)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 
 

@@ -10,7 +10,7 @@ import typer
 from t0dspy.cli import options, output
 
 if TYPE_CHECKING:
-    from t0dspy.flywheel.pull_summary import Summary
+    from t0dspy.flywheel.pulling.summary import Summary
 
 
 def pull(
@@ -41,7 +41,7 @@ def pull(
     Example: t0dspy pull spec_to_review --window 30d --metric accepted=false --out failed.jsonl
     """
     from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull
-    from t0dspy.flywheel.pull_window import time_of
+    from t0dspy.flywheel.pulling.window import time_of
     from t0dspy.warehouse.client import Warehouse
 
     where = options.settings(configs=configs, clickhouse_url=clickhouse_url)

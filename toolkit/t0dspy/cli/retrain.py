@@ -13,7 +13,7 @@ from t0dspy.cli.apply import outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from t0dspy.flywheel.results import Retrained, RetrainOptions
+    from t0dspy.flywheel.retraining.results import Retrained, RetrainOptions
     from t0dspy.rollout.apply import Applied
     from t0dspy.settings import Settings
 
@@ -76,7 +76,7 @@ def retrain(
     from t0dspy.flywheel.extras import check_extra
 
     check_extra()
-    from t0dspy.flywheel.results import RetrainOptions
+    from t0dspy.flywheel.retraining.results import RetrainOptions
 
     settings = options.settings(configs, gateway_url, clickhouse_url)
     asked = RetrainOptions(
@@ -97,7 +97,7 @@ def retrain(
         applying = partial(options.applying, settings, quiet) if apply and not dry_run else None
         results = _each(list(names or ()), asked, settings, progress, applying)
     if json:
-        from t0dspy.flywheel.report import as_json
+        from t0dspy.flywheel.retraining.report import as_json
 
         output.print_json([{**as_json(one), "serving": applied is not None} for one, applied in results])
     elif not quiet:

@@ -10,15 +10,15 @@ from typing import Any
 import dspy
 
 from t0dspy.errors import SettingsError
+from t0dspy.flywheel.division.own import read_own
+from t0dspy.flywheel.evaluating.recording import Recorder
+from t0dspy.flywheel.evaluating.routes import direct_run, gateway_run
+from t0dspy.flywheel.evaluating.scoring import Scored, check_failures, score_all
 from t0dspy.flywheel.intervals import Interval, Paired, mean_interval, paired
 from t0dspy.flywheel.metrics import Metric, load_metric, mark_paths
-from t0dspy.flywheel.own import read_own
+from t0dspy.flywheel.optimizing.silence import quietly
+from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.recording import Recorder
-from t0dspy.flywheel.routes import direct_run, gateway_run
-from t0dspy.flywheel.scoring import Scored, check_failures, score_all
-from t0dspy.flywheel.silence import quietly
-from t0dspy.flywheel.spending import Stop
 from t0dspy.flywheel.typed import Types, to_example
 from t0dspy.flywheel.versions import Exported, exported
 from t0dspy.gateway import HttpGateway

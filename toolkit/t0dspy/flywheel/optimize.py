@@ -12,7 +12,9 @@ import dspy
 
 from t0dspy.compiler.layout import served_adapter
 from t0dspy.errors import OptimizeError, T0dspyError
-from t0dspy.flywheel.candidates import (
+from t0dspy.flywheel.evaluating.scoring import Scored
+from t0dspy.flywheel.metrics import Metric
+from t0dspy.flywheel.optimizing.candidates import (
     DemoSets,
     Sealed,
     same_prompts,
@@ -20,11 +22,9 @@ from t0dspy.flywheel.candidates import (
     student_of,
     with_prompts_of,
 )
-from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.scoring import Scored
-from t0dspy.flywheel.silence import quietly
-from t0dspy.flywheel.spending import Ledger, Stop
-from t0dspy.flywheel.trials import Trial, Trials
+from t0dspy.flywheel.optimizing.silence import quietly
+from t0dspy.flywheel.optimizing.spending import Ledger, Stop
+from t0dspy.flywheel.optimizing.trials import Trial, Trials
 from t0dspy.model import PromptForm
 
 Optimizer = Literal["miprov2", "gepa"]
@@ -170,7 +170,7 @@ def _miprov2(
     only: int | None,
     progress: Callable[[str], None],
 ) -> list[str]:
-    from t0dspy.flywheel.mipro import Recompiler
+    from t0dspy.flywheel.optimizing.mipro import Recompiler
 
     teacher = student.deepcopy()
     teacher._compiled = True  # or DSPy would take its demos away
@@ -203,7 +203,7 @@ def _gepa(
     only: int | None,
     progress: Callable[[str], None],
 ) -> list[str]:
-    from t0dspy.flywheel.reflect import reflect
+    from t0dspy.flywheel.optimizing.reflect import reflect
 
     path = None if only is None else student.named_predictors()[only][0]
     reflect(

@@ -8,11 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.pull_program import ExportedProgram, earlier_programs, exported_program
-from t0dspy.flywheel.pull_source import Source
-from t0dspy.flywheel.pull_summary import Summary
-from t0dspy.flywheel.pull_window import Window, rfc3339, window_of
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.program import ExportedProgram, earlier_programs, exported_program
+from t0dspy.flywheel.pulling.source import Source
+from t0dspy.flywheel.pulling.summary import Summary
+from t0dspy.flywheel.pulling.window import Window, rfc3339, window_of
 from t0dspy.warehouse.client import Warehouse
 from t0dspy.warehouse.production import Production, Scope
 
@@ -84,11 +84,12 @@ class Pull:
         summary, started = self.summary, time.monotonic()
         totals = [source.count() for source in self._sources]
         for source, limit in zip(self._sources, apportioned(self._plan.limit, totals), strict=True):
-            for example in source.examples(limit):
-                summary.examples += 1
-                summary.stages += len(example.stages)
+            for examples in source.portions(limit):
+                for example in examples:
+                    summary.examples += 1
+                    summary.stages += len(example.stages)
+                    yield example
                 summary.seconds = time.monotonic() - started
-                yield example
         summary.seconds, summary.complete = time.monotonic() - started, True
 
 

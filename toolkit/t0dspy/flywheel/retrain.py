@@ -9,23 +9,23 @@ from tempfile import TemporaryDirectory
 
 import dspy
 
-from t0dspy.flywheel.answers import Answers
-from t0dspy.flywheel.candidates import prompts_of
-from t0dspy.flywheel.estimate import Expected
-from t0dspy.flywheel.gather import Gathered
 from t0dspy.flywheel.judge import JudgeOptions
-from t0dspy.flywheel.judging import Judged, agreement, judged
-from t0dspy.flywheel.material import data_of, gather_for, pull_for
 from t0dspy.flywheel.metrics import load_metric
-from t0dspy.flywheel.models import counted_lm
 from t0dspy.flywheel.optimize import Data, Models, Optimized, optimize
-from t0dspy.flywheel.planning import budgets, expected_of, optimize_options
-from t0dspy.flywheel.promote import check_exportable, promoted
-from t0dspy.flywheel.report import as_html, as_json
-from t0dspy.flywheel.results import Retrained, RetrainOptions
-from t0dspy.flywheel.run_directory import REPORT, Home, RunDirectory, write_text
-from t0dspy.flywheel.spending import Ledger
-from t0dspy.flywheel.task import Task, begin, checked, form_notes, gone_on, model_name, seen
+from t0dspy.flywheel.optimizing.answers import Answers
+from t0dspy.flywheel.optimizing.candidates import prompts_of
+from t0dspy.flywheel.optimizing.models import counted_lm
+from t0dspy.flywheel.optimizing.spending import Ledger
+from t0dspy.flywheel.retraining.estimate import Expected
+from t0dspy.flywheel.retraining.gather import Gathered
+from t0dspy.flywheel.retraining.judging import Judged, agreement, judged
+from t0dspy.flywheel.retraining.material import data_of, gather_for, pull_for
+from t0dspy.flywheel.retraining.planning import budgets, expected_of, optimize_options
+from t0dspy.flywheel.retraining.promote import check_exportable, promoted
+from t0dspy.flywheel.retraining.report import as_html, as_json
+from t0dspy.flywheel.retraining.results import Retrained, RetrainOptions
+from t0dspy.flywheel.retraining.run_directory import REPORT, Home, RunDirectory, write_text
+from t0dspy.flywheel.retraining.task import Task, begin, checked, form_notes, gone_on, model_name, seen
 from t0dspy.flywheel.versions import exported
 from t0dspy.settings import ProgramSettings, Settings, load_settings
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curation.options import Gold
-from t0dspy.flywheel.grouping import Grouping
-from t0dspy.flywheel.handles import SIMILARITY, Handles, handles
+from t0dspy.flywheel.division.grouping import Grouping
+from t0dspy.flywheel.division.handles import SIMILARITY, Handles, handles
+from t0dspy.flywheel.division.set_state import SETS, SetName, SetState
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.set_state import SETS, SetName, SetState
 from t0dspy.model import digest
 
 __all__ = ["Own", "SetOptions", "SetState", "Sets", "assign"]

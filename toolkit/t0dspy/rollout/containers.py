@@ -1,5 +1,7 @@
 """The gateway in a container of compose's: found by its labels, restarted through the Docker SDK."""
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from t0dspy.errors import RolloutError
 from t0dspy.rollout.actions import Verdict, status
 
 PROJECT, SERVICE, DIRECTORY = (f"com.docker.compose.{name}" for name in ("project", "service", "project.working_dir"))
+_SOCKET = "/var/run/docker.sock"
 _GONE = ("exited", "dead", "restarting", "removing")
 
 
@@ -81,6 +84,8 @@ def _containers(service: str) -> list[Any]:
         from requests.exceptions import RequestException
     except ImportError:
         return []
+    if "DOCKER_HOST" not in os.environ and not _listens(_SOCKET):
+        return []  # the SDK would leave its socket open
     try:
         client = docker.from_env()
     except DockerException:  # no engine
@@ -92,6 +97,15 @@ def _containers(service: str) -> list[Any]:
     if not found:
         client.close()
     return found
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

@@ -44,10 +44,7 @@ class Warehouse:
         import clickhouse_connect
 
         logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what fails is told once, by us
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise WarehouseError(f"{url!r} is no URL of a ClickHouse, such as http://localhost:8123/tensorzero.")
-        self._name = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))  # without a password
+        self._name = _without_password(url)
         with self._translated():
             self._client = clickhouse_connect.get_client(
                 dsn=url, autogenerate_session_id=False, send_receive_timeout=patience
@@ -98,6 +95,19 @@ class Warehouse:
             raise WarehouseError(f"ClickHouse at {self._name}: {_reason(error)}") from error
 
 
+def _without_password(url: str) -> str:
+    """A server's `url` as it may be shown; WarehouseError if it is none, which may hold a password anywhere."""
+    shown = "what TENSORZERO_CLICKHOUSE_URL or --clickhouse-url says" if "@" in url else repr(url)
+    wrong = WarehouseError(f"{shown} is no URL of a ClickHouse, such as http://localhost:8123/tensorzero.")
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise wrong
+    except ValueError as error:
+        raise wrong from error
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 def _reason(error: Exception) -> str:
     """What went wrong, and what to do."""
     text = str(error)
@@ -106,7 +116,7 @@ def _reason(error: Exception) -> str:
         what = missing[1].replace("`", "") if missing else "a table of the gateway's"
         return f"there is no {what}. Is this the database that the gateway writes to, and has the gateway started once?"
     if "timed out" in text.lower():
-        return "it did not answer in time. Ask for a smaller window, or look at what else it is doing."
+        return "it did not answer in time. Look at what else it is doing, or ask for less."
     if "DB::Exception: " in text:
         return text.partition("DB::Exception: ")[2].partition(" (for url ")[0][:500]
     refused = re.search(r"\[Errno -?\d+\] ([\w ,]+)", text)

@@ -10,7 +10,7 @@ from t0dspy.warehouse.client import Warehouse
 FILLED = "t0dspy::filled"
 """The tag of a demonstration that says which fields nobody gave."""
 
-ROWS, BYTES = 50_000, 64_000_000
+ROWS, BYTES = 40_000, 48_000_000
 """The most of a portion: it is held in memory, so that whoever reads slowly holds up no query."""
 
 _TABLES: dict[Text, str] = {"json": "JsonInference", "chat": "ChatInference"}
@@ -69,15 +69,15 @@ class Row(NamedTuple):
     tags: dict[str, str]
     snapshot: str | None
     """The hash of the gateway's config, as its `/status` says it."""
-    metrics: str
-    """A JSON object, name to the text of the latest value; empty without any."""
-    demonstration: str
-    """JSON, as `output`; empty without one."""
-    filled: str
-    """The demonstration's fields that nobody gave, with commas between."""
-    comments: str
-    """A JSON array; empty without any."""
     function: str
+    metrics: str = ""
+    """A JSON object, name to the text of the latest value; empty without any."""
+    demonstration: str = ""
+    """JSON, as `output`; empty without one."""
+    filled: str = ""
+    """The demonstration's fields that nobody gave, with commas between."""
+    comments: str = ""
+    """A JSON array; empty without any."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,24 @@ class Portion:
 
 @dataclass(frozen=True)
 class Rows:
-    """Stored inferences, made into rows as they are read."""
+    """Stored inferences, oldest first, made into rows as they are read."""
 
     columns: Sequence[Sequence[Any]] = ()
+    feedback: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By inference."""
 
     def __iter__(self) -> Iterator[Row]:
         """The rows, in their order."""
-        return map(Row._make, zip(*self.columns, strict=True))
+        if not self.columns:
+            return iter(())
+        said = zip(*[self.feedback.get(id, _NOTHING) for id in self.columns[0]], strict=True)
+        return map(Row._make, zip(*self.columns, *said, strict=True))
 
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
+
+
+_NOTHING = ("", "", "", "")
 
 
 class Production:
@@ -128,9 +136,9 @@ class Production:
         self._total, self._limit = sum(one.number for one in portions), limit
         return joined(portions, limit, ROWS) if limit else ()
 
-    def programs(self, portion: Portion) -> "Rows":
+    def programs(self, portion: Portion) -> Rows:
         """The program's inferences of a portion, oldest first. Raises WarehouseError."""
-        return Rows(self._warehouse.columns("programs", {**self._parameters, **self._of(portion)}))
+        return self._rows("programs", portion)
 
     def runs(self, portion: Portion) -> Mapping[str, tuple[str, bool]]:
         """Inference -> the episode of its stages, and whether the gateway answered from its cache."""
@@ -139,7 +147,7 @@ class Production:
     def stages(self, portion: Portion) -> Mapping[str, Sequence[Row]]:
         """Episode of a run -> its stages' inferences, oldest first."""
         found: dict[str, list[Row]] = {}
-        for row in map(Row._make, self._ask("stages", **self._of(portion))):
+        for row in self._rows("stages", portion):
             found.setdefault(row.episode, []).append(row)
         return found
 
@@ -156,6 +164,12 @@ class Production:
     def configs(self, hashes: Sequence[str]) -> Mapping[str, str]:
         """The gateway's configs with these hashes, as TOML."""
         return dict(self._ask("snapshots", hashes=list(hashes)))  # type: ignore[arg-type]
+
+    def _rows(self, name: str, portion: Portion) -> Rows:
+        parameters = {**self._parameters, **self._of(portion)}
+        columns = self._warehouse.columns(name, parameters)
+        feedback = self._warehouse.ask(f"{name}_feedback", parameters) if columns else ()
+        return Rows(columns, {said[0]: tuple(said[1:]) for said in feedback})
 
     def _of(self, portion: Portion) -> dict[str, Any]:
         span = {"first": portion.first, "last": portion.last, "offset": portion.offset}

@@ -1,0 +1,205 @@
+"""One export of one program into one directory, from the plan to the files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import dspy
+
+from t0dspy import bundle, neighbours, parity, traffic
+from t0dspy.bundle import MANIFEST, ROLLOUT
+from t0dspy.compiler.versions import DEADLINES, NextVersion, Origin, next_version, rollout_toml
+from t0dspy.errors import BundleError, CompileError, HandEditedError, WireInequalityError
+from t0dspy.exporting.options import Export, ExportOptions
+from t0dspy.fits import misfits
+from t0dspy.manifest import Change, Manifest, parse_manifest
+from t0dspy.model import CompiledProgram, digest
+from t0dspy.parity.report import ParityReport
+
+Progress = Callable[[str], None]
+
+
+class ExportStep:
+    """An export that is planned when it is made, and carried out by `run`."""
+
+    def __init__(
+        self,
+        live: dspy.Module,
+        compiled: CompiledProgram,
+        directory: Path,
+        options: ExportOptions,
+        reference: str | None,
+    ) -> None:
+        """Plans the next version in `directory`, as it is there now. Raises BundleError and SettingsError."""
+        self.live, self.compiled, self.directory, self.options = live, compiled, directory, options
+        self.reference = reference
+        self.present = bundle.read_tree(directory)
+        self.rollout_path = str(directory / ROLLOUT)
+        self.previous = self._previous()
+        self.shares = self._shares(self.previous)
+        self.planned = _with_files(next_version(compiled, self.previous, self._origin()), options.beside)
+
+    def run(self, notes: list[str], progress: Progress, parity_progress: Callable[[str, int], None]) -> Export:
+        """Prove the plan and write it, or say what that would be; see `t0dspy.export` for what may be raised."""
+        planned = self.planned
+        notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown(), *self._unimportable(planned)]
+        if planned.unchanged:
+            if self.options.traffic is not None:
+                notes.append(
+                    f"--traffic gives shares to new versions only; those of {planned.version} are in {ROLLOUT}."
+                )
+            return self._result(planned, {}, None, notes, written=False)
+        files = self._files(planned)
+        neighbours.check(self.directory.parent.parent, self.directory, planned.manifest, self.compiled)
+        bundle.check_writable(self.directory, files)
+        report = None
+        if self.options.verify:
+            progress("verifying that the gateway sends what DSPy sends")
+            report = self._verify(planned, {**self.present, **files}, parity_progress)
+        if not self.options.dry_run:
+            self._check_untouched()
+            bundle.write_tree(self.directory, files)
+        return self._result(planned, files, report, notes, written=not self.options.dry_run)
+
+    def _previous(self) -> Manifest:
+        deadlines = _deadlines(self.options)
+        if MANIFEST not in self.present:
+            if any(path.endswith(".toml") for path in self.present):
+                raise BundleError(
+                    f"{self.directory}: has config but no {MANIFEST}, so it is not ours to write. "
+                    "Choose another --name, or restore the manifest from version control."
+                )
+            return Manifest(self.directory.name, self.reference, deadlines)
+        manifest = parse_manifest(self.present[MANIFEST], str(self.directory / MANIFEST))
+        return replace(manifest, deadlines={**manifest.deadlines, **deadlines})
+
+    def _shares(self, manifest: Manifest) -> traffic.Shares:
+        if not manifest.versions:
+            return {}
+        if ROLLOUT not in self.present:
+            raise HandEditedError(f"{self.rollout_path} is gone. Restore it from version control.")
+        return traffic.read_shares(self.present[ROLLOUT], manifest, self.rollout_path)
+
+    def _origin(self) -> Origin:
+        return Origin(
+            program=self.reference or self.previous.program,
+            created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            dspy=installed("dspy"),
+            t0dspy=installed("t0dspy"),
+            parent=traffic.incumbent(self.shares),
+            scores=self.options.scores,
+            lineage=self.options.lineage,
+        )
+
+    def _hand_edits(self, planned: NextVersion) -> list[str]:
+        """Notes on generated files that were changed; an error if this export would write over one.
+
+        Raises:
+            HandEditedError: it would.
+        """
+        edited = bundle.edited_by_hand(self.present, self.previous.files)
+        told = {path: "was changed by hand" if path in self.present else "is gone" for path in edited}
+        foreign = [path for path in planned.files if path in self.present and path not in self.previous.files]
+        told |= dict.fromkeys(foreign, "is there, but t0dspy did not write it")
+        lost = [f"{self.directory / path} {what}." for path, what in told.items() if path in planned.files]
+        if lost:
+            listed = "\n  ".join(lost)
+            raise HandEditedError(
+                f"this export would write over files that are not as t0dspy left them:\n  {listed}\n"
+                "Restore them from version control, or move a file of your own away. What should change, change in the "
+                "program or in tensorzero.toml."
+            )
+        return [f"{self.directory / path} {what} since t0dspy wrote it; left so." for path, what in told.items()]
+
+    def _check_untouched(self) -> None:
+        if bundle.read_tree(self.directory) != self.present:
+            raise BundleError(
+                f"{self.directory}: somebody changed it during this export. Nothing is written; try again."
+            )
+
+    def _outgrown(self) -> list[str]:
+        """Versions in traffic that the program server could not run with the code as it is now."""
+        notes = []
+        for version, share in self.shares.items():
+            by_server = self.previous.versions[version].served_by == "programs"
+            misfit = misfits(self.live, self.previous, version, self.present) if by_server else []
+            if misfit:
+                notes.append(
+                    f"{version} has {share:.0%} of the traffic, but the code no longer fits it: {misfit[0]}. Give its "
+                    "share to a version that fits before this code is deployed."
+                )
+        return notes
+
+    def _unimportable(self, planned: NextVersion) -> list[str]:
+        by_server = planned.manifest.versions[planned.version].served_by == "programs"
+        if planned.manifest.program is not None or not by_server:
+            return []
+        return ["it was given as an object, and the program server must import it: export it with import_path='...'."]
+
+    def _files(self, planned: NextVersion) -> dict[str, str]:
+        rollout = rollout_toml(self.present.get(ROLLOUT), planned, self.options.traffic, self.shares, self.rollout_path)
+        hashes = {**self.previous.files, **{path: digest(text) for path, text in planned.files.items()}}
+        manifest = self._with_history(planned.manifest.with_files(hashes), rollout)
+        return {**planned.files, ROLLOUT: rollout, MANIFEST: manifest.to_json()}
+
+    def _with_history(self, manifest: Manifest, rollout: str) -> Manifest:
+        shares = traffic.read_shares(rollout, manifest, self.rollout_path)
+        if shares == self.shares:
+            return manifest
+        entry = manifest.versions[manifest.newest or ""]
+        return manifest.with_change(Change(entry.created, f"export of {manifest.newest}", self.shares, shares))
+
+    def _verify(
+        self, planned: NextVersion, files: Mapping[str, str], progress: Callable[[str, int], None]
+    ) -> ParityReport:
+        entry = planned.manifest.versions[planned.version]
+        subjects = parity.subjects_of(self.live, entry, recorded=False)
+        report = parity.compare(planned.version, entry.form, subjects, files, progress=progress)
+        if not report.equal:
+            raise WireInequalityError(parity.explain(report, f"{self.directory.name} {planned.version}"))
+        return report
+
+    def _result(
+        self,
+        planned: NextVersion,
+        files: Mapping[str, str],
+        report: ParityReport | None,
+        notes: Sequence[str],
+        *,
+        written: bool,
+    ) -> Export:
+        entry = planned.manifest.versions[planned.version]
+        shares = self.shares
+        if files:
+            shares = traffic.read_shares(files[ROLLOUT], planned.manifest, self.rollout_path)
+        return Export(
+            name=self.directory.name,
+            version=planned.version,
+            directory=self.directory,
+            unchanged=planned.unchanged,
+            diff=bundle.diff(self.present, files, planned.version, self.previous.newest),
+            shares=shares,
+            parity=report,
+            served_by=entry.served_by,
+            notes=tuple(notes),
+            written=written,
+        )
+
+
+def _with_files(planned: NextVersion, beside: Mapping[str, str]) -> NextVersion:
+    if planned.unchanged:
+        return planned
+    return replace(
+        planned, files={**planned.files, **{f"{planned.version}/{name}": text for name, text in beside.items()}}
+    )
+
+
+def _deadlines(options: ExportOptions) -> dict[str, float]:
+    stage, run = options.stage_timeout or DEADLINES["stage"], options.run_timeout or DEADLINES["run"]
+    if stage >= run:
+        raise CompileError.because(
+            "stage_timeout", f"is {stage:g} s, not below the {run:g} s of run_timeout.", "A stage ends before its run."
+        )
+    return {"stage": stage, "run": run, "program": run + 30}

@@ -1,0 +1,71 @@
+"""Scores of an evaluation, given back to the gateway as feedback."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from t0dspy.errors import SettingsError
+from t0dspy.flywheel.evaluating.routes import EPISODE, INFERENCE
+from t0dspy.flywheel.evaluating.scoring import Scored
+from t0dspy.gateway import HttpGateway
+
+
+class Recorder:
+    """Gives scores back as one metric of the gateway's config."""
+
+    def __init__(self, configs: Path, metric: str, threshold: float) -> None:
+        """A boolean metric is true from `threshold`.
+
+        Raises:
+            SettingsError: the config has no such metric.
+        """
+        metrics = _metrics(configs)
+        if metric not in metrics:
+            raise SettingsError(f"--record {metric}: the config has {', '.join(metrics) or 'no metrics'}.")
+        self.metric, self.threshold, self.kind = metric, threshold, metrics[metric]
+
+    def check(self, *, stages_only: bool) -> None:
+        """Check that runs have what the metric is about.
+
+        Raises:
+            SettingsError: it is about inferences, and of a program exported with its stages only no run is one.
+        """
+        if stages_only and self.kind.get("level") == "inference":
+            raise SettingsError(
+                f"--record {self.metric}: is about an inference, and of a program exported with --stages-only only its "
+                "stages have inferences. Record a metric of level episode."
+            )
+
+    def record(self, gateway: HttpGateway, scored: Sequence[Scored]) -> int:
+        """Give the scores of the runs that have an answer; returns how many.
+
+        Raises:
+            GatewayError: the gateway refused one.
+        """
+        ids = INFERENCE if self.kind.get("level") == "inference" else EPISODE
+        answered = [one for one in scored if one.prediction is not None and one.failure is None]
+        try:
+            for one in answered:
+                gateway.feedback({"metric_name": self.metric, ids: _id(one, ids), "value": self._value(one.score)})
+        finally:
+            gateway.close()
+        return len(answered)
+
+    def _value(self, score: float) -> bool | float:
+        return score >= self.threshold if self.kind.get("type") == "boolean" else score
+
+
+def _id(scored: Scored, key: str) -> str | None:
+    prediction: Any = scored.prediction
+    return prediction[key] if key in prediction else getattr(prediction, key, None)
+
+
+def _metrics(configs: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(configs.rglob("*.toml")):
+        try:
+            found |= tomllib.loads(path.read_text(encoding="utf-8")).get("metrics", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
+            continue
+    return found

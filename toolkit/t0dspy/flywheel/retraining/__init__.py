@@ -1,0 +1,1 @@
+"""The parts of a retrain: what it is given, plans, judges, exports and reports."""

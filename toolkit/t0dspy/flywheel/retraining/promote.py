@@ -1,0 +1,78 @@
+"""The winner of a retrain, exported as the next version with its scores and its lineage."""
+
+import json
+from dataclasses import replace
+
+import dspy
+
+from t0dspy.exporting import ExportOptions, export
+from t0dspy.flywheel.division.handles import lineage_of
+from t0dspy.flywheel.optimize import Optimized
+from t0dspy.flywheel.retraining.gather import LINEAGE, Gathered, lineage
+from t0dspy.flywheel.retraining.gather import curate_options as options_of
+from t0dspy.flywheel.retraining.results import Retrained, lineage_entry, scores_of
+from t0dspy.flywheel.retraining.task import Task, is_made
+
+
+def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
+    """Export the winner with the canary's share.
+
+    Raises:
+        WireInequalityError: the gateway would send something else than was optimized; nothing is written.
+        BundleError: the files cannot be written.
+        GatewayError: TensorZero refuses the config.
+    """
+    task.progress(f"exporting the winner of {task.name}")
+    options = replace(
+        _export_options(task),
+        traffic=task.options.canary or None,
+        verify=task.options.verify,
+        scores=scores_of(result, found),
+        lineage=lineage_entry(result, task.options),
+        beside={LINEAGE: _lineage_json(task, result.gathered)},
+    )
+    made = export(found.program, task.settings.configs_dir, options, progress=task.progress)
+    notes = [*result.notes, *made.notes]
+    if made.unchanged and not is_made(task):
+        notes.append(
+            f"it equals {made.version}, which exists; give that one traffic with `t0dspy traffic {task.name}`."
+        )
+    return replace(result, outcome="promoted", version=made.version, export=made, notes=notes)
+
+
+def check_exportable(task: Task, incumbent: dspy.Module) -> None:
+    """Check that what will be found can be exported, before anything is spent on finding it.
+
+    Raises:
+        ProgramError: the program cannot be compiled, or its contract is unknown or changed.
+        BundleError: its files were changed by hand.
+    """
+    export(incumbent, task.settings.configs_dir, replace(_export_options(task), dry_run=True, verify=False))
+
+
+def _export_options(task: Task) -> ExportOptions:
+    manifest = task.found.manifest
+    return ExportOptions(
+        name=task.name,
+        model=task.own.model or _served_model(task),
+        adapter=task.form.adapter,
+        demos=task.form.demos,
+        signature=task.own.signature,
+        stages_only=task.found.entry(task.version).served_by is None,
+        import_path=manifest.program,
+        stage_timeout=task.own.stage_timeout or manifest.deadlines["stage"],
+        run_timeout=task.own.run_timeout or manifest.deadlines["run"],
+    )
+
+
+def _lineage_json(task: Task, gathered: Gathered) -> str:
+    ignore = options_of(task.own).ignore
+    parts = {part: list(lineage_of(getattr(gathered, part), ignore)) for part in ("train", "validation", "holdout")}
+    parts["train"] = sorted({*parts["train"], *lineage(task.found, task.version)})
+    return json.dumps(parts, indent=0) + "\n"
+
+
+def _served_model(task: Task) -> str | None:
+    """The TensorZero model of the incumbent, where all of its predictors have the same."""
+    models = {one.model for one in task.found.entry(task.version).predictors.values()}
+    return models.pop() if len(models) == 1 else None

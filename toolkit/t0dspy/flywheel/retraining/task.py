@@ -1,0 +1,154 @@
+"""One retrain of one program: what was asked, of which incumbent, and where it stands."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from t0dspy.errors import SettingsError
+from t0dspy.flywheel.metrics import Metric
+from t0dspy.flywheel.optimizing.spending import Price
+from t0dspy.flywheel.retraining.gather import Gathered
+from t0dspy.flywheel.retraining.results import RetrainOptions
+from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
+from t0dspy.flywheel.versions import Exported
+from t0dspy.model import PromptForm, digest
+from t0dspy.settings import ProgramSettings, Settings
+from t0dspy.traffic import check_share
+
+
+@dataclass(frozen=True)
+class Task:
+    """One retrain of one program, with all that it needs."""
+
+    name: str
+    own: ProgramSettings
+    settings: Settings
+    options: RetrainOptions
+    found: Exported
+    version: str
+    metric: Metric
+    run: RunDirectory
+    home: Home
+    now: datetime
+    progress: Callable[[str], None]
+
+    @property
+    def base(self) -> Path:
+        """What paths in the settings are relative to."""
+        return self.settings.file.parent if self.settings.file else Path()
+
+    @property
+    def form(self) -> PromptForm:
+        """The incumbent's prompt form, which the challenger has too."""
+        return self.found.entry(self.version).form
+
+    @property
+    def log(self) -> Path | None:
+        """Where the optimizer's own output goes."""
+        return None if self.options.dry_run else self.run.path / "optimizer.log"
+
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """Role -> the model as the settings name it."""
+        task = self.own.task_model
+        return {"task": task, "prompt": self.own.prompt_model or task, "judge": self.own.judge_model or task}
+
+    @property
+    def prices(self) -> dict[str, Price]:
+        """DSPy's name of a model -> its price."""
+        return {model: Price(**price) for model, price in self.own.prices.items()}
+
+
+def checked(name: str, settings: Settings, options: RetrainOptions) -> ProgramSettings:
+    """The program's settings, once it is clear that they and the options can work.
+
+    Raises:
+        SettingsError: what is missing or wrong.
+    """
+    if name not in settings.programs:
+        known = ", ".join(settings.programs) or "none"
+        raise SettingsError(f"no settings for the program {name!r} (configured: {known}); its metric is read there.")
+    own = settings.programs[name]
+    where = f"{settings.file}, [tool.t0dspy.programs.{name}]"
+    if not own.metric:
+        raise SettingsError(f"{where}: lacks `metric`, such as metric = 'app.metrics:grade'.")
+    if not own.task_model:
+        raise SettingsError(f"{where}: lacks `task_model`, such as task_model = 'openai/gpt-4o-mini'.")
+    if options.canary:
+        check_share(options.canary, "the canary")
+    models = {model_name(model) for model in (own.task_model, own.prompt_model, own.judge_model) if model}
+    unpriced = sorted(models - own.prices.keys())
+    if options.max_cost is not None and unpriced:
+        raise SettingsError(
+            f"{where}: a limit of cost needs the price of {unpriced[0]} in `prices`, USD a million tokens."
+        )
+    for limit, least in ((options.max_calls, 1), (options.max_cost, 0)):
+        if limit is not None and limit < least:
+            raise SettingsError(f"a limit of {limit:g}: give one above 0.")
+    return own
+
+
+def begin(task: Task) -> Task:
+    """Note what a new run begins with."""
+    task.run.write_json("run.json", _beginning(task))
+    return task
+
+
+def gone_on(task: Task) -> Task | None:
+    """The task of a run that was cut off, with its own window; None when it began with something else."""
+    known, now = read_json(task.run.path / "run.json"), _beginning(task)
+    same = all(known[key] == now[key] for key in ("content", "asked", "incumbent"))
+    if not same and not is_made(task):
+        return None
+    return replace(task, now=datetime.fromisoformat(known["until"]), version=known["incumbent"])
+
+
+def _beginning(task: Task) -> dict[str, str]:
+    return {
+        "until": task.now.isoformat(),
+        "incumbent": task.version,
+        "content": task.found.entry(task.version).content_hash,
+        "asked": digest(json.dumps([asked_options(task), asdict(task.own)], sort_keys=True, default=str)),
+    }
+
+
+def asked_options(task: Task) -> dict[str, Any]:
+    """The options that make a run another one."""
+    return {**asdict(task.options), "resume": None, "threads": None}
+
+
+def is_made(task: Task) -> bool:
+    """Whether the run exported its winner already: with the whole share it is the incumbent now."""
+    newest = task.found.manifest.versions[task.found.manifest.newest or ""]
+    return (newest.lineage or {}).get("run") == task.run.path.name
+
+
+def seen(task: Task, gathered: Gathered) -> dict[str, Any]:
+    """What the run has seen, as the next one compares it."""
+    free = ("window", "dry_run", "verify", "canary")
+    asked = {key: value for key, value in asked_options(task).items() if key not in free}
+    content = task.found.entry(task.version).content_hash
+    return {
+        "run": task.run.path.name,
+        "seen": digest(json.dumps([gathered.fingerprint, content, asked, asdict(task.own)], default=str)),
+    }
+
+
+def form_notes(task: Task) -> list[str]:
+    """A note where the settings ask for another prompt form than the incumbent has."""
+    own, form = task.own, task.form
+    wanted = PromptForm(own.adapter or form.adapter, own.demos or form.demos)
+    if wanted == form:
+        return []
+    return [
+        f"{task.version} has the prompt form {form.adapter}, {form.demos}, and the settings say {wanted.adapter}, "
+        f"{wanted.demos}: retrain keeps the incumbent's. Export it in the other form first, and evaluate both."
+    ]
+
+
+def model_name(model: Any) -> str:
+    """DSPy's name of a model in the settings."""
+    return model if isinstance(model, str) else str(model["model"])
