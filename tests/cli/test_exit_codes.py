@@ -56,7 +56,7 @@ def test_a_bug_is_3(shop: Path, run: Callable[..., Any], monkeypatch: pytest.Mon
     def broken(*arguments: object, **options: object) -> None:
         raise KeyError("inner\nsecret")
 
-    monkeypatch.setattr(exporting, "compile_program", broken)
+    monkeypatch.setattr(exporting.run, "compile_program", broken)
     monkeypatch.setenv("TMPDIR", str(shop))
     ran = run(*EXPORT)
     assert (ran.code, ran.out) == (3, "")

@@ -77,10 +77,10 @@ def test_a_ledger_counts_each_answer_once_and_stops(asked: list[tuple[int, bool]
         key = str(number)
         try:
             if fresh:
-                ledger.check("m")
+                ledger.check("m", 0)
                 ledger.landed()
             else:
-                ledger.fits(key)
+                ledger.fits(key, 0)
         except Stop:
             assert len(counted) >= limit
             break
@@ -95,7 +95,22 @@ def test_a_cost_needs_prices() -> None:
     with pytest.raises(SettingsError, match="prices"):
         Ledger({}, Budget(cost=1.0))
     with pytest.raises(Stop, match="price of 'other'"):
-        Ledger({"m": Price(1, 1)}, Budget(cost=1.0)).check("other")
+        Ledger({"m": Price(1, 1)}, Budget(cost=1.0)).check("other", 0)
+
+
+def test_what_an_optimizer_left_behind_stays_stopped() -> None:
+    """Its threads may not spend what is put aside for the judge."""
+    ledger = Ledger({}, Budget(calls=1))
+    ledger.check("m", ledger.part)
+    ledger.landed()
+    ledger.count("k", "m", (1, 1), fresh=True)
+    for ask in (lambda part: ledger.check("m", part), lambda part: ledger.fits("other", part)):
+        with pytest.raises(Stop):
+            ask(0)
+    ledger.allow(Budget(calls=2))
+    with pytest.raises(Stop):
+        ledger.check("m", 0)
+    ledger.check("m", ledger.part)
 
 
 def pulled(**options: Any) -> PulledExample:

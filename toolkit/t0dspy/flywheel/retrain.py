@@ -160,12 +160,13 @@ def _compiled(
 ) -> Retrained:
     first, whole = budgets(task, plan)
     ledger = Ledger(task.prices, first)
-    lms = {role: counted_lm(model, ledger, answers) for role, model in task.model_settings.items()}
+    named = task.model_settings
+    lms = [counted_lm(named[role], ledger, answers) for role in ("task", "prompt")]
     found = optimize(
         incumbent,
         data,
         task.metric,
-        Models(lms["task"], lms["prompt"], ledger),
+        Models(lms[0], lms[1], ledger),
         task.form,
         optimize_options(task),
         progress=task.progress,
@@ -181,11 +182,12 @@ def _compiled(
         spent=ledger.spent,
     )
     ledger.allow(whole)
+    judge = counted_lm(named["judge"], ledger, answers)
     if not found.better:
         said = f"{found.incumbent_score:.3f} on the validation set, best of {len(found.trials)} candidates"
         return replace(result, reason=f"no candidate was better than the incumbent: {said}")
-    verdict = _judged(task, incumbent, found, holdout, result.gathered, lms["judge"])
-    agreed = agreement(task.metric, [*data.train, *data.validation, *holdout], lms["judge"])
+    verdict = _judged(task, incumbent, found, holdout, result.gathered, judge)
+    agreed = agreement(task.metric, [*data.train, *data.validation, *holdout], judge)
     result = replace(result, agreement=agreed, spent=ledger.spent)
     if verdict is None:
         return replace(result, reason="the budget ended before the judge had seen the whole holdout")

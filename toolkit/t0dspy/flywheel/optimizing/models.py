@@ -33,7 +33,7 @@ class CountedLM(dspy.LM):
     def __init__(self, model: str, ledger: Ledger, answers: Answers, **options: Any) -> None:
         """`options` are those of `dspy.LM`."""
         super().__init__(model, **{**options, "cache": False})
-        self.ledger, self.answers = ledger, answers
+        self.ledger, self.answers, self.part = ledger, answers, ledger.part
 
     def __call__(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
         """The kept answer, else the model's."""
@@ -59,13 +59,13 @@ class CountedLM(dspy.LM):
         answer = self.answers.get(key)
         if answer is None:
             return None
-        self.ledger.fits(key)
+        self.ledger.fits(key, self.part)
         self.ledger.count(key, self.model, (answer.input_tokens, answer.output_tokens), fresh=False)
         return list(answer.outputs)
 
     @contextmanager
     def _asking(self) -> Iterator[UsageTracker]:
-        self.ledger.check(self.model)
+        self.ledger.check(self.model, self.part)
         tracker = UsageTracker()
         try:
             with dspy.context(usage_tracker=tracker):

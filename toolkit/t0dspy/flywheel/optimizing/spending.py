@@ -80,6 +80,8 @@ class Ledger:
         self._over: Stop | None = None
         self._in_flight = 0
         self._failures = 0
+        self.part = 0
+        """Which part of the run spends now; a model of an earlier part may not."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Ledger":
         return self
@@ -90,15 +92,14 @@ class Ledger:
         with self._lock:
             return replace(self._spent, by_model=dict(self._spent.by_model))
 
-    def check(self, model: str) -> None:
-        """Raises why no further call of `model` may be made.
+    def check(self, model: str, part: int) -> None:
+        """Raises why no further call of `model`, which belongs to a `part` of the run, may be made.
 
         Raises:
             Stop: the budget ended, something went wrong for good, or the cost is limited and the model has no price.
         """
         with self._lock:
-            if self._over is not None:
-                raise self._over
+            self._check_part(part)
             if self.budget.cost is not None and model not in self.prices:
                 self._over = Stop(SettingsError(f"a limit of cost needs the price of {model!r}, which `prices` lacks."))
                 raise self._over
@@ -133,25 +134,34 @@ class Ledger:
             self._seen.add(key)
             self._spent = _added(self._spent, model, tokens, self.prices.get(model), fresh=fresh)
 
-    def fits(self, key: str) -> None:
+    def fits(self, key: str, part: int) -> None:
         """Raises `Stop` where a kept answer, not counted so far, is beyond the budget.
 
         Raises:
             Stop: it is.
         """
         with self._lock:
-            if self._over is not None:
-                raise self._over
+            self._check_part(part)
             if key not in self._seen and self._reached():
                 self._over = Stop()
                 raise self._over
 
     def allow(self, budget: Budget) -> None:
-        """Set another budget, for the next part of the run."""
+        """Begin the next part of the run, with another budget.
+
+        Threads that an optimizer left behind when it was stopped have the models of the part before, and stay stopped.
+        """
         with self._lock:
             self.budget = budget
+            self.part += 1
             if self._over is not None and self._over.why is None:
                 self._over = None
+
+    def _check_part(self, part: int) -> None:
+        if self._over is not None:
+            raise self._over
+        if part != self.part:
+            raise Stop
 
     def _reached(self) -> bool:
         calls, cost = self.budget.calls, self.budget.cost

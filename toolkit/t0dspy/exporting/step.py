@@ -1,202 +1,28 @@
-"""Export: plan the next version, prove it on the wire, write it. Nothing is left behind when any of it fails."""
+"""One export of one program into one directory, from the plan to the files."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
 
 import dspy
 
 from t0dspy import bundle, neighbours, parity, traffic
 from t0dspy.bundle import MANIFEST, ROLLOUT
-from t0dspy.compiler import layout
-from t0dspy.compiler.compile import compile_program
-from t0dspy.compiler.naming import checked_name
-from t0dspy.compiler.versions import DEADLINES, NextVersion, Origin, contract_differences, next_version, rollout_toml
-from t0dspy.errors import BundleError, CompileError, ContractError, HandEditedError, WireInequalityError
+from t0dspy.compiler.versions import DEADLINES, NextVersion, Origin, next_version, rollout_toml
+from t0dspy.errors import BundleError, CompileError, HandEditedError, WireInequalityError
+from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.fits import misfits
 from t0dspy.manifest import Change, Manifest, parse_manifest
-from t0dspy.model import CompiledProgram, DemoPlace, PromptForm, Text, digest
+from t0dspy.model import CompiledProgram, digest
 from t0dspy.parity.report import ParityReport
-from t0dspy.program import code_hash, load_program
-from t0dspy.signatures import load_signature
-from t0dspy.state import read_state, with_state
-from t0dspy.tree import read_program as read_program
 
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """What an export may be told; everything has a default."""
-
-    name: str | None = None
-    """The program's name at the gateway; by default the attribute's name."""
-    state: Path | None = None
-    """A state saved with `program.save("x.json")`."""
-    model: str | None = None
-    """The TensorZero model of every predictor, such as `openai::gpt-4o-mini`."""
-    adapter: Text | None = None
-    demos: DemoPlace | None = None
-    signature: str | type[dspy.Signature] | None = None
-    """The program's own contract, where its code leaves it open."""
-    stages_only: bool = False
-    traffic: float | None = None
-    """The new version's share; by default none, unless it is the first."""
-    breaking: bool = False
-    """Let the program's contract change: a new function NAME_2, every old one kept."""
-    import_path: str | None = None
-    """Where the program server imports the program from, when a live object is exported."""
-    dry_run: bool = False
-    """Do everything but write."""
-    verify: bool = True
-    stage_timeout: float | None = None
-    run_timeout: float | None = None
-    scores: Mapping[str, Any] | None = None
-    """What an evaluation said of it, for the manifest."""
-    lineage: Mapping[str, Any] | None = None
-    """How it was made, for the manifest."""
-    beside: Mapping[str, str] = field(default_factory=dict)
-    """File -> text, put beside the version's own files; no config reads them."""
-
-
-@dataclass(frozen=True)
-class Export:
-    """What an export did, or with `dry_run` would do."""
-
-    name: str
-    version: str
-    directory: Path
-    unchanged: bool
-    """True when `version` exists already and equals the program; then nothing was written."""
-    diff: str
-    """What the new version changes, as a unified diff."""
-    shares: Mapping[str, float]
-    """The traffic after this export, once it is applied."""
-    parity: ParityReport | None
-    """The proof; None when it was not asked for, or nothing is new."""
-    served_by: str | None
-    notes: Sequence[str]
-    written: bool
-
-
-def export(
-    program: str | dspy.Module,
-    configs: Path | str = "configs",
-    options: ExportOptions | None = None,
-    *,
-    progress: Progress = lambda text: None,
-    parity_progress: Callable[[str, int], None] = lambda path, count: None,
-    **overrides: Any,
-) -> Export:
-    """Compile `program` and write its next version below `configs`.
-
-    Args:
-        program: a live `dspy.Module`, or an import path such as `app.review:program`.
-        configs: the directory of TensorZero's config.
-        options: what to do otherwise than by default.
-        progress: called with a line about what is being done.
-        parity_progress: called with a predictor's path and the number of inputs compared.
-        overrides: fields of `ExportOptions`, for short.
-
-    Returns:
-        What was written. An unchanged program writes nothing.
-
-    Raises:
-        ProgramError: the program, its state or its contract; every reason is named.
-        HandEditedError: a generated file that would be rewritten was changed by hand.
-        BundleError: the files cannot be written.
-        GatewayError: TensorZero refuses the config.
-        WireInequalityError: the gateway would send something else than DSPy does; nothing is written.
-    """
-    options = replace(options or ExportOptions(), **overrides)
-    if options.traffic is not None:
-        traffic.check_share(options.traffic, "the new version")
-    reference = program if isinstance(program, str) else options.import_path
-    live = load_program(program) if isinstance(program, str) else program
-    name = checked_name(options.name or _default_name(reference))
-    notes: list[str] = []
-    if options.state is not None:
-        live, notes = with_state(live, read_state(options.state), str(options.state))
-    progress(f"compiling {name}")
-    compiled = _compile(live, reference, options)
-    programs = Path(configs) / "programs"
-    name = _free_name(programs, name, compiled, options)
-    bundle.check_place(programs / name)
-    start = partial(_Export, live, compiled, programs / name, options, reference)
-    work = start()
-    if options.dry_run or (work.planned.unchanged and not bundle.interrupted(programs / name)):
-        return work.run(notes, progress, parity_progress)  # nothing is written, not even a lock
-    with bundle.locked(programs / name):
-        if bundle.read_tree(programs / name) != work.present:  # somebody else was quicker
-            work = start()
-        return work.run(notes, progress, parity_progress)
-
-
-def _compile(live: dspy.Module, reference: str | None, options: ExportOptions) -> CompiledProgram:
-    signature = options.signature
-    if isinstance(signature, str):
-        signature = load_signature(signature, live)
-    return compile_program(
-        live,
-        form=_form(options),
-        model=options.model,
-        signature=signature,
-        stages_only=options.stages_only,
-        code_hash=code_hash(live, reference),
-    )
-
-
-def _form(options: ExportOptions) -> PromptForm | None:
-    if options.adapter is None and options.demos is None:
-        return None
-    configured = layout.form_of(dspy.settings.adapter) or PromptForm()
-    return PromptForm(options.adapter or configured.adapter, options.demos or configured.demos)
-
-
-def _default_name(reference: str | None) -> str:
-    if reference is None:
-        raise CompileError.because("the program", "was given as an object, which has no name.", "Pass name='...'.")
-    return reference.rpartition(":")[2].rpartition(".")[2]
-
-
-def _free_name(programs: Path, name: str, compiled: CompiledProgram, options: ExportOptions) -> str:
-    """`name`, or with `breaking` and a changed contract the first NAME_2, NAME_3 ... whose contract fits."""
-    count, candidate = 1, name
-    while (programs / candidate / MANIFEST).exists():
-        manifest, files = read_program(programs / candidate)
-        changes = _contract_changes(manifest, files, compiled)
-        if not changes:
-            return candidate
-        if not options.breaking:
-            listed = "\n  ".join(changes)
-            raise ContractError(
-                f"this export would change what {candidate} promises its callers:\n  {listed}\n"
-                f"Pass --breaking to keep {candidate} as it is and make {name}_{count + 1} with the new contract."
-            )
-        count += 1
-        candidate = f"{name}_{count}"
-    return candidate
-
-
-def _contract_changes(manifest: Manifest, files: Mapping[str, str], compiled: CompiledProgram) -> list[str]:
-    entry = manifest.functions.get(manifest.name)
-    if entry is None and compiled.contract is None:
-        return []
-    if entry is None or compiled.contract is None:
-        before, after = ("only its stages", "a program function") if entry is None else ("a program function", "none")
-        return [f"{manifest.name} has {before}, this export {after} (see --stages-only)"] if manifest.versions else []
-    inputs, outputs = (
-        bundle.read_json(files, path, manifest.name) for path in (entry.input_schema, entry.output_schema)
-    )
-    return contract_differences((inputs, outputs), (compiled.contract.inputs, compiled.contract.outputs))
-
-
-class _Export:
-    """One export, step by step."""
+class ExportStep:
+    """An export that is planned when it is made, and carried out by `run`."""
 
     def __init__(
         self,
@@ -206,6 +32,7 @@ class _Export:
         options: ExportOptions,
         reference: str | None,
     ) -> None:
+        """Plans the next version in `directory`, as it is there now. Raises BundleError and SettingsError."""
         self.live, self.compiled, self.directory, self.options = live, compiled, directory, options
         self.reference = reference
         self.present = bundle.read_tree(directory)
@@ -215,6 +42,7 @@ class _Export:
         self.planned = _with_files(next_version(compiled, self.previous, self._origin()), options.beside)
 
     def run(self, notes: list[str], progress: Progress, parity_progress: Callable[[str, int], None]) -> Export:
+        """Prove the plan and write it, or say what that would be; see `t0dspy.export` for what may be raised."""
         planned = self.planned
         notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown(), *self._unimportable(planned)]
         if planned.unchanged:
