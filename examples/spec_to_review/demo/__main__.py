@@ -52,7 +52,7 @@ def main() -> int:
         with project.locked(given.directory.absolute()):
             return _go(given, Show(console))
     except DemoError as error:
-        console.print(f"\nThe demo failed: {error}", markup=False, highlight=False)
+        console.print(f"\nThe demo failed: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("\nInterrupted.")

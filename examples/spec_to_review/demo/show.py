@@ -82,11 +82,11 @@ class Show:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line about the step above it, as it is."""
-        self.console.print(f"   {text}", markup=False, highlight=False, style="dim")
+        self.console.print(f"   {text}", markup=False, highlight=False, soft_wrap=True, style="dim")
 
 
 def table(figures: Sequence[Figure], seconds: float) -> Table:

@@ -18,6 +18,10 @@ _PROMPT_MODEL = (3000, 400)
 """Tokens in and out of a call that writes an instruction, roughly."""
 
 
+_LONGER = 2.0
+"""So many times as many calls as the incumbent's run may a challenger's take: a better plan may have more sections."""
+
+
 @dataclass(frozen=True)
 class Expected:
     """At most so much; repeated requests are asked once."""
@@ -58,7 +62,7 @@ def expected(
     task, prompt = expected_calls(
         options, predictors=predictors, train=len(train), validation=len(validation), calls_per_run=each
     )
-    judge = math.ceil(2 * len(holdout) * each)
+    judge = math.ceil((1 + _LONGER) * len(holdout) * each)
     cost = None
     if all(name in prices for name in models):
         tokens = _tokens(program, [*train, *validation], options.max_demos)

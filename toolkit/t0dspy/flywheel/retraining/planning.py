@@ -1,7 +1,5 @@
 """What a retrain will take, and what each part of it may spend."""
 
-import math
-
 import dspy
 
 from t0dspy.errors import SettingsError
@@ -10,9 +8,6 @@ from t0dspy.flywheel.optimizing.spending import Budget
 from t0dspy.flywheel.retraining.estimate import Expected, expected
 from t0dspy.flywheel.retraining.gather import Gathered
 from t0dspy.flywheel.retraining.task import Task, model_name
-
-_SLACK = 1.5
-"""Of what judging is expected to take, so much is put aside for it."""
 
 
 def expected_of(task: Task, gathered: Gathered, incumbent: dspy.Module) -> Expected:
@@ -31,20 +26,16 @@ def optimize_options(task: Task) -> OptimizeOptions:
 def budgets(task: Task, plan: Expected) -> tuple[Budget, Budget]:
     """What the optimizer may spend, and what all may: the judge's part is put aside first.
 
-    Half as much again is put aside as judging would take if the challenger's runs were as long as the incumbent's: a
-    better plan may well have more sections.
-
     Raises:
         SettingsError: so little that nothing is left to optimize with.
     """
     whole = Budget(task.options.max_calls, task.options.max_cost)
-    judging = math.ceil(_SLACK * plan.judge_calls)
-    calls = None if whole.calls is None else whole.calls - judging
+    calls = None if whole.calls is None else whole.calls - plan.judge_calls
     if calls is not None and calls <= plan.incumbent_calls:
-        least = judging + plan.incumbent_calls
+        least = plan.judge_calls + plan.incumbent_calls
         raise SettingsError(
             f"--max-calls {whole.calls}: evaluating the incumbent and judging alone take about {least} calls, and the "
             "search comes on top."
         )
-    share = min(0.5, _SLACK * plan.judge_calls / max(1, plan.calls))
+    share = min(0.5, plan.judge_calls / max(1, plan.calls))
     return Budget(calls, None if whole.cost is None else whole.cost * (1 - share)), whole
