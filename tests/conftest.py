@@ -11,6 +11,7 @@ import pytest
 os.environ.setdefault("RUST_LOG", "off")  # the embedded gateway logs to stdout unless told before its first use
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # never fetch a price list
 
+from stack.harness import migrated_data
 from t0dspy.testing import ScriptedUpstream
 
 
@@ -44,6 +45,13 @@ def _a_bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
         if name.endswith("_API_KEY") or name.startswith(("TENSORZERO_", "T0DSPY_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A migrated data directory, shared by all workers; copy it."""
+    base = tmp_path_factory.getbasetemp()
+    return migrated_data(base if worker_id == "master" else base.parent)
 
 
 @pytest.fixture

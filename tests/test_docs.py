@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import t0dspy
-from stack.harness import Stack, migrated_data
+from stack.harness import Stack
 from t0dspy.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -82,11 +82,9 @@ def app(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def stack(app: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
+def stack(app: Path, migrated: Path) -> Iterator[Path]:
     """The app with v1 exported and served, on the repository's own base config."""
-    base = tmp_path_factory.getbasetemp()
-    data = migrated_data(base if worker_id == "master" else base.parent)
-    shutil.copytree(data, app / ".t0dspy/stack", symlinks=True)
+    shutil.copytree(migrated, app / ".t0dspy/stack", symlinks=True)
     shutil.copytree(ROOT / "configs", app / "configs")
     t0dspy.export("app.review:review", app / "configs", model="openai::gpt-4o-mini", demos="system", verify=False)
     with Stack(app, None, OPENAI_API_KEY="unused", PYTHONPATH=str(app)) as running:

@@ -3,13 +3,13 @@
 import shutil
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tensorzero import TensorZeroGateway
 
 from flywheel.harness import Production, exported
 from runtime.harness import Served, storyteller
-from stack.harness import migrated_data
 from t0dspy.testing import ScriptedUpstream
 
 
@@ -28,10 +28,10 @@ def scripted(model: ScriptedUpstream) -> Iterator[ScriptedUpstream]:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory, worker_id: str, model: ScriptedUpstream) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, migrated: Path, model: ScriptedUpstream) -> Iterator[Served]:
     """A running stack, the program server included; one for each test process."""
-    directory, base = tmp_path_factory.mktemp("production"), tmp_path_factory.getbasetemp()
-    shutil.copytree(migrated_data(base if worker_id == "master" else base.parent), directory / "data", symlinks=True)
+    directory = tmp_path_factory.mktemp("production")
+    shutil.copytree(migrated, directory / "data", symlinks=True)
     with Served(directory, model) as stack:
         stack.programs(exported)
         yield stack.start()

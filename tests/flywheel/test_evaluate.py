@@ -11,7 +11,6 @@ import pytest
 import t0dspy
 from flywheel.scripted import failing
 from runtime.harness import APPS, Served, export, storyteller
-from stack.harness import migrated_data
 from t0dspy.errors import BundleError, GatewayError, MetricError, OptimizeError, SettingsError
 from t0dspy.flywheel.intervals import mean_interval
 from t0dspy.testing import ScriptedUpstream
@@ -57,9 +56,7 @@ def exported(configs: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, worker_id: str, model: ScriptedUpstream) -> Iterator[Served]:
-    base = tmp_path_factory.getbasetemp()
-    migrated = migrated_data(base if worker_id == "master" else base.parent)
+def served(tmp_path_factory: pytest.TempPathFactory, migrated: Path, model: ScriptedUpstream) -> Iterator[Served]:
     directory = tmp_path_factory.mktemp("evaluated")
     shutil.copytree(migrated, directory / "data", symlinks=True)
     with Served(directory, model) as stack:

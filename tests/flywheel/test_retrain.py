@@ -16,7 +16,6 @@ import t0dspy
 from flywheel.looped import APPS, Project, produce, words
 from flywheel.scripted import drafting, prompts, skilled, stopping
 from runtime.harness import Served
-from stack.harness import migrated_data
 from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
@@ -39,10 +38,8 @@ def importable() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, worker_id: str, importable: None) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, migrated: Path, importable: None) -> Iterator[Served]:
     """A stack in whose production a model of skill 0.4 answered."""
-    base = tmp_path_factory.getbasetemp()
-    migrated = migrated_data(base if worker_id == "master" else base.parent)
     directory = tmp_path_factory.mktemp("looped")
     shutil.copytree(migrated, directory / "data", symlinks=True)
     with ScriptedUpstream(drafting(skilled(0.4))) as upstream, Served(directory, upstream) as stack:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import pytest
 
 from runtime.harness import Served, export, storyteller
-from stack.harness import migrated_data
 from t0dspy.cli import main
 from t0dspy.rollout.apply import Place
 from t0dspy.rollout.verbs import set_traffic
@@ -57,13 +56,6 @@ def exported(configs: Path) -> None:
     export(configs, "stories:question", instructions="NEWEST instructions.")
     export(configs, "stories:stories", name="tales")
     export(configs, "stories:stories", name="tales", instructions="NEW instructions.", traffic=0.5)
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A migrated data directory, shared by all workers; copy it."""
-    base = tmp_path_factory.getbasetemp()
-    return migrated_data(base if worker_id == "master" else base.parent)
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.harness import ProgramServer, Served, export, storyteller
-from stack.harness import migrated_data
 from t0dspy.testing import ScriptedUpstream
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A migrated data directory, shared by all workers; copy it."""
-    base = tmp_path_factory.getbasetemp()
-    return migrated_data(base if worker_id == "master" else base.parent)
 
 
 @pytest.fixture(scope="session")

@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.harness import ANSWER, Stack, migrated_data, write_config
+from stack.harness import ANSWER, Stack, write_config
 from t0dspy.testing import ScriptedUpstream
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A migrated data directory, shared by all workers; copy it."""
-    base = tmp_path_factory.getbasetemp()
-    return migrated_data(base if worker_id == "master" else base.parent)
 
 
 @pytest.fixture(scope="module")
