@@ -17,6 +17,7 @@ from flywheel.looped import APPS, Project, produce, words
 from flywheel.scripted import drafting, prompts, skilled, stopping
 from runtime.harness import Served
 from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
+from t0dspy.flywheel.retraining.planning import least_calls
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
 PRODUCTION = words(90)
@@ -216,7 +217,7 @@ def test_a_budget_is_kept(shop: Project, task: ScriptedUpstream, more: int) -> N
     """Never above it; where nothing is left to search with, an error says how many calls the rest takes."""
     before = shop.tree()
     plan = shop.retrain(dry_run=True).expected
-    calls = plan.judge_calls + plan.incumbent_calls + more
+    calls = least_calls(plan) + more
     if not more:
         with pytest.raises(SettingsError, match=f"alone take about {calls} calls"):
             shop.retrain(max_calls=calls)

@@ -23,6 +23,11 @@ def optimize_options(task: Task) -> OptimizeOptions:
     return OptimizeOptions(asked.optimizer, asked.auto, asked.seed, asked.threads, task.own.max_demos, asked.stage)
 
 
+def least_calls(plan: Expected) -> int:
+    """What evaluating the incumbent and judging take together, the judge's reserve included; the search is on top."""
+    return plan.judge_calls + plan.incumbent_calls
+
+
 def budgets(task: Task, plan: Expected) -> tuple[Budget, Budget]:
     """What the optimizer may spend, and what all may: the judge's part is put aside first.
 
@@ -32,10 +37,9 @@ def budgets(task: Task, plan: Expected) -> tuple[Budget, Budget]:
     whole = Budget(task.options.max_calls, task.options.max_cost)
     calls = None if whole.calls is None else whole.calls - plan.judge_calls
     if calls is not None and calls <= plan.incumbent_calls:
-        least = plan.judge_calls + plan.incumbent_calls
         raise SettingsError(
-            f"--max-calls {whole.calls}: evaluating the incumbent and judging alone take about {least} calls, and the "
-            "search comes on top."
+            f"--max-calls {whole.calls}: evaluating the incumbent and judging alone take about {least_calls(plan)} "
+            "calls, and the search comes on top."
         )
     share = min(0.5, plan.judge_calls / max(1, plan.calls))
     return Budget(calls, None if whole.cost is None else whole.cost * (1 - share)), whole
