@@ -114,4 +114,6 @@ def golden(files: dict[str, str]) -> dict[str, str]:
     manifest["files"] = {}
     for version in manifest["versions"].values():
         version |= {"created": "2000-01-01T00:00:00Z", "dspy": "3.4", "t0dspy": "0"}
+    for change in manifest.get("history", ()):
+        change["time"] = "2000-01-01T00:00:00Z"
     return {**files, MANIFEST: json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"}

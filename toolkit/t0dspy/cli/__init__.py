@@ -74,4 +74,4 @@ def main() -> None:
     See `failures` for how an exception becomes one of these.
     """
     output.speak_any_unicode()
-    sys.exit(failures.exit_code_of(lambda: app(standalone_mode=False)))
+    sys.exit(failures.exit_code_of(lambda: app(prog_name="t0dspy", standalone_mode=False)))
