@@ -56,6 +56,15 @@ def test_lines_and_summary(production: Production, pull: Command) -> None:
     assert pull("tales", "--quiet", "--out", "x.jsonl") == (0, "", "")
 
 
+def test_a_metric_that_nobody_defines(production: Production, pull: Command) -> None:
+    """Where nothing is found and no config knows the metric, the names there are are said."""
+    production.say(production.infer("tales", topic="cats"), "good", False)
+    code, lines, summary = pull("tales", "--metric", "goood=false")
+    assert (code, lines) == (0, "")
+    assert "note: no config defines a metric 'goood'; there are good, score." in summary
+    assert "note:" not in pull("tales", "--metric", "good=true")[2]
+
+
 def test_a_file_is_written_whole_or_not_at_all(production: Production, pull: Command, project: Path) -> None:
     """An old file stays until the new one is complete; nothing else is left."""
     production.infer("question", question="é\u2028?")

@@ -1,6 +1,6 @@
 """Production's examples, as JSON lines."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +40,7 @@ def pull(
 
     Example: t0dspy pull spec_to_review --window 30d --metric accepted=false --out failed.jsonl
     """
+    from t0dspy.configured import metrics
     from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull
     from t0dspy.flywheel.pulling.window import time_of
     from t0dspy.warehouse.client import Warehouse
@@ -66,6 +67,8 @@ def pull(
                     progress.say(f"{found.summary.examples:,} examples")
     if not quiet:
         _report(found.summary, json=json)
+        for one in wanted.metrics if not (found.summary.examples or json) else ():
+            _say_if_unknown(one, metrics(where.configs_dir))
 
 
 def _report(summary: "Summary", *, json: bool) -> None:
@@ -74,6 +77,12 @@ def _report(summary: "Summary", *, json: bool) -> None:
 
     text = json_text.dumps(summary.to_json(), ensure_ascii=False) if json else "\n".join(summary.lines())
     print(text, file=sys.stderr)
+
+
+def _say_if_unknown(metric: str, known: Collection[str]) -> None:
+    """A name that no config has may be an old one, with feedback still; with none, it is more likely a slip."""
+    if known and metric not in known:
+        output.note(f"no config defines a metric {metric!r}; there are {', '.join(sorted(known))}.")
 
 
 @contextmanager

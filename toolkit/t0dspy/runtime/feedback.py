@@ -2,7 +2,6 @@
 
 import json
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import jsonschema
 
+from t0dspy import configured
 from t0dspy.errors import BundleError, SettingsError, WarehouseError
 from t0dspy.gateway import HttpGateway
 from t0dspy.model import Schema
@@ -67,7 +67,7 @@ def give_feedback(
             raise SettingsError("a demonstration is about an inference; leave --episode out.")
         sent, filled = _demonstration(value, _inference(warehouse, target), configs)
     elif metric != "comment":
-        sent = _metric_value(metric, value, _metric(configs, metric), episode=episode)
+        sent = _metric_value(metric, value, configured.metrics(configs).get(metric), episode=episode)
     body: dict[str, Any] = {"metric_name": metric, "value": sent}
     body["episode_id" if episode else "inference_id"] = target
     if filled:
@@ -93,18 +93,6 @@ def _inference(warehouse: Warehouse, id: str) -> StoredInference:
     if found is None:
         raise SettingsError(f"no inference {id} is logged. Is it an episode's id, or of another database?")
     return found
-
-
-def _metric(configs: Path, name: str) -> Mapping[str, Any] | None:
-    """The metric as the config has it; None where the config at hand does not."""
-    for path in sorted(configs.rglob("*.toml")):
-        try:
-            found = tomllib.loads(path.read_text(encoding="utf-8")).get("metrics", {}).get(name)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
-            continue
-        if isinstance(found, dict):
-            return found
-    return None
 
 
 def _metric_value(name: str, value: str, metric: Mapping[str, Any] | None, *, episode: bool) -> bool | float:
