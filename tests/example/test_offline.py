@@ -18,6 +18,7 @@ import t0dspy
 from example.conftest import Run, advised, rows
 from examples.spec_to_review.metric import graded
 from examples.spec_to_review.offline import prompt as prompts
+from examples.spec_to_review.offline import search
 from examples.spec_to_review.offline.advice import advice
 from examples.spec_to_review.offline.server import answer
 from examples.spec_to_review.optimize import mean
@@ -225,3 +226,10 @@ def _prompt(signature: Any, **inputs: Any) -> prompts.Prompt:
     found = prompts.read(_chat(signature, **inputs))
     assert found is not None
     return found
+
+
+def test_numbers_of_a_specification_that_are_no_python() -> None:
+    """Leading zeros, digits of other scripts and very long numbers end no search."""
+    examples = (("('ab',)", "'AB'"), ("('c',)", "'C'"))
+    goal = search.Goal(("text",), examples, f"agent 007 wants ٣ or {'9' * 5000} in upper case", None, False, "")
+    assert search.found(goal) == ("it.upper()",)

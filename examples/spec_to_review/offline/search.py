@@ -1,5 +1,6 @@
 """Composes operations until what they make of the arguments is what the examples say."""
 
+import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ def found(goal: Goal) -> tuple[str, ...] | None:
 
     Shorter compositions come first, and of equally long ones those that the requirements call for.
     """
-    arguments = [eval(text, {}) for text, _ in goal.examples]  # noqa: S307  (literals, read by the caller)
-    wanted = [eval(text, {}) for _, text in goal.examples]  # noqa: S307
+    arguments = [ast.literal_eval(text) for text, _ in goal.examples]
+    wanted = [ast.literal_eval(text) for _, text in goal.examples]
     second = [one[1] if len(one) > 1 else None for one in arguments]
     search = _Search(goal, second, wanted)
     return search.through(_State(tuple(one[0] for one in arguments), (), 0.0)) if arguments else None
@@ -61,7 +62,7 @@ def found(goal: Goal) -> tuple[str, ...] | None:
 class _Search:
     def __init__(self, goal: Goal, second: Sequence[Any], wanted: Sequence[Any]) -> None:
         self.second, self.wanted = second, wanted
-        self.guard: Any = eval(goal.guard, {}) if goal.guard is not None else ...  # noqa: S307
+        self.guard: Any = ast.literal_eval(goal.guard) if goal.guard is not None else ...
         self.depth, self.left = DEEP if goal.deep else SHALLOW
         self.moves = _moves(goal)
         self.seen: set[str] = set()
@@ -151,8 +152,8 @@ def _moves(goal: Goal) -> list[_Move]:
 
 
 def _constants(goal: Goal) -> list[str]:
-    told = re.findall(r"-?\b\d+\b", goal.requirements) + [
-        str(_WORDS[one]) for one in goal.requirements.split() if one in _WORDS
-    ]
+    digits = re.findall(r"-?\b[0-9]{1,9}\b", goal.requirements)
+    told = [str(int(one)) for one in digits]  # `007` is no Python
+    told += [str(_WORDS[one]) for one in goal.requirements.split() if one in _WORDS]
     second = ["k"] if len(goal.parameters) > 1 else []
     return list(dict.fromkeys([*second, *told, "2", "0"]))[:6]
