@@ -230,6 +230,6 @@ def _prompt(signature: Any, **inputs: Any) -> prompts.Prompt:
 
 def test_numbers_of_a_specification_that_are_no_python() -> None:
     """Leading zeros, digits of other scripts and very long numbers end no search."""
-    examples = (("('ab',)", "'AB'"), ("('c',)", "'C'"))
-    goal = search.Goal(("text",), examples, f"agent 007 wants ٣ or {'9' * 5000} in upper case", None, False, "")
-    assert search.found(goal) == ("it.upper()",)
+    examples = (("([3, 1, 2],)", "'no operation makes this'"),)
+    goal = search.Goal(("numbers",), examples, f"multiply by 007, add ٣ or {'9' * 5000}", None, True, "")
+    assert search.found(goal) is None
