@@ -21,7 +21,7 @@ PATIENCE = 20.0
 # Views keyed by the id that a request knows: a look-up by key, however much is stored.
 _QUERIES = {
     "inference": "SELECT toString(uint_to_uuid(id_uint)) FROM InferenceById "
-    "WHERE id_uint IN (SELECT toUInt128(arrayJoin({ids:Array(UUID)})))",
+    "WHERE id_uint IN arrayMap(id -> toUInt128(id), {ids:Array(UUID)})",
     "boolean": "SELECT toString(id) FROM BooleanMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
     "AND id IN {ids:Array(UUID)}",
     "float": "SELECT toString(id) FROM FloatMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "

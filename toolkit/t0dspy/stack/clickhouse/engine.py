@@ -9,6 +9,18 @@ from t0dspy.stack.clickhouse.connection import Connection, leave_signals_alone
 from t0dspy.stack.clickhouse.failure import EngineError
 from t0dspy.stack.clickhouse.pool import Pool, Sessions
 
+_CONFIG = "engine.xml"
+# Clients that log one row at a time make a part of it in the table and in each of its views, about twelve an inference.
+# What a part costs is its files (a dozen, or one where they are packed) and how often it is merged again.
+_SETTINGS = """<clickhouse>
+    <merge_tree>
+        <min_bytes_for_full_part_storage>10485760</min_bytes_for_full_part_storage>
+        <min_parts_to_merge_at_once>16</min_parts_to_merge_at_once>
+        <auto_statistics_types></auto_statistics_types>
+    </merge_tree>
+</clickhouse>
+"""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -26,7 +38,8 @@ class Engine:
         leave_signals_alone()
         directory.mkdir(exist_ok=True)
         os.chdir(directory.parent)  # chDB reads options out of its path: a relative one has none of the user's letters
-        self._path = directory.name
+        Path(_CONFIG).write_text(_SETTINGS, encoding="utf-8")
+        self._path = f"{directory.name}?config-file={_CONFIG}"
         self._first = self.connect()  # the engine runs for as long as somebody is connected
         self.batches = Batches()
         self.pool, self.sessions = Pool(self.connect), Sessions(self.connect)
