@@ -56,6 +56,11 @@ class Production:
             id = inference if isinstance(inference, str) else inference.inference_id
             self.client.feedback(metric_name=metric, value=value, inference_id=id)
 
+    def is_cached(self) -> bool:
+        """Whether the gateway has filled its cache with an answer to this test, which it does after it gave it."""
+        query = f"SELECT 1 FROM ModelInferenceCache WHERE position(raw_request, '{self.tag}') > 0"
+        return bool(self.served.rows(query))
+
     def pull(self, name: str, configs: Path | None = None, **options: Any) -> tuple[list[PulledExample], Summary]:
         """This test's examples, and what became of the rows."""
         options = {"tags": {"test": self.tag}, **options}

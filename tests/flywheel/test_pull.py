@@ -7,6 +7,7 @@ import pytest
 
 from flywheel.harness import LONG, Production, now
 from runtime.harness import chat
+from stack.harness import until
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.gateway import HttpGateway
 from t0dspy.runtime.feedback import give_feedback
@@ -134,8 +135,11 @@ def test_a_streamed_run(production: Production) -> None:
 
 def test_a_cached_run(production: Production) -> None:
     """It is an inference like any other, but its stages ran once and count once."""
-    for _ in range(2):
-        production.infer("tales", options={"cache_options": {"enabled": "on"}}, topic=f"cached {production.tag}")
+    asked = f"cached {production.tag}"
+    options: dict[str, Any] = {"cache_options": {"enabled": "on"}}
+    options["episode_id"] = production.infer("tales", options=options, topic=asked).episode_id  # and so the version
+    until(production.is_cached)
+    production.infer("tales", options=options, topic=asked)
     found, summary = production.pull("tales")
     assert [len(one.stages) for one in found] == [2, 0]
     assert summary.drops == {"stage_cached": 1}
