@@ -96,21 +96,27 @@ class Rows:
     """Stored inferences, oldest first, made into rows as they are read."""
 
     columns: Sequence[Sequence[Any]] = ()
-    feedback: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By inference."""
+    feedback: Sequence[Sequence[str]] = ()
+    """Columns too: the inference's id, then what was said of it."""
 
     def __iter__(self) -> Iterator[Row]:
-        """The rows, in their order."""
+        """The rows, in their order.
+
+        Column by column, since so many tuples at once would have Python look for cycles among all there is.
+        """
         if not self.columns:
             return iter(())
-        said = zip(*[self.feedback.get(id, _NOTHING) for id in self.columns[0]], strict=True)
-        return map(Row._make, zip(*self.columns, *said, strict=True))
+        ids, *said = self.feedback or [()] * (1 + _SAID)
+        at = {id: number for number, id in enumerate(ids)}
+        order = [at.get(id, len(ids)) for id in self.columns[0]]
+        values = (map([*column, ""].__getitem__, order) for column in said)
+        return map(Row._make, zip(*self.columns, *values, strict=True))
 
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
 
 
-_NOTHING = ("", "", "", "")
+_SAID = len(Row._field_defaults)
 
 
 class Production:
@@ -168,8 +174,7 @@ class Production:
     def _rows(self, name: str, portion: Portion) -> Rows:
         parameters = {**self._parameters, **self._of(portion)}
         columns = self._warehouse.columns(name, parameters)
-        feedback = self._warehouse.ask(f"{name}_feedback", parameters) if columns else ()
-        return Rows(columns, {said[0]: tuple(said[1:]) for said in feedback})
+        return Rows(columns, self._warehouse.columns(f"{name}_feedback", parameters) if columns else ())
 
     def _of(self, portion: Portion) -> dict[str, Any]:
         span = {"first": portion.first, "last": portion.last, "offset": portion.offset}

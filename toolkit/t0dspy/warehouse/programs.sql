@@ -3,5 +3,7 @@ SELECT
     toString(id) AS inference, toString(episode_id) AS episode, variant_name, input, output, tags,
     toString(snapshot_hash) AS snapshot, function_name
 FROM {table:Identifier}
-WHERE function_name = {function:String} AND id IN (SELECT id FROM (/* members.sql */))
+WHERE function_name = {function:String}
+    AND toUInt128(id) BETWEEN {first:UInt128} AND {last:UInt128}
+    AND id IN (SELECT id FROM (/* members.sql */))
 ORDER BY toUInt128(id)

@@ -17,18 +17,25 @@ def fits(schema: Schema) -> Check:
     Values that JSON cannot hold (NaN, infinity) do not fit.
     """
     properties = {name: _check(part, schema) for name, part in schema["properties"].items()}
+    exact = {name: _EXACT[part["type"]] for name, part in schema["properties"].items() if _is_exact(part)}
     required = frozenset(schema.get("required", ()))
 
     def check(value: Any) -> bool:
         if not isinstance(value, dict) or not required <= value.keys():
             return False
         for name, one in value.items():
-            known = properties.get(name)
-            if known is None or not known(one):
-                return False
+            if type(one) is not exact.get(name):
+                known = properties.get(name)
+                if known is None or not known(one):
+                    return False
         return True
 
     return check
+
+
+def _is_exact(part: Schema) -> bool:
+    """Whether it is said to be of one type, and of nothing else, that is told by Python's own."""
+    return part.keys() - {"default"} == {"type"} and isinstance(part["type"], str) and part["type"] in _EXACT
 
 
 def _check(part: Schema, whole: Schema) -> Check:
@@ -68,6 +75,9 @@ def _is_finite(value: Any) -> bool:
         return all(map(_is_finite, value.values()))
     return not isinstance(value, list) or all(map(_is_finite, value))
 
+
+_EXACT = {"string": str, "boolean": bool, "integer": int}
+"""Types whose values all fit; others may fit as well."""
 
 _TYPES: dict[str, Check] = {
     "string": lambda value: isinstance(value, str),

@@ -64,7 +64,7 @@ class Examiner:
         if said is None and given is None:
             return self._left_out(f"{kind}unread_answer")
         found = PulledExample.__new__(PulledExample)  # a frozen value's __init__ takes three times as long
-        vars(found).update(
+        found.__dict__.update(
             inputs=inputs,
             outputs=said if given is None else given,
             model_outputs=said,
