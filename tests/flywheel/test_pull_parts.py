@@ -1,7 +1,8 @@
 """The parts of a pull that decide without a database."""
 
 import json
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 from typing import Any
 
 import jsonschema
@@ -13,10 +14,10 @@ from flywheel.harness import threads
 from stack.harness import until
 from t0dspy.flywheel.pull import apportioned
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.pulling.ahead import one_ahead
 from t0dspy.flywheel.pulling.arms import arm, shares_in
 from t0dspy.flywheel.pulling.fits import fits
 from t0dspy.flywheel.pulling.reader import Reader
+from t0dspy.warehouse.ahead import one_ahead
 from t0dspy.warehouse.production import Portion, joined
 from t0dspy.warehouse.questions import question
 
@@ -158,20 +159,28 @@ def test_half_a_surrogate_pair_is_written() -> None:
     assert json.loads(line.encode())["inputs"] == {"q": "\ud800é"}
 
 
-def test_values_are_no_part_of_the_questions() -> None:
-    """SQL is the same whatever is asked: values go as ClickHouse's parameters, other questions are whole."""
-    for name in (
-        "slices",
-        "programs",
-        "programs_feedback",
-        "runs",
-        "stages",
-        "stages_feedback",
-        "stage_load",
-        "lone_stages",
-        "snapshots",
-    ):
-        text = question(name)
-        assert "/*" not in text
-        assert text.count("(") == text.count(")")
-        assert "SETTINGS" not in text
+QUESTIONS = [
+    "slices",
+    "programs",
+    "programs_feedback",
+    "runs",
+    "stages",
+    "stages_feedback",
+    "stage_load",
+    "lone_stages",
+]
+CONDITIONS = ["late", "graded", "versions", "tag_keys", "metric_names", "sampled"]
+
+
+@pytest.mark.parametrize("asked", [(), *combinations(CONDITIONS, 1), CONDITIONS], ids=str)
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_values_are_no_part_of_the_questions(name: str, asked: Sequence[str]) -> None:
+    """Values go as ClickHouse's parameters, other questions are whole, and what is not asked for is not there."""
+    text = question(name, frozenset(asked))
+    assert "/*" not in text
+    assert "--" not in text
+    assert text.count("(") == text.count(")")
+    assert "SETTINGS" not in text  # which a user that only reads may not change
+    if name == "slices":
+        parts = {"versions": "has({versions", "tag_keys": "{tag_keys", "metric_names": "argMax(f.", "graded": "AS run"}
+        assert [one for one in parts if parts[one] in text] == [one for one in parts if one in asked]

@@ -1,7 +1,6 @@
 -- Inferences of the program that are in the window and pass the filters, each with why it is left out, if it is.
 -- In the window is what was asked there, and what was heard of there: its newest feedback before `until` counts, which
--- is in the window exactly when any is. Feedback is on the inference, on its episode, or on a stage of its run. (Where
--- nothing older than the window is asked for, `late` and `graded` are false and spare the search.)
+-- is in the window exactly when any is. Feedback is on the inference, on its episode, or on a stage of its run.
 SELECT
     id,
     toUInt128(id) AS id_uint,
@@ -21,9 +20,9 @@ WHERE function_name = {function:String}
     AND toUInt128(id) < {until:UInt128}
     AND (
         toUInt128(id) >= {since:UInt128}
-        OR ({late:Bool} AND (id IN (/* heard.sql */) OR episode_id IN (/* heard.sql */)))
-        OR ({graded:Bool} AND id IN (/* graded.sql */))
+        OR id IN (/* heard.sql */) OR episode_id IN (/* heard.sql */) -- if late
+        OR id IN (/* graded.sql */) -- if graded
     )
-    AND (empty({versions:Array(String)}) OR has({versions:Array(String)}, variant_name))
-    AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
-    AND (empty({metric_names:Array(String)}) OR id IN (/* matching.sql */))
+    AND has({versions:Array(String)}, variant_name) -- if versions
+    AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)}) -- if tag_keys
+    AND id IN (/* matching.sql */) -- if metric_names

@@ -79,8 +79,9 @@ class Warehouse:
 
     def columns(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """The same, column by column; no columns where there are no rows."""
+        sql = question(name, frozenset(key for key, value in parameters.items() if value))
         with self._translated():
-            answer = self._client.query(question(name), parameters=dict(parameters), column_oriented=True)
+            answer = self._client.query(sql, parameters=dict(parameters), column_oriented=True)
             columns: Sequence[Sequence[Any]] = answer.result_columns
         return columns
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from t0dspy.model import Text
+from t0dspy.warehouse.ahead import Fetch
 from t0dspy.warehouse.client import Warehouse
 
 FILLED = "t0dspy::filled"
@@ -173,14 +175,15 @@ class Production:
 
     def _rows(self, name: str, portion: Portion) -> Rows:
         parameters = {**self._parameters, **self._of(portion)}
-        columns = self._warehouse.columns(name, parameters)
-        return Rows(columns, self._warehouse.columns(f"{name}_feedback", parameters) if columns else ())
+        feedback = Fetch(partial(self._warehouse.columns, f"{name}_feedback", parameters))
+        return Rows(self._warehouse.columns(name, parameters), feedback.result())
 
     def _of(self, portion: Portion) -> dict[str, Any]:
         span = {"first": portion.first, "last": portion.last, "offset": portion.offset}
         late = portion.first < self._parameters["since"]
         searched = {"late": late, "graded": late and self._parameters["graded"]}
-        return {**span, **searched, "total": self._total, "limit": self._limit}
+        sample = {"total": self._total, "limit": self._limit, "sampled": self._limit < self._total}
+        return {**span, **searched, **sample}
 
     def _ask(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         return self._warehouse.ask(name, {**self._parameters, **parameters})

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.pulling.ahead import one_ahead
 from t0dspy.flywheel.pulling.arms import Arms
 from t0dspy.flywheel.pulling.program import ExportedProgram
 from t0dspy.flywheel.pulling.rows import Examiner
 from t0dspy.flywheel.pulling.summary import Summary
+from t0dspy.warehouse.ahead import one_ahead
 from t0dspy.warehouse.production import Portion, Production, Row, Rows
 
 

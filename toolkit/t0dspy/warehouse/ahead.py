@@ -1,4 +1,4 @@
-"""One step ahead: the next portion is fetched while the present one is read."""
+"""Ahead of whoever reads: what will be wanted is fetched in the background."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -12,10 +12,10 @@ def one_ahead(fetches: Iterable[Callable[[], T]]) -> Iterator[T]:
 
     Whoever stops early waits for nothing: what is under way goes on in the background, and nobody hears of it.
     """
-    before: _Fetch[T] | None = None
+    before: Fetch[T] | None = None
     for fetch in fetches:
         result = before.result() if before else None
-        after = _Fetch(fetch)
+        after = Fetch(fetch)
         if before:
             yield result  # type: ignore[misc]
         before = after
@@ -23,8 +23,11 @@ def one_ahead(fetches: Iterable[Callable[[], T]]) -> Iterator[T]:
         yield before.result()
 
 
-class _Fetch(Generic[T]):
+class Fetch(Generic[T]):
+    """What a thread of its own fetches. Whoever does not want it any more waits for nothing."""
+
     def __init__(self, fetch: Callable[[], T]) -> None:
+        """Begins at once."""
         self._fetch = fetch
         self._results: list[T] = []
         self._error: BaseException | None = None
@@ -32,6 +35,7 @@ class _Fetch(Generic[T]):
         self._thread.start()
 
     def result(self) -> T:
+        """What came, to be asked for once; raises what `fetch` raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error
