@@ -19,8 +19,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +29,10 @@ import clickhouse_connect
 import dspy
 
 import t0dspy
-from t0dspy.stack.home import Running, find_running
+from benchmarks.up import BASE, GOOD, up
 from t0dspy.testing import ScriptedUpstream
 
 PAGE, PAGES, TURNS = 1000, 10, 7
-CONFIG = """
-[gateway.observability]
-enabled = true
-async_writes = false
-[models.m]
-routing = ["p"]
-[models.m.providers.p]
-type = "openai"
-model_name = "scripted"
-api_base = "{url}"
-api_key_location = "none"
-[metrics.good]
-type = "boolean"
-level = "inference"
-optimize = "max"
-"""
 ID = """toUUID(concat(substring(at, 1, 8), '-', substring(at, 9, 4), '-7', substring(r, 1, 3), '-8', substring(r, 4, 3),
     '-', substring(r, 7, 12)))"""
 INFERENCES = f"""
@@ -83,10 +66,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, ScriptedUpstream("fine") as upstream:
         configs = Path(scratch) / "configs"
         configs.mkdir()
-        (configs / "tensorzero.toml").write_text(CONFIG.format(url=upstream.url))
+        (configs / "tensorzero.toml").write_text((BASE + GOOD).format(url=upstream.url))
         program = dspy.Predict("ticket: str, customer: str -> answer: str, urgent: bool")
         t0dspy.export(program, configs, name="triage", model="m", adapter="json", verify=False)
-        with stack(configs, Path(scratch) / "data") as running:
+        with up(configs, Path(scratch) / "data") as running:
             url = f"{running.urls['clickhouse']}/tensorzero"
             client = clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False)
             write(client, args.rows)
@@ -176,22 +159,6 @@ def pull_process(configs: Path, url: str, limit: int | None, rows: int) -> float
         f"\n{summary['examples']:,} rows to a file in {seconds:.1f} s, {out.stat().st_size / 1e6:,.0f} MB", flush=True
     )
     return int(done.stdout) / 1024
-
-
-@contextmanager
-def stack(configs: Path, data_dir: Path) -> Iterator[Running]:
-    """`t0dspy up`."""
-    ports = ("--gateway-port=0", "--clickhouse-port=0", "--programs-port=0")
-    t0dspy_up = [str(Path(sys.executable).parent / "t0dspy"), "up", f"--configs={configs}", f"--data-dir={data_dir}"]
-    with subprocess.Popen([*t0dspy_up, *ports], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        running = find_running(data_dir)
-        assert running is not None
-        try:
-            yield running
-        finally:
-            process.terminate()
 
 
 if __name__ == "__main__":

@@ -7,14 +7,11 @@ the processes is read along the way.
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,33 +21,24 @@ os.environ["RUST_LOG"] = "off"
 import httpx
 from tensorzero import TensorZeroGateway
 
-from t0dspy.stack.home import Running, find_running
+from benchmarks.up import BASE, GOOD, up
+from t0dspy.stack.home import Running
 from t0dspy.testing import ScriptedUpstream
 
 SECONDS = 6.0
 CLIENTS = (1, 16, 64)
 INPUT = {"messages": [{"role": "user", "content": "hello"}]}
-CONFIG = """
-[gateway.observability]
-enabled = true
-async_writes = false
-[models.m]
-routing = ["p"]
-[models.m.providers.p]
-type = "openai"
-model_name = "scripted"
-api_base = "{url}"
-api_key_location = "none"
-[metrics.good]
-type = "boolean"
-level = "inference"
-optimize = "max"
+CONFIG = (
+    BASE
+    + GOOD
+    + """
 [functions.talk]
 type = "chat"
 [functions.talk.variants.v1]
 type = "chat_completion"
 model = "m"
 """
+)
 
 Call = Callable[[], Any]
 
@@ -64,30 +52,9 @@ def main() -> None:
         configs = Path(scratch) / "configs"
         configs.mkdir()
         (configs / "tensorzero.toml").write_text(CONFIG.format(url=upstream.url))
-        with _stack(configs, Path(scratch) / "data") as stack:
+        with up(configs, Path(scratch) / "data") as stack:
             _compare(stack, configs)
             _load(stack, load)
-
-
-@contextmanager
-def _stack(configs: Path, data_dir: Path) -> Iterator[Running]:
-    ports = ("--gateway-port=0", "--clickhouse-port=0", "--programs-port=0")
-    command = [
-        str(Path(sys.executable).parent / "t0dspy"),
-        "up",
-        f"--configs={configs}",
-        f"--data-dir={data_dir}",
-        *ports,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        running = find_running(data_dir)
-        assert running is not None
-        try:
-            yield running
-        finally:
-            process.terminate()
 
 
 def _compare(stack: Running, configs: Path) -> None:

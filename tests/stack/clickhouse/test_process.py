@@ -36,6 +36,22 @@ def test_stopping(tmp_path: Path, number: int) -> None:
         assert again.run("SELECT count() FROM t") == "8\n"
 
 
+def test_small_parts_are_one_file(tmp_path: Path) -> None:
+    """Who logs one row at a time has many; a data directory of before, a dozen files a part, goes on beside that."""
+    storage = "SELECT part_storage_type FROM system.parts WHERE table = 't' AND active ORDER BY modification_time, name"
+    with Server(tmp_path / "data") as running:
+        running.run(TABLE + " SETTINGS min_bytes_for_full_part_storage = 0")
+        running.run("INSERT INTO t VALUES (1)")
+        running.run("ALTER TABLE t RESET SETTING min_bytes_for_full_part_storage")
+        assert running.run(storage) == "Full\n"
+    with Server(tmp_path / "data") as again:
+        again.run("INSERT INTO t VALUES (2)")
+        assert again.run(storage).split() == ["Full", "Packed"]
+        again.run("OPTIMIZE TABLE t FINAL")
+        assert again.run(storage) == "Packed\n"
+        assert again.run("SELECT id FROM t ORDER BY id") == "1\n2\n"
+
+
 def test_stopping_twice_is_stopping_now(tmp_path: Path) -> None:
     """A second signal does not wait for an endless query."""
     running = Server(tmp_path / "data")
