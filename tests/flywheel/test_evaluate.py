@@ -36,18 +36,6 @@ def fussy(example, prediction, trace=None):
 """
 
 
-@pytest.fixture(scope="module")
-def model() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream(storyteller) as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(model: ScriptedUpstream) -> Iterator[ScriptedUpstream]:
-    yield model
-    model.script = storyteller
-
-
 def exported(configs: Path) -> None:
     export(configs, "stories:question")
     export(configs, "stories:question", instructions="NEW instructions.")

@@ -14,35 +14,10 @@ import dspy
 import httpx
 
 import t0dspy
-from stack.harness import COMMAND, Stack, bare_environment, until
+from stack.harness import BASE, COMMAND, Stack, bare_environment, until
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
 
 APPS = Path(__file__).parent / "apps"
-
-CONFIG = """
-[gateway.observability]
-enabled = true
-async_writes = false
-
-[models.m]
-routing = ["p"]
-
-[models.m.providers.p]
-type = "openai"
-model_name = "scripted"
-api_base = "http://upstream:1234/v1"
-api_key_location = "none"
-
-[metrics.good]
-type = "boolean"
-level = "inference"
-optimize = "max"
-
-[metrics.score]
-type = "float"
-level = "episode"
-optimize = "max"
-"""
 
 
 def chat(**fields: Any) -> str:
@@ -128,7 +103,7 @@ class Served(Stack):
     def programs(self, configure: Callable[[Path], None]) -> None:
         """Write the config and export with `configure(configs)`."""
         self.configs.mkdir(parents=True, exist_ok=True)
-        (self.configs / "tensorzero.toml").write_text(CONFIG, encoding="utf-8")
+        (self.configs / "tensorzero.toml").write_text(BASE.format(async_writes="false"), encoding="utf-8")
         configure(self.configs)
 
     def call(self, function: str, fields: dict[str, Any], **options: Any) -> httpx.Response:

@@ -19,7 +19,7 @@ COMMAND = str(Path(sys.executable).parent / "t0dspy")
 ANSWER = '{"answer":"42"}'
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 
-CONFIG = """
+BASE = """
 [gateway.observability]
 enabled = true
 async_writes = {async_writes}
@@ -42,7 +42,11 @@ optimize = "max"
 type = "float"
 level = "episode"
 optimize = "max"
+"""
 
+CONFIG = (
+    BASE
+    + """
 [functions.qa]
 type = "json"
 output_schema = "qa/out.json"
@@ -60,6 +64,7 @@ type = "chat"
 type = "chat_completion"
 model = "m"
 """
+)
 
 OUTPUT_SCHEMA = {
     "type": "object",
