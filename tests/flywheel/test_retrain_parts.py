@@ -14,17 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import t0dspy
+from flywheel.looped import APPS, words
 from t0dspy.errors import RetrainError, SettingsError, T0dspyError
 from t0dspy.flywheel.optimizing.answers import Answer, Answers, request_key
 from t0dspy.flywheel.optimizing.candidates import Sealed, distinct, production_sets, sanitized
 from t0dspy.flywheel.optimizing.spending import Budget, Ledger, Price, Stop
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.retraining.charts import difference_bars, trial_chart
-from t0dspy.flywheel.retraining.gather import good_runs, is_good
+from t0dspy.flywheel.retraining.gather import gather, good_runs, is_good
 from t0dspy.flywheel.retraining.report import as_html, prompt_diff
 from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
+from t0dspy.flywheel.sets import SetState
 from t0dspy.flywheel.typed import Types, to_demo, to_example
+from t0dspy.flywheel.versions import exported
 from t0dspy.program_types import FieldTypes
+from t0dspy.settings import ProgramSettings
 
 ANSWER = Answer(["text", {"text": "é", "reasoning_content": "\u2028"}], "m", 3, 4)
 
@@ -332,3 +337,28 @@ def test_charts_stay_within_their_frame(scores: list[tuple[float, bool]]) -> Non
     assert bars is not None
     assert bars.most <= len(scores)
     assert json.dumps([list(bar) for bar in bars.bars])
+
+
+def test_near_duplicates_are_what_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curating and dividing go by the same likeness: what is kept as another input may be in another set."""
+    monkeypatch.syspath_prepend(str(APPS))
+    t0dspy.export("shouting:shout", tmp_path, name="shout", model="openai::m", adapter="chat", verify=False)
+    questions = [f"{text} {letter}" for text in words(40) for letter in "ab"]
+    pulled = [PulledExample({"question": one}, {"answer": one.upper()}, None) for one in questions]
+
+    def divided(**curate: float) -> list[set[str]]:
+        found = gather(
+            pulled,
+            exported("shout", tmp_path),
+            "v1",
+            ProgramSettings("shouting:shout", curate=curate),
+            tmp_path,
+            SetState(),
+        )
+        sets = [found.train, found.validation, found.holdout]
+        return [{str(example.inputs["question"])[:-2] for example in one} for one in sets]
+
+    train, validation, holdout = divided(similarity=1.0)
+    assert train & (validation | holdout)
+    train, validation, holdout = divided()
+    assert not train & (validation | holdout)

@@ -67,7 +67,7 @@ def gather(
     curated = curate(pulled, options, schemas=_schemas(found))
     mine = _own(own, base, found.input_names)
     kept = _of_types(curated.kept, Types.of(found.code, found.name))
-    divided = assign(kept, state, SetOptions(own.gold, ignore=options.ignore), mine)
+    divided = assign(kept, state, SetOptions(own.gold, similarity=options.similarity, ignore=options.ignore), mine)
     dropped = Counter(curated.dropped) + Counter(divided.dropped)
     dropped["its values do not fit the program's types"] = len(curated.kept) - len(kept)
     sets = _with_gold(divided, own, options.floor, dropped)
