@@ -71,10 +71,13 @@ def _rate(connect: Callable[[], Ask], statement: bytes, clients: int) -> float:
 def _in_process(directory: Path) -> tuple[Callable[[], Ask], Callable[[], None]]:
     import chdb
 
-    first = chdb.connect(str(directory))
+    from t0dspy.stack.clickhouse.engine import chdb_path
+
+    path = chdb_path(directory)
+    first = chdb.connect(path)
 
     def connect() -> Ask:
-        connection = chdb.connect(str(directory))
+        connection = chdb.connect(path)
 
         def ask(statement: bytes) -> int:
             if statement.startswith(b"SELECT number"):  # large: block by block, as the server sends it

@@ -169,6 +169,7 @@ QUESTIONS = [
     "stage_load",
     "lone_stages",
 ]
+BY_MEMBERS = ["programs", "programs_feedback", "runs", "stages", "stages_feedback"]
 CONDITIONS = ["late", "graded", "versions", "tag_keys", "metric_names", "sampled"]
 
 
@@ -181,6 +182,8 @@ def test_values_are_no_part_of_the_questions(name: str, asked: Sequence[str]) ->
     assert "--" not in text
     assert text.count("(") == text.count(")")
     assert "SETTINGS" not in text  # which a user that only reads may not change
+    assert ("QUALIFY" in text) == (name in BY_MEMBERS and "sampled" in asked)
     if name == "slices":
         parts = {"versions": "has({versions", "tag_keys": "{tag_keys", "metric_names": "argMax(f.", "graded": "AS run"}
+        parts["late"] = "OR id IN (\nSELECT target_id"
         assert [one for one in parts if parts[one] in text] == [one for one in parts if one in asked]

@@ -1,5 +1,6 @@
 """What was acknowledged is there: under load, and after `kill -9` of anything."""
 
+import asyncio
 import itertools
 import os
 import random
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from stack.harness import HELLO, Stack, until
+from t0dspy.stack.rows import KINDS, ClickHouse, look_up
 
 MANY = int(os.environ.get("T0DSPY_TEST_MANY", "400"))
 """Inferences and feedbacks of the load test; benchmarks/stack.py does 10,000 of each."""
@@ -146,3 +148,25 @@ def test_rows_that_arrive_by_half_are_not_to_be_sent_again(make_stack: Callable[
 def _drop(stack: Stack, table: str) -> None:
     url = stack.urls["clickhouse"] + "/?database=tensorzero"
     assert httpx.post(url, content=f"DROP TABLE {table} SYNC", trust_env=False).status_code == 200
+
+
+def test_stored_rows_are_looked_up_by_key(stack: Stack) -> None:
+    """However much is stored: each look-up finds its row by the primary key of what it reads."""
+    said = stack.infer().json()
+    id, episode = said["inference_id"], said["episode_id"]
+    for metric, value in {"good": True, "comment": "fine", "demonstration": {"answer": "43"}}.items():
+        assert stack.post("/feedback", {"metric_name": metric, "value": value, "inference_id": id}).status_code == 200
+    assert stack.post("/feedback", {"metric_name": "score", "value": 1, "episode_id": episode}).status_code == 200
+
+    async def plan(kind: str) -> str:
+        clickhouse = ClickHouse(stack.urls["clickhouse"] + "/tensorzero")
+        sql, parameters = look_up(kind, {id: episode if kind == "float" else id})
+        try:
+            return "\n".join(await clickhouse.column(f"EXPLAIN indexes = 1 {sql}", **parameters))
+        finally:
+            await clickhouse.close()
+
+    for kind in KINDS:
+        text = asyncio.run(plan(kind))
+        assert "PrimaryKey" in text, (kind, text)
+        assert "Condition: true" not in text, (kind, text)

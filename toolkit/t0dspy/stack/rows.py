@@ -8,8 +8,10 @@ gather.
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import httpx
 
@@ -20,8 +22,7 @@ PATIENCE = 20.0
 
 # Views keyed by the id that a request knows: a look-up by key, however much is stored.
 _QUERIES = {
-    "inference": "SELECT toString(uint_to_uuid(id_uint)) FROM InferenceById "
-    "WHERE id_uint IN arrayMap(id -> toUInt128(id), {ids:Array(UUID)})",
+    "inference": "SELECT toString(uint_to_uuid(id_uint)) FROM InferenceById WHERE id_uint IN {keys:Array(UInt128)}",
     "boolean": "SELECT toString(id) FROM BooleanMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
     "AND id IN {ids:Array(UUID)}",
     "float": "SELECT toString(id) FROM FloatMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
@@ -129,11 +130,19 @@ class Witness:
         del self._watchers[kind]
 
     async def _stored(self, kind: str, rows: list[_Expected]) -> set[str]:
-        targets = {"targets": _array({row.target for row in rows})} if kind != "inference" else {}
+        sql, parameters = look_up(kind, {row.id: row.target for row in rows})
         try:
-            return set(await self._clickhouse.column(_QUERIES[kind], ids=_array({row.id for row in rows}), **targets))
+            return set(await self._clickhouse.column(sql, **parameters))
         except GatewayError:
             return set()  # not seen; asked again until the deadline
+
+
+def look_up(kind: str, rows: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The query for which of `rows`, id to target, are stored, and its parameters."""
+    if kind == "inference":  # plain numbers: ClickHouse looks up no key that it has to compute
+        return _QUERIES[kind], {"keys": _array(str(UUID(id).int) for id in rows)}
+    ids, targets = (_array(f"'{one}'" for one in some) for some in (rows, set(rows.values())))
+    return _QUERIES[kind], {"ids": ids, "targets": targets}
 
 
 def _settled(row: _Expected, stored: set[str]) -> bool:
@@ -144,8 +153,8 @@ def _settled(row: _Expected, stored: set[str]) -> bool:
     return True
 
 
-def _array(ids: set[str]) -> str:
-    return "[" + ",".join(f"'{id}'" for id in sorted(ids)) + "]"
+def _array(values: Iterable[str]) -> str:
+    return f"[{','.join(sorted(values))}]"
 
 
 async def newest_load(clickhouse: ClickHouse) -> str:

@@ -19,13 +19,15 @@ from t0dspy.stack.clickhouse.failure import EngineError, failure_of
 from t0dspy.stack.clickhouse.query import ExternalTable
 
 _chdb: Any = chdb._chdb  # `chdb.connect` wraps it, and hides `classify_query`
-_OPTIONS = "&".join(
+OPTIONS = "&".join(
     (
         "implicit_select=0",  # chDB reads `1 + 1` and `selec` as queries; a ClickHouse server does not
         "query_profiler_real_time_period_ns=0",  # two timers for every thread of every query, for a log that chDB lacks
         "query_profiler_cpu_time_period_ns=0",
     )
 )
+"""What every connection says in its path."""
+
 _TAG = "log_comment"  # the one setting that is free text and shows in system.processes
 _ONE_BLOCK = 1 << 20  # bytes that hold fewer rows than the engine stores at a time
 _ALONE = threading.Lock()
@@ -50,10 +52,10 @@ class Connection:
     """
 
     def __init__(self, path: str) -> None:
-        """Opens it; `path` ends in the engine's own options, as a query string."""
+        """Opens it; `path` ends in `OPTIONS`, as a query string."""
         self._tag: str | None = None
         try:
-            self._engine = _chdb.connect(f"{path}&{_OPTIONS}")
+            self._engine = _chdb.connect(path)
         except RuntimeError as error:
             raise failure_of(error) from error
 

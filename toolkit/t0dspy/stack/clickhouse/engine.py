@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from t0dspy.stack.clickhouse.batches import Batches
-from t0dspy.stack.clickhouse.connection import Connection, leave_signals_alone
+from t0dspy.stack.clickhouse.connection import OPTIONS, Connection, leave_signals_alone
 from t0dspy.stack.clickhouse.failure import EngineError
 from t0dspy.stack.clickhouse.pool import Pool, Sessions
 
@@ -30,16 +30,21 @@ class Format:
     content_type: str
 
 
+def chdb_path(directory: Path) -> str:
+    """What chDB calls the database in `directory`, with the settings of ours; the working directory is its parent's."""
+    directory.mkdir(exist_ok=True)
+    os.chdir(directory.parent)  # chDB reads options out of its path: a relative one has none of the user's letters
+    Path(_CONFIG).write_text(_SETTINGS, encoding="utf-8")
+    return f"{directory.name}?config-file={_CONFIG}&{OPTIONS}"
+
+
 class Engine:
     """The engine; there is at most one in a process."""
 
     def __init__(self, directory: Path) -> None:
         """Opens or makes the database in `directory`; EngineError if the engine cannot."""
         leave_signals_alone()
-        directory.mkdir(exist_ok=True)
-        os.chdir(directory.parent)  # chDB reads options out of its path: a relative one has none of the user's letters
-        Path(_CONFIG).write_text(_SETTINGS, encoding="utf-8")
-        self._path = f"{directory.name}?config-file={_CONFIG}"
+        self._path = chdb_path(directory)
         self._first = self.connect()  # the engine runs for as long as somebody is connected
         self.batches = Batches()
         self.pool, self.sessions = Pool(self.connect), Sessions(self.connect)
