@@ -101,7 +101,7 @@ def test_a_graceful_stop(served: Served, scripted: ScriptedUpstream) -> None:
         until(lambda: len(scripted.requests) == 1)
         server.process.send_signal(signal.SIGTERM)
         until(lambda: server.events("stopping"))
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises((httpx.ConnectError, httpx.ReadError)):  # or reset, who knocked while the door was closing
             until(lambda: server.run("tales/v1", arguments={"topic": "late"}).status_code == 0)
         assert server.process.wait(20) == 0
         caller.join()
