@@ -15,7 +15,7 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve, and return the exit code: 0 after a clean stop, 1 with a line on stderr if it could not start."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for client_faults in ("uvicorn.error", "python_multipart"):  # a client is told; the log is about this server
+    for client_faults in ("uvicorn.error", "python_multipart", "asyncio"):  # a client is told; the log is about us
         logging.getLogger(client_faults).setLevel(logging.ERROR)
     options = _parser().parse_args(arguments)
     try:

@@ -160,9 +160,10 @@ async def _pieces(held: IO[bytes], pipe: Pipe | None) -> AsyncIterator[bytes]:
     held.seek(0)
     while piece := held.read(_PIECE):
         yield piece
+        await asyncio.sleep(0)  # the others' turn, which is also when it shows that the client is gone
     while pipe is not None and (piece := await pipe.read(_PIECE)):
         yield piece
-        await asyncio.sleep(0)  # a fast engine would otherwise keep everybody else from their turn
+        await asyncio.sleep(0)  # a fast engine would otherwise keep everybody else from it
 
 
 async def _send_all(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
