@@ -3,7 +3,7 @@
 One stack, one run of this script, and ratios within it:
 
 - a deployed predictor's call beside a bare httpx POST of the same body to the same gateway, and beside `dspy.LM` at
-  the gateway's OpenAI route, in turns;
+  the gateway's OpenAI route, in turns, with a rest between two calls;
 - 64 concurrent two-stage runs against a model that takes 1 s, beside the ideal of 32 runs a second, asked of the
   program server directly and through the gateway, and directly again with a gateway that logs nothing, so that it is
   the program server that is measured and not the database on the same cores;
@@ -12,7 +12,6 @@ One stack, one run of this script, and ratios within it:
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
 import textwrap
@@ -20,12 +19,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import dspy
 import httpx
 
-import t0dspy
+from benchmarks.calls import calls
 from benchmarks.model import model
 from benchmarks.stories import Served, logged, unlogged
 from benchmarks.up import resident
@@ -68,53 +65,6 @@ def through(gateway: str) -> Callable[[httpx.Client], object]:
     """One run, as a client asks the gateway for it."""
     body = Call("stories", input_messages({"topic": "cats"}, 0)).body()
     return lambda http: http.post(f"{gateway}/inference", json=body).raise_for_status()
-
-
-def calls(url: str, count: int) -> None:
-    """The median time of one call, several ways.
-
-    A pinned call's row carries a tag, which TensorZero stores in two tables more. Stock DSPy can ask for a tag too, but
-    sends what is so far from OpenAI's own parameters through LiteLLM, so that comes last, in turns of its own.
-    """
-    deployed = t0dspy.deploy(dspy.Predict("question: str -> answer: str"), "question", gateway_url=url)
-    body = Call("question", input_messages({"question": "why?"}, 0), variant="v1").body()
-    http = httpx.Client(trust_env=False, timeout=60)
-    ways: dict[str, Callable[[], Any]] = {
-        "bare httpx POST": lambda: http.post(f"{url}/inference", json=body).raise_for_status(),
-        "deployed predictor": lambda: deployed(question="why?"),
-    }
-    in_turns({**ways, "dspy.LM, OpenAI route": by_lm(url)}, count)
-    in_turns({**ways, "dspy.LM with a tag": by_lm(url, extra_body={"tensorzero::tags": {"version": "v1"}})}, count)
-
-
-def by_lm(url: str, **kwargs: Any) -> Callable[[], Any]:
-    """A stock predictor's call of the gateway's OpenAI route."""
-    route: Any = {"api_base": f"{url}/openai/v1", "api_key": "none"}
-    lm = dspy.LM("openai/tensorzero::model_name::m", cache=False, num_retries=0, **route, **kwargs)
-    stock = dspy.Predict("question: str -> answer: str")
-
-    def call() -> None:
-        with dspy.context(lm=lm, adapter=dspy.ChatAdapter()):
-            stock(question="why?")
-
-    return call
-
-
-def in_turns(ways: dict[str, Callable[[], Any]], count: int) -> None:
-    """Print the median time of each, after ten calls to warm up, beside the first one's."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    work = dict.fromkeys(ways, 0.0)
-    for at in range(count + 10):
-        for name, way in ways.items():
-            began, processor = time.perf_counter(), time.process_time()
-            way()
-            if at >= 10:
-                times[name].append(time.perf_counter() - began)
-                work[name] += (time.process_time() - processor) / count
-    medians = {name: statistics.median(one) for name, one in times.items()}
-    for name, seconds in medians.items():
-        ratio = seconds / medians["bare httpx POST"]
-        print(f"{name:24} {seconds * 1000:7.2f} ms   {ratio:5.2f}x   own processor time {work[name] * 1000:5.2f} ms")
 
 
 def throughput(served: Served, what: str, call: Callable[[httpx.Client], object], seconds: float) -> None:

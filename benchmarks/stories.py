@@ -16,6 +16,15 @@ import t0dspy
 from benchmarks.up import BASE, COMMAND, processor_seconds, up
 
 KEY = "benchmark"
+PLAIN = "plain"
+"""A function without templates, which takes messages as stock DSPy sends them."""
+_PLAIN = f"""
+[functions.{PLAIN}]
+type = "chat"
+[functions.{PLAIN}.variants.v1]
+type = "chat_completion"
+model = "m"
+"""
 APP = """
 import dspy
 
@@ -91,7 +100,7 @@ def _configs(place: Path, model: str, *, observed: bool = True) -> Path:
     configs = place / "configs"
     configs.mkdir(exist_ok=True)
     (place / "app.py").write_text(APP)
-    text = BASE.format(url=model)
+    text = BASE.format(url=model) + _PLAIN
     (configs / "tensorzero.toml").write_text(text if observed else text.replace("enabled = true", "enabled = false"))
     for name in ("stories", "question"):
         t0dspy.export(f"app:{name}", configs, model="m", verify=False, adapter="chat")
