@@ -112,9 +112,32 @@ class Served(Stack):
         body = {"function_name": function, "input": {"messages": [{"role": "user", "content": [block]}]}, **options}
         return httpx.post(f"{self.url}/inference", json=body, timeout=240, trust_env=False)
 
+    def stages(self, episode: str) -> list[list[str]]:
+        """What an episode logged: function, variant, and whether the caller named it."""
+        pin = "if(tags['tensorzero::variant_pinned'] = variant_name, 'pinned', '')"
+        return sorted(
+            self.rows(f"SELECT function_name, variant_name, {pin} FROM ChatInference WHERE episode_id = '{episode}'")
+        )
+
     def deploy(self, program: dspy.Module, name: str, **options: Any) -> Any:
         """The program, deployed at this gateway."""
         return t0dspy.deploy(program, name, configs=self.configs, gateway_url=self.url, **options)
+
+
+class LyingFront(ScriptedUpstream):
+    """In front of the real gateway; says that v2 answered."""
+
+    def __init__(self, gateway: str) -> None:
+        super().__init__(self.relay)
+        self.gateway = gateway
+
+    @property
+    def url(self) -> str:
+        return super().url.removesuffix("/v1")
+
+    def relay(self, request: RecordedRequest) -> Reply:
+        answered = httpx.post(self.gateway + request.path, json=request.body, timeout=30, trust_env=False).json()
+        return Reply(raw=json.dumps({**answered, "variant_name": "v2"}).encode())
 
 
 KEY = "a key for tests"

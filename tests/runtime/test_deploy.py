@@ -12,7 +12,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.dummies import DummyLM
 
 import t0dspy
-from runtime.harness import Served, at_once, booking_agent, chat
+from runtime.harness import LyingFront, Served, at_once, booking_agent, chat
 from t0dspy.errors import BundleError, GatewayError, GatewayUnreachableError, ProgramError, RunError
 from t0dspy.runtime.functions import exported_function, read_fields
 from t0dspy.testing import Reply, ScriptedUpstream
@@ -41,10 +41,8 @@ def test_the_same_object_comes_back_and_answers(served: Served) -> None:
     assert deployed is program
     assert prediction.text == "text of NEW outline of cats"
     assert (prediction.variant, prediction.keys()) == ("v2", ["text"])
-    rows = served.rows(
-        f"SELECT function_name, variant_name FROM ChatInference WHERE episode_id = '{prediction.episode_id}'"
-    )
-    assert sorted(rows) == [["tales__plan", "v2"], ["tales__write", "v2"]]
+    rows = served.stages(prediction.episode_id)
+    assert rows == [["tales__plan", "v2", "pinned"], ["tales__write", "v2", "pinned"]]
     found = served.rows(f"SELECT function_name FROM ChatInference WHERE id = '{prediction.inference_id}'")
     assert found == [["tales__write"]]
 
@@ -223,7 +221,8 @@ def test_the_incumbent_answers_and_is_read_again(served: Served, tmp_path: Path)
         program = served.deploy(stories(), "tales")
         assert program(topic="cats").variant == "v1"
         rollout.write_text(before.replace("v1 = 0.5, v2 = 0.5", "v1 = 0.2, v2 = 0.8"))
-        assert program(topic="cats").variant == "v2"
+        stages = served.stages(program(topic="cats").episode_id)
+        assert stages == [["tales__plan", "v2", "pinned"], ["tales__write", "v2", "pinned"]]
         rollout.write_text("[functions.tales")
         assert program(topic="cats").variant == "v2"
     finally:
@@ -258,6 +257,17 @@ def test_an_empty_answer_is_none(served: Served, scripted: ScriptedUpstream) -> 
     function = exported_function(served.configs, "taciturn")
     assert read_fields(chat(other="x"), function.outputs, "chat") == {"remark": None}
     assert read_fields("", function.outputs, "chat") is None
+
+
+def test_an_answer_of_another_variant_is_none(served: Served) -> None:
+    """A gateway that answers a call with a version that it was not asked for fails the call, sync and async."""
+    with LyingFront(served.url) as front:
+        program = t0dspy.deploy(stories(), "tales", "v1", configs=served.configs, gateway_url=front.url)
+        with pytest.raises(GatewayError, match=r"tales__plan was asked for v1, but v2 answered"):
+            program(topic="cats")
+        with pytest.raises(GatewayError, match=r"tales__plan was asked for v1, but v2 answered"):
+            asyncio.run(program.acall(topic="cats"))
+        assert [one.body["function_name"] for one in front.requests] == ["tales__plan"] * 2
 
 
 def test_a_provider_failure_is_a_gateway_error(tales: Any, scripted: ScriptedUpstream) -> None:
