@@ -29,15 +29,15 @@ def calls(url: str, count: int) -> None:
     deployed = t0dspy.deploy(dspy.Predict("question: str -> answer: str"), "question", gateway_url=url)
     body = Call("question", input_messages({"question": "why?"}, 0), variant="v1").body()
     http = httpx.Client(trust_env=False, timeout=60)
-    bare: Way = lambda: http.post(f"{url}/inference", json=body).raise_for_status()  # noqa: E731
-    ours: Way = lambda: deployed(question="why?")  # noqa: E731
-    stock = {
+    ways: dict[str, Way] = {
+        "bare httpx POST": lambda: http.post(f"{url}/inference", json=body).raise_for_status(),
+        "deployed predictor": lambda: deployed(question="why?"),
         "dspy.LM, same rows": by_lm(url, f"function_name::{PLAIN}", extra_body={"tensorzero::variant_name": "v1"}),
         "dspy.LM, a bare model": by_lm(url, "model_name::m"),
     }
-    times = in_turns({"bare httpx POST": bare, "deployed predictor": ours, **stock}, count)
-    for name in stock:
-        print(f"  deployed less {name}: {difference(times['deployed predictor'], times[name])}")
+    _, (_, ours), *stock = in_turns(ways, count).items()
+    for name, times in stock:
+        print(f"  deployed less {name}: {difference(ours, times)}")
 
 
 def by_lm(url: str, model: str, **options: Any) -> Way:
