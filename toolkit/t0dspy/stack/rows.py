@@ -1,8 +1,8 @@
 """Rows in ClickHouse: which are there, and which config wrote last.
 
 The gateway writes feedback in the background and swallows the errors of its inserts, so its answer alone proves
-nothing. A `Witness` reads rows back. Reads of many requests share a query: while one query runs, the ids of the next
-gather.
+nothing. A `Witness` reads rows back, or hears of them where ClickHouse is the stack's own. Reads of many requests share
+a query: while one query runs, the ids of the next gather.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from uuid import UUID
 import httpx
 
 from t0dspy.errors import GatewayError
+from t0dspy.stack.listener import Listener
 
 PATIENCE = 20.0
 """Seconds after which a row that is not there counts as not written."""
@@ -48,8 +49,8 @@ class ClickHouse:
     """Queries over ClickHouse's HTTP interface; `url` ends in the database's name."""
 
     def __init__(self, url: str) -> None:
-        self._url = httpx.URL(url)
-        self.name = f"{self._url.host}:{self._url.port}"
+        self.url = httpx.URL(url)
+        self.name = f"{self.url.host}:{self.url.port}"
         """Where it is, without the password that a URL may hold."""
         # trust_env: no proxy between the parts of one stack
         self._http = httpx.AsyncClient(timeout=30.0, trust_env=False)
@@ -58,7 +59,7 @@ class ClickHouse:
         """The first column of a query's rows. Raises GatewayError with ClickHouse's words."""
         params: dict[str, Any] = {f"param_{name}": value for name, value in parameters.items()}
         try:
-            answer = await self._http.post(self._url, params=params, content=f"{sql} FORMAT TabSeparated")
+            answer = await self._http.post(self.url, params=params, content=f"{sql} FORMAT TabSeparated")
         except httpx.HTTPError as error:
             raise GatewayError(f"ClickHouse at {self.name} does not answer: {error!r}") from error
         if answer.status_code != 200:
@@ -75,7 +76,7 @@ class ClickHouse:
     async def is_there(self) -> bool:
         """Whether a server answers, with or without the database."""
         try:
-            return (await self._http.get(self._url.join("/ping"))).status_code == 200
+            return (await self._http.get(self.url.join("/ping"))).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -93,15 +94,29 @@ class _Expected:
 
 
 class Witness:
-    """Answers whether a row is stored, asking ClickHouse for many rows at once."""
+    """Answers whether a row is stored: by what ClickHouse tells, else asking it for many rows at once."""
 
     def __init__(self, clickhouse: ClickHouse) -> None:
+        """Needs a running event loop."""
         self._clickhouse = clickhouse
+        self._listener = Listener(clickhouse.url, [table for tables in _TABLES.values() for table in tables])
         self._expected: dict[str, list[_Expected]] = defaultdict(list)
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
     async def saw(self, kind: str, id: str, target: str = "") -> bool:
         """True once the row is there, False when it has not come within `PATIENCE`. `kind` is one of `KINDS`."""
+        if await self._listener.heard(id):
+            return True
+        found = await self._found(kind, id, target)
+        if found:
+            self._listener.found(id)
+        return found
+
+    async def close(self) -> None:
+        """Listen no more to what ClickHouse tells."""
+        await self._listener.close()
+
+    async def _found(self, kind: str, id: str, target: str) -> bool:
         row = _Expected(id, target, time.monotonic() + PATIENCE)
         self._expected[kind].append(row)
         if kind not in self._watchers:

@@ -35,4 +35,5 @@ class Gateway:
         """Finish what is in flight, then let go of the gateway and the database."""
         await self.background.finish()
         await self.generations.close()
+        await self.witness.close()
         await self.clickhouse.close()

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from t0dspy.stack.clickhouse.access import Access
@@ -15,6 +15,7 @@ from t0dspy.stack.clickhouse.answer import Answer, refusal
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.execution import Execution
 from t0dspy.stack.clickhouse.failure import EngineError, unexpected
+from t0dspy.stack.clickhouse.news import CONTENT_TYPE, PATH
 from t0dspy.stack.clickhouse.request import Delivery, delivery_of, query_of
 
 _NOTHING_HERE = """There is no handle {path}
@@ -41,8 +42,22 @@ def application(engine: Engine, access: Access, workers: Executor, *, local_only
             return PlainTextResponse("Ok.\n")
         return await _guarded(engine, request, lambda: _answer(engine, access, workers, request, local_only=local_only))
 
+    async def news(request: Request) -> Response:
+        async def lines() -> Response:
+            _refuse_web_pages(request, local_only=local_only)
+            access.user(request.headers, request.query_params)
+            told = engine.news.lines(request.query_params.get("database"))
+            return StreamingResponse(told, media_type=CONTENT_TYPE)
+
+        return await _guarded(engine, request, lines)
+
     methods = ["GET", "HEAD", "POST"]
-    routes = [Route("/ping", ok), Route("/replicas_status", ok), Route("/{path:path}", query, methods=methods)]
+    routes = [
+        Route("/ping", ok),
+        Route("/replicas_status", ok),
+        Route(PATH, news, methods=["GET"]),
+        Route("/{path:path}", query, methods=methods),
+    ]
     return Starlette(routes=routes)
 
 

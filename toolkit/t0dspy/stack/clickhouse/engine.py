@@ -7,6 +7,7 @@ from pathlib import Path
 from t0dspy.stack.clickhouse.batches import Batches
 from t0dspy.stack.clickhouse.connection import OPTIONS, Connection, leave_signals_alone
 from t0dspy.stack.clickhouse.failure import EngineError
+from t0dspy.stack.clickhouse.news import News
 from t0dspy.stack.clickhouse.pool import Pool, Sessions
 
 _CONFIG = "engine.xml"
@@ -46,7 +47,7 @@ class Engine:
         leave_signals_alone()
         self._path = chdb_path(directory)
         self._first = self.connect()  # the engine runs for as long as somebody is connected
-        self.batches = Batches()
+        self.batches, self.news = Batches(), News()
         self.pool, self.sessions = Pool(self.connect), Sessions(self.connect)
         self.timezone, self.host, self.version = self._lines("SELECT timezone(), hostName(), version()")[0]
         formats = self._lines("SELECT name, content_type FROM system.formats WHERE is_output")

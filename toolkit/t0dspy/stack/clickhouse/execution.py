@@ -131,7 +131,8 @@ class Execution:
         self.format = named or self._engine.format(self._query.format).name
         if not harmless:
             _refuse_files(statement)
-            return self._whole(connection, is_result=False)
+            with self._engine.news.change():
+                return self._whole(connection, is_result=False)
         with self._cancellable(connection):
             if sql.is_select(statement) and named == sql.named_format(statement):
                 with suppress(_NotPipedError):
@@ -173,7 +174,10 @@ class Execution:
             return _counts(connection.insert(rows, query.parameters))
 
         alone = query.parameters or query.session or query.external or not may_wait(rows, query.settings)
+        generation = self._engine.news.generation
         counts = store(rows) if alone else self._engine.batches.store(rows, self._setup(), store)
+        if not query.session:  # it may have temporary tables, and a database of its own
+            self._engine.news.stored(query.database, rows, since=generation)
         return Outcome(b"", None, counts)
 
     def _piped(self, connection: Connection, pipe: int) -> Outcome:

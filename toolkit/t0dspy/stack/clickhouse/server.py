@@ -21,6 +21,7 @@ from t0dspy.stack.clickhouse.access import Access, User
 from t0dspy.stack.clickhouse.app import application
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.failure import EngineError
+from t0dspy.stack.clickhouse.news import News
 
 log = logging.getLogger("t0dspy.clickhouse")
 
@@ -55,7 +56,7 @@ def serve(options: Options) -> None:
         try:
             _warn_if_open(options, listener)
             app = application(engine, Access(options.users), workers, local_only=_is_loopback(listener))
-            _Server(_config(app), listener, options.parent_pid).run([listener])
+            _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
         finally:
             _finish(engine, workers)
             engine.close()
@@ -79,9 +80,9 @@ def _finish(engine: Engine, workers: ThreadPoolExecutor) -> None:
 class _Server(uvicorn.Server):
     """A server that says when it answers, ends with its parent, and leaves the exit code to us."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, parent_pid: int | None) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, parent_pid: int | None, news: News) -> None:
         super().__init__(config)
-        self._url, self._parent_pid = _url(listener), parent_pid
+        self._url, self._parent_pid, self._news = _url(listener), parent_pid, news
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -104,6 +105,7 @@ class _Server(uvicorn.Server):
     def _stop(self) -> None:
         self.force_exit = self.should_exit
         self.should_exit = True
+        self._news.close()
 
     async def _end_with(self, parent_pid: int) -> None:
         while os.getppid() == parent_pid:

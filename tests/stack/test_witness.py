@@ -1,0 +1,202 @@
+"""Who waits for a row hears of it from the stack's own ClickHouse, and asks where it cannot hear."""
+
+import asyncio
+import itertools
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stack.clickhouse.harness import Server
+from t0dspy.stack import listener, ports, rows
+from t0dspy.stack.clickhouse import news
+from t0dspy.stack.rows import ClickHouse, Witness
+
+EPISODE = str(uuid.uuid4())
+
+
+class Counted(ClickHouse):
+    """ClickHouse, with how often it was asked."""
+
+    asked = 0
+
+    async def column(self, sql: str, **parameters: str) -> list[str]:
+        self.asked += 1
+        return await super().column(sql, **parameters)
+
+
+@pytest.fixture
+def data(tmp_path: Path, migrated: Path) -> Path:
+    """A data directory of the test's own with TensorZero's tables."""
+    shutil.copytree(migrated / "clickhouse", tmp_path / "data", symlinks=True)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def server(data: Path) -> Iterator[Server]:
+    """A running ClickHouse with TensorZero's tables."""
+    with Server(data) as running:
+        yield running
+
+
+def uuid7() -> str:
+    now, chance = time.time_ns() // 1_000_000, uuid.uuid4().int
+    return str(uuid.UUID(int=now << 80 | 7 << 76 | (chance >> 100 & 0xFFF) << 64 | 2 << 62 | chance & ((1 << 62) - 1)))
+
+
+def write(server: Server, table: str, row: dict[str, Any]) -> str:
+    """The id of a row written as the gateway writes it."""
+    id = uuid7()
+    sql = f"INSERT INTO {table}\nSETTINGS async_insert=1, wait_for_async_insert=1\nFORMAT JSONEachRow\n"
+    server.run(sql + json.dumps({"id": id, **row}), database="tensorzero")
+    return id
+
+
+def inference(server: Server, **more: Any) -> str:
+    """The id of an inference that has just been stored."""
+    row = {"function_name": "f", "variant_name": "v", "episode_id": EPISODE, "input": "{}", "output": "[]", **more}
+    return write(server, "ChatInference", row)
+
+
+@asynccontextmanager
+async def witness(url: str) -> Any:
+    """A witness that listens, if there is somebody to listen to, and the ClickHouse that it asks."""
+    clickhouse = Counted(f"{url}/tensorzero")
+    seeing = Witness(clickhouse)
+    try:
+        await asyncio.sleep(0.3)
+        yield seeing, clickhouse
+    finally:
+        await seeing.close()
+        await clickhouse.close()
+
+
+async def in_thread(work: Callable[..., str], *arguments: Any, **more: Any) -> str:
+    return await asyncio.to_thread(work, *arguments, **more)
+
+
+def test_the_first_row_is_asked_for_and_the_next_are_heard_of(server: Server) -> None:
+    """Of each table; large rows too, and rows that are stored while somebody waits for them."""
+
+    async def story() -> None:
+        async with witness(server.url) as (seeing, clickhouse):
+            assert await seeing.saw("inference", await in_thread(inference, server))
+            assert clickhouse.asked == 1
+            for size in (10, 1000, 500_000):
+                assert await seeing.saw("inference", await in_thread(inference, server, input="x" * size))
+            assert clickhouse.asked == 1
+            for turn in range(3):
+                target = await in_thread(inference, server)
+                row = {"target_id": target, "metric_name": "good", "value": True, "tags": {}}
+                assert await seeing.saw("boolean", await in_thread(write, server, "BooleanMetricFeedback", row), target)
+                assert clickhouse.asked == 2, turn
+
+    asyncio.run(story())
+
+
+def test_a_row_that_never_comes_is_not_seen(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much else is heard of."""
+    monkeypatch.setattr(rows, "PATIENCE", 1.0)
+
+    async def story() -> None:
+        async with witness(server.url) as (seeing, _):
+            assert await seeing.saw("inference", await in_thread(inference, server))
+            never = asyncio.create_task(seeing.saw("inference", uuid7()))
+            for _ in range(5):
+                assert await seeing.saw("inference", await in_thread(inference, server))
+            assert await never is False
+
+    asyncio.run(story())
+
+
+def test_a_view_that_is_gone_is_noticed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was believed of a table is forgotten when somebody changes tables: the next row is asked for."""
+    monkeypatch.setattr(rows, "PATIENCE", 1.0)
+
+    async def story() -> None:
+        async with witness(server.url) as (seeing, clickhouse):
+            for _ in range(2):
+                assert await seeing.saw("inference", await in_thread(inference, server))
+            assert clickhouse.asked == 1
+            await in_thread(server.run, "DROP TABLE ChatInferenceByIdView SYNC", database="tensorzero")
+            for _ in range(2):
+                assert not await seeing.saw("inference", await in_thread(inference, server))
+
+    asyncio.run(story())
+
+
+def test_a_clickhouse_that_starts_again_is_heard_again(data: Path) -> None:
+    """While it is away nothing is believed; once it is back, it is asked first and heard after that."""
+
+    async def story() -> None:
+        port = ports.free("127.0.0.1", 0, "clickhouse")
+        with Server(data, port=port) as server:
+            async with witness(server.url) as (seeing, clickhouse):
+                for _ in range(2):
+                    assert await seeing.saw("inference", await in_thread(inference, server))
+                before = clickhouse.asked
+                await asyncio.to_thread(server.stop)
+                with Server(data, port=port) as again:
+                    assert await seeing.saw("inference", await in_thread(inference, again))
+                    assert clickhouse.asked > before
+                    await asyncio.sleep(1.5)
+                    assert await seeing.saw("inference", await in_thread(inference, again))
+                    before = clickhouse.asked
+                    assert await seeing.saw("inference", await in_thread(inference, again))
+                    assert clickhouse.asked == before
+
+    asyncio.run(story())
+
+
+def test_any_other_clickhouse_is_asked(server: Server) -> None:
+    """One that tells nothing, as ClickHouse's own server: every row is looked up, and none is waited for."""
+
+    async def story() -> None:
+        async with silent(server.url) as url, witness(url) as (seeing, clickhouse):
+            for number in itertools.count(1):
+                id = await in_thread(inference, server)
+                began = time.monotonic()
+                assert await seeing.saw("inference", id)
+                assert clickhouse.asked == number
+                assert time.monotonic() - began < listener.PATIENCE
+                if number == 3:
+                    return
+
+    asyncio.run(story())
+
+
+@asynccontextmanager
+async def silent(url: str) -> Any:
+    """The URL of a server that passes on queries to `url`, and knows nothing of news."""
+
+    async def passed_on(request: Request) -> Response:
+        if request.url.path == news.PATH:
+            return Response("There is no handle /t0dspy/news\n", 404, media_type="text/plain")
+        async with httpx.AsyncClient(trust_env=False) as http:
+            query = dict(request.query_params)
+            answer = await http.post(url + request.url.path, params=query, content=await request.body())
+        return Response(answer.content, answer.status_code)
+
+    routes = [Route("/{path:path}", passed_on, methods=["GET", "POST"])]
+    port = ports.free("127.0.0.1", 0, "clickhouse")
+    front = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_config=None, lifespan="off"))
+    serving: Awaitable[None] = asyncio.create_task(front.serve())
+    while not front.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        front.should_exit = True
+        await serving
