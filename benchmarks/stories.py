@@ -80,17 +80,19 @@ def unlogged(place: Path, model: str) -> Iterator[Served]:
     here = Path(__file__).parent.parent
     gateway = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=here)
     assert gateway.stdout is not None
-    url, port = gateway.stdout.readline().strip(), _free_port()
-    command = [COMMAND, "serve", f"--port={port}", f"--gateway-url={url}"]
-    with (place / "serve.log").open("w") as log:
-        programs = subprocess.Popen(command, stderr=log, env=env, cwd=place)
+    started = [gateway]
     try:
+        url, port = gateway.stdout.readline().strip(), _free_port()
+        command = [COMMAND, "serve", f"--port={port}", f"--gateway-url={url}"]
+        with (place / "serve.log").open("w") as log:
+            programs = subprocess.Popen(command, stderr=log, env=env, cwd=place)
+        started.insert(0, programs)
         while not _ready(f"http://127.0.0.1:{port}"):
             time.sleep(0.1)
         pids = {"gateway": gateway.pid, "programs": programs.pid}
         yield Served(url, f"http://127.0.0.1:{port}", lambda: pids)
     finally:
-        for process in (programs, gateway):
+        for process in started:
             process.terminate()
             process.communicate()
 

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
 
 from stack.harness import HELLO, Stack, until
+from t0dspy.stack.gateway import Written
 from t0dspy.stack.rows import KINDS, ClickHouse, look_up
 
 MANY = int(os.environ.get("T0DSPY_TEST_MANY", "400"))
@@ -143,6 +145,29 @@ def test_rows_that_arrive_by_half_are_not_to_be_sent_again(make_stack: Callable[
         answers = [future.result() for future in waiting]
     assert [answer.status_code for answer in answers] == [503, 503]
     assert all("would store a second row" in answer.text for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"a.toml": ""}, ("", False)),
+        ({"a.toml": "[gateway.observability]\nenabled = true"}, ("", False)),
+        ({"a.toml": "[gateway.observability]\nasync_writes = true"}, ("", False)),
+        ({"a.toml": "[gateway.observability]\nasync_writes = false"}, ("", True)),
+        (
+            {"a.toml": "[gateway]\nbase_path = '/x/'", "b/c.toml": "gateway.observability.async_writes = false"},
+            ("/x", True),
+        ),
+    ],
+    ids=["nothing", "by default", "on", "off", "in several files"],
+)
+def test_whether_the_gateway_writes_first(tmp_path: Path, files: dict[str, str], expected: tuple[str, bool]) -> None:
+    """Only then may an answer go out on news of the inference alone: its model's part is stored, too."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    written = Written.in_directory(tmp_path)
+    assert (written.base_path, written.writes_first) == expected
 
 
 def _drop(stack: Stack, table: str) -> None:

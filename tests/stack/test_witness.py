@@ -76,11 +76,18 @@ async def witness(url: str) -> Any:
     clickhouse = Counted(f"{url}/tensorzero")
     seeing = Witness(clickhouse)
     try:
-        await asyncio.sleep(0.3)
+        await listening(seeing)
         yield seeing, clickhouse
     finally:
         await seeing.close()
         await clickhouse.close()
+
+
+async def listening(seeing: Witness) -> None:
+    """Return when it hears, or when it has found that there is nothing to be heard."""
+    async with asyncio.timeout(20):
+        while not (seeing._listener.hears or seeing._listener._task.done()):
+            await asyncio.sleep(0.01)
 
 
 async def in_thread(work: Callable[..., str], *arguments: Any, **more: Any) -> str:
@@ -149,15 +156,109 @@ def test_a_clickhouse_that_starts_again_is_heard_again(data: Path) -> None:
                 before = clickhouse.asked
                 await asyncio.to_thread(server.stop)
                 with Server(data, port=port) as again:
+                    await listening(seeing)
                     assert await seeing.saw("inference", await in_thread(inference, again))
-                    assert clickhouse.asked > before
-                    await asyncio.sleep(1.5)
+                    assert clickhouse.asked == before + 1
                     assert await seeing.saw("inference", await in_thread(inference, again))
-                    before = clickhouse.asked
-                    assert await seeing.saw("inference", await in_thread(inference, again))
-                    assert clickhouse.asked == before
+                    assert clickhouse.asked == before + 1
 
     asyncio.run(story())
+
+
+def test_what_was_believed_is_forgotten_with_the_connection(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happened to the tables while nobody listened is not known."""
+    monkeypatch.setattr(rows, "PATIENCE", 1.0)
+
+    async def story() -> None:
+        port = ports.free("127.0.0.1", 0, "clickhouse")
+        with Server(data, port=port) as server:
+            async with witness(server.url) as (seeing, _):
+                for _ in range(2):
+                    assert await seeing.saw("inference", await in_thread(inference, server))
+                await asyncio.to_thread(server.stop)
+                with Server(data, port=port) as again:
+                    await in_thread(again.run, "DROP TABLE ChatInferenceByIdView SYNC", database="tensorzero")
+                    await listening(seeing)
+                    assert not await seeing.saw("inference", await in_thread(inference, again))
+
+    asyncio.run(story())
+
+
+def test_who_waits_is_told_when_nobody_speaks_any_more(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """News that can come no more are not waited for."""
+    monkeypatch.setattr(listener, "PATIENCE", 60.0)
+
+    async def story() -> None:
+        async with witness(server.url) as (seeing, _):
+            waiting = asyncio.create_task(seeing._listener.heard(uuid7(), ["ChatInference"]))
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(server.stop)
+            async with asyncio.timeout(10):
+                assert await waiting is False
+
+    asyncio.run(story())
+
+
+def test_nothing_is_waited_for_while_others_write(server: Server) -> None:
+    """Statements of others make a row unsure: it is asked for, at once."""
+
+    async def story() -> None:
+        await in_thread(server.run, "CREATE TABLE default.own (n UInt8) ENGINE = Memory")
+        async with witness(server.url) as (seeing, _):
+            slow = asyncio.create_task(in_thread(server.run, "INSERT INTO default.own SELECT sleep(3)"))
+            await asyncio.sleep(0.3)
+            for _ in range(3):
+                id = await in_thread(inference, server)
+                began = time.monotonic()
+                assert await seeing.saw("inference", id)
+                assert time.monotonic() - began < listener.PATIENCE
+            await slow
+            id = await in_thread(inference, server)
+            await in_thread(server.run, "INSERT INTO default.own VALUES (1)")
+            began = time.monotonic()
+            assert await seeing.saw("inference", id)
+            assert time.monotonic() - began < listener.PATIENCE
+
+    asyncio.run(story())
+
+
+def test_an_id_of_another_kind_is_not_seen(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stored comment is no inference, however much inferences are believed."""
+    monkeypatch.setattr(rows, "PATIENCE", 1.0)
+
+    async def story() -> None:
+        async with witness(server.url) as (seeing, _):
+            for _ in range(2):
+                target = await in_thread(inference, server)
+                assert await seeing.saw("inference", target)
+                row = {"target_id": target, "target_type": "inference", "value": "fine", "tags": {}}
+                comment = await in_thread(write, server, "CommentFeedback", row)
+                assert await seeing.saw("comment", comment, target)
+            assert not await seeing.saw("inference", comment)
+
+    asyncio.run(story())
+
+
+def test_a_password_in_the_url(data: Path) -> None:
+    """By either way that ClickHouse takes it, for what is asked and for what is heard."""
+    options: Any = {"user": "ada", "password_env": "PASSWORD", "environment": {"PASSWORD": "s3cret"}}
+
+    async def sees(url: str, server: Server) -> bool:
+        clickhouse = Counted(url)
+        seeing = Witness(clickhouse)
+        try:
+            await listening(seeing)
+            server.http.auth = ("ada", "s3cret")
+            assert seeing._listener.hears
+            return bool(await seeing.saw("inference", await in_thread(inference, server)))
+        finally:
+            await seeing.close()
+            await clickhouse.close()
+
+    with Server(data, **options) as server:
+        host = server.url.removeprefix("http://")
+        assert asyncio.run(sees(f"http://ada:s3cret@{host}/tensorzero", server))
+        assert asyncio.run(sees(f"http://{host}/tensorzero?user=ada&password=s3cret", server))
 
 
 def test_any_other_clickhouse_is_asked(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Whoever listens hears of every row that is stored, and of nothing else."""
+"""Whoever listens hears of rows that are stored, and whether they went where others did."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.clickhouse.harness import Server
-from t0dspy.stack.clickhouse.news import CONTENT_TYPE, NOTHING, PATH, News, _line
+from t0dspy.stack.clickhouse.news import CONTENT_TYPE, NOTHING, PATH, News, _named
 from t0dspy.stack.clickhouse.sql import InsertedRows
 
 ASKED = "SETTINGS async_insert=1, wait_for_async_insert=1"
@@ -39,6 +39,7 @@ class Heard:
         while len(found) < count:
             said = self.next()
             if "id" in said:
+                assert said["sure"]
                 found.append((said["table"], said["id"]))
         return found
 
@@ -72,7 +73,7 @@ def test_a_stored_row_is_told(server: Server, texts: str) -> None:
     """Rows stored alone and in a batch, one by one and in order of nothing but their storing."""
     with listening(server, texts) as heard:
         assert insert(server, texts, {"id": "alone"}, settings="").status_code == 200
-        assert heard.next() == {"table": "t", "id": "alone"}
+        assert heard.next() == {"table": "t", "id": "alone", "sure": True}
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(lambda n: insert(server, texts, {"id": f"row-{n}"}), range(64)))
         assert sorted(heard.rows(64)) == sorted(("t", f"row-{n}") for n in range(64))
@@ -88,7 +89,7 @@ def test_what_is_not_stored_is_not_told(server: Server, texts: str) -> None:
         assert insert(server, texts, {"n": 1, "id": "late"}).status_code == 200
         assert server.post("INSERT INTO t FORMAT CSV\nother,1\n", database=texts).status_code == 200
         assert insert(server, texts, {"id": "told"}).status_code == 200
-        assert heard.next() == {"table": "t", "id": "told"}
+        assert heard.next() == {"table": "t", "id": "told", "sure": True}
     server.run("DROP DATABASE elsewhere")
 
 
@@ -101,21 +102,71 @@ def test_a_statement_that_may_change_tables_is_told(server: Server, texts: str) 
         assert server.post("DROP TABLE no_such_table", database=texts).status_code == 404
         assert [heard.next(), heard.next()] == [{"changed": True}] * 2
         insert(server, texts, {"id": "told"})
-        assert heard.next() == {"table": "t", "id": "told"}
+        assert heard.next() == {"table": "t", "id": "told", "sure": True}
 
 
-def test_rows_stored_while_tables_change_are_not_told(server: Server, texts: str) -> None:
-    """A row whose insertion began before, or during, such a statement: nobody knows which views it met."""
+def test_rows_stored_while_tables_change_are_not_sure(server: Server, texts: str) -> None:
+    """A row whose insertion began before such a statement ended, or ended after it began: which views did it meet?"""
     server.run("CREATE TABLE seen (id String, waited UInt8) ENGINE = MergeTree ORDER BY id", database=texts)
     server.run("CREATE MATERIALIZED VIEW slow TO seen AS SELECT id, sleep(0.5) AS waited FROM t", database=texts)
     with listening(server, texts) as heard, ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(insert, server, texts, {"id": "slow"})
+        slow = pool.submit(insert, server, texts, {"id": "around"})
         time.sleep(0.2)
         server.run("CREATE TABLE more (id String) ENGINE = MergeTree ORDER BY id", database=texts)
         assert slow.result().status_code == 200
+        assert [heard.next() for _ in range(3)][2] == {"table": "t", "id": "around", "sure": False}
+        server.run("DROP TABLE slow SYNC", database=texts)
+        assert [heard.next() for _ in range(2)] == [{"changed": True}] * 2
+        change = pool.submit(server.run, "INSERT INTO more SELECT toString(sleep(1.5))", database=texts)
+        assert heard.next() == {"changed": True}
+        insert(server, texts, {"id": "within"})
+        assert heard.next() == {"table": "t", "id": "within", "sure": False}
+        change.result()
         insert(server, texts, {"id": "after"})
         assert heard.rows(1) == [("t", "after")]
-    assert server.run("SELECT count() FROM t", database=texts) == "2\n"
+    assert server.run("SELECT count() FROM t", database=texts) == "3\n"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"materialized_views_ignore_errors": 1},
+        {"input_format_allow_errors_num": 5},
+        {"additional_result_filter": "0"},
+        {"session_id": "of-its-own"},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_rows_are_not_sure_where_a_client_has_a_say(server: Server, texts: str, parameters: dict[str, Any]) -> None:
+    """Settings may keep a row from its table or from its views; a session may have a table of the name itself."""
+    with listening(server, texts) as heard:
+        sql = 'INSERT INTO t\n{} FORMAT JSONEachRow\n{{"id": "said"}}'
+        assert server.post(sql.format(ASKED), database=texts, **parameters).status_code == 200
+        assert heard.next() == {"table": "t", "id": "said", "sure": False}
+        if "session_id" not in parameters:
+            said = ", ".join(f"{name} = '{value}'" for name, value in parameters.items())
+            assert server.post(sql.format(f"SETTINGS {said}"), database=texts).status_code == 200
+            assert heard.next() == {"table": "t", "id": "said", "sure": False}
+        usual = {"async_insert": 1, "wait_for_async_insert": 1, "input_format_skip_unknown_fields": 1}
+        assert server.post(sql.format(""), database=texts, **usual).status_code == 200
+        assert heard.rows(1) == [("t", "said")]
+
+
+def test_a_table_of_the_request_is_not_the_table(server: Server, texts: str) -> None:
+    """Rows that go into a table which the request itself brings are no rows of the one by that name."""
+    sql = 'INSERT INTO t FORMAT JSONEachRow\n{"id": "said"}'
+    brought = {"t": ("t", b"", "text/plain")}
+    with listening(server, texts) as heard:
+        params = {"query": sql, "t_structure": "id String", "database": texts}
+        assert server.http.post("/", params=params, files=brought).status_code == 200
+        assert heard.next() == {"table": "t", "id": "said", "sure": False}
+    assert server.run("SELECT count() FROM t", database=texts) == "0\n"
+
+
+def test_who_asks_only_whether_it_is_there(server: Server) -> None:
+    """HEAD has no body to wait for."""
+    for _ in range(2):
+        assert server.http.head(PATH, timeout=5).headers["content-type"] == CONTENT_TYPE
 
 
 def test_several_listeners_come_and_go(server: Server, texts: str) -> None:
@@ -136,8 +187,8 @@ def test_who_does_not_read_is_let_go_of() -> None:
         told = news.lines("d")
         assert await anext(told) == NOTHING
         for number in range(count):
-            news.stored("d", _row({"id": str(number)}), since=news.generation)
-        news.stored("other", _row({"id": "other"}), since=news.generation)
+            news.inserted("d", _row({"id": str(number)}), since=news.generation)
+        news.inserted("other", _row({"id": "other"}), since=news.generation)
         first = await anext(told, b"")
         if not first:
             assert not news._listeners
@@ -171,17 +222,16 @@ def test_news_are_for_users_only(tmp_path: Path) -> None:
         assert server.stop(signal.SIGTERM) == (0, "")
 
 
-@given(st.dictionaries(st.text(), st.integers() | st.text()), st.text(alphabet="0123456789abcdef-", min_size=1))
+@given(
+    st.dictionaries(st.text(), st.integers() | st.text()),
+    st.text(alphabet="0123456789abcdef-", min_size=1, max_size=64),
+)
 def test_the_first_key_names_the_row(rest: dict[str, Any], id: str) -> None:
     """A row is told of by an id that it begins with, and by nothing further back."""
     rest.pop("id", None)
     begins, ends = {"id": id, **rest}, {**rest, "id": id}
-    assert json.loads(_said(begins) or b"{}") == {"table": "t", "id": id}
-    assert rest == {} or _said(ends) is None
-
-
-def _said(row: dict[str, Any]) -> bytes | None:
-    return _line(_row(row))
+    assert _named(_row(begins)) == {"table": "t", "id": id}
+    assert rest == {} or _named(_row(ends)) is None
 
 
 def _row(row: dict[str, Any]) -> InsertedRows:

@@ -53,17 +53,31 @@ async def load(options: Options, clickhouse: ClickHouse) -> Generation:
     except GatewayError as error:
         raise GatewayError(str(error).replace(str(directory), str(options.configs))) from error
     try:
-        return Generation(native, await config_hash_since(clickhouse, before), _base_path(directory))
+        loaded = Written.in_directory(directory)
+        config_hash = await config_hash_since(clickhouse, before)
+        return Generation(native, config_hash, loaded.base_path, loaded.writes_first)
     except GatewayError:
         await native.close()
         raise
 
 
-def _base_path(directory: Path) -> str:
-    """`gateway.base_path` of a config that has been loaded, as a prefix of paths."""
-    tables = (tomllib.loads(file.read_text(encoding="utf-8")).get("gateway", {}) for file in directory.rglob("*.toml"))
-    found = next((table["base_path"] for table in tables if "base_path" in table), "")
-    return f"/{found.strip('/')}" if found.strip("/") else ""
+@dataclass(frozen=True)
+class Written:
+    """What we must know of a config that has been loaded."""
+
+    base_path: str
+    """`gateway.base_path`, as a prefix of paths."""
+    writes_first: bool
+    """Whether `gateway.observability.async_writes` is off, which it is not by itself."""
+
+    @classmethod
+    def in_directory(cls, directory: Path) -> "Written":
+        """Of the files in `directory`, which the gateway has read without complaint."""
+        files = directory.rglob("*.toml")
+        tables = [tomllib.loads(file.read_text(encoding="utf-8")).get("gateway", {}) for file in files]
+        path = next((table["base_path"] for table in tables if "base_path" in table), "").strip("/")
+        written = [table.get("observability", {}).get("async_writes") for table in tables]
+        return cls(f"/{path}" if path else "", False in written)
 
 
 def _escaped(directory: Path) -> str:

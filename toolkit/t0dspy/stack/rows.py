@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import httpx
@@ -41,7 +40,7 @@ _TABLES = {
     "comment": ("CommentFeedback",),
     "demonstration": ("DemonstrationFeedback",),
 }
-"""Where a row itself is; a scan, for the row that no view knows."""
+"""Where a row itself is: what ClickHouse tells of, or, for the row that no view knows, a scan."""
 _BATCH = 200  # ids travel in the URL
 
 
@@ -57,9 +56,9 @@ class ClickHouse:
 
     async def column(self, sql: str, **parameters: str) -> list[str]:
         """The first column of a query's rows. Raises GatewayError with ClickHouse's words."""
-        params: dict[str, Any] = {f"param_{name}": value for name, value in parameters.items()}
+        url = self.url.copy_merge_params({f"param_{name}": value for name, value in parameters.items()})
         try:
-            answer = await self._http.post(self.url, params=params, content=f"{sql} FORMAT TabSeparated")
+            answer = await self._http.post(url, content=f"{sql} FORMAT TabSeparated")
         except httpx.HTTPError as error:
             raise GatewayError(f"ClickHouse at {self.name} does not answer: {error!r}") from error
         if answer.status_code != 200:
@@ -103,9 +102,12 @@ class Witness:
         self._expected: dict[str, list[_Expected]] = defaultdict(list)
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
-    async def saw(self, kind: str, id: str, target: str = "") -> bool:
-        """True once the row is there, False when it has not come within `PATIENCE`. `kind` is one of `KINDS`."""
-        if await self._listener.heard(id):
+    async def saw(self, kind: str, id: str, target: str = "", *, listen: bool = True) -> bool:
+        """True once the row is there, False when it has not come within `PATIENCE`. `kind` is one of `KINDS`.
+
+        Without `listen`, ClickHouse is asked even if it has told of the row.
+        """
+        if listen and await self._listener.heard(id, _TABLES[kind]):
             return True
         found = await self._found(kind, id, target)
         if found:

@@ -21,7 +21,9 @@ class Gateway:
 
     async def stored(self, kind: str, id: str, target: str = "") -> None:
         """Return once the row is in ClickHouse; raises a Refusal (503) when it does not come."""
-        if await self.witness.saw(kind, id, target):
+        # An inference is two rows, written side by side; only the gateway knows when the second one is there.
+        listen = kind != "inference" or self.generations.current.writes_first
+        if await self.witness.saw(kind, id, target, listen=listen):
             return
         if await self.witness.is_half_stored(kind, id):
             raise refusal(

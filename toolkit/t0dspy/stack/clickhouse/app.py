@@ -46,6 +46,8 @@ def application(engine: Engine, access: Access, workers: Executor, *, local_only
         async def lines() -> Response:
             _refuse_web_pages(request, local_only=local_only)
             access.user(request.headers, request.query_params)
+            if request.method == "HEAD":
+                return Response(media_type=CONTENT_TYPE)
             told = engine.news.lines(request.query_params.get("database"))
             return StreamingResponse(told, media_type=CONTENT_TYPE)
 

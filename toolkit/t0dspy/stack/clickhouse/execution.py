@@ -11,6 +11,7 @@ from t0dspy.stack.clickhouse.batches import may_wait
 from t0dspy.stack.clickhouse.connection import Connection, Setup
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.failure import EngineError, unexpected
+from t0dspy.stack.clickhouse.news import is_plain
 from t0dspy.stack.clickhouse.query import Counts, Outcome, Query, Session
 
 _OFF = ("", "0", "false")
@@ -174,10 +175,11 @@ class Execution:
             return _counts(connection.insert(rows, query.parameters))
 
         alone = query.parameters or query.session or query.external or not may_wait(rows, query.settings)
-        generation = self._engine.news.generation
+        # a session or a request of several parts may have a table of its own by the name
+        sure = not (query.session or query.external) and is_plain(query.settings, rows)
+        generation = self._engine.news.generation if sure else None
         counts = store(rows) if alone else self._engine.batches.store(rows, self._setup(), store)
-        if not query.session:  # it may have temporary tables, and a database of its own
-            self._engine.news.stored(query.database, rows, since=generation)
+        self._engine.news.inserted(query.database, rows, since=generation)
         return Outcome(b"", None, counts)
 
     def _piped(self, connection: Connection, pipe: int) -> Outcome:

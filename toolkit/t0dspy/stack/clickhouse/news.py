@@ -5,7 +5,7 @@ import contextlib
 import json
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from t0dspy.stack.clickhouse.sql import InsertedRows
 
@@ -19,17 +19,29 @@ SILENCE = 10.0
 
 _CHANGED = b'{"changed":true}\n'
 _TABLE = re.compile(rb"\s*INSERT\s+INTO\s+(\w+)\s*", re.IGNORECASE)
-_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"([\w-]+)"')
+_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"([\w-]{1,64})"')
+_SETTING = re.compile(rb"(\w+)\s*=")
+_HARMLESS = frozenset(
+    (
+        "async_insert",
+        "wait_for_async_insert",
+        "input_format_skip_unknown_fields",
+        "input_format_null_as_default",
+        "output_format_json_quote_64bit_integers",
+        "log_comment",
+    )
+)
+"""Settings of an insertion that have no say in which rows are stored, and in which tables."""
 _MOST_UNREAD = 10_000
 _USUAL_DATABASE = "default"
 
 
 class News:
-    """Tells listeners of each row that has been stored, in its table and in all of the table's views.
+    """Tells listeners of rows that have been inserted, where their JSON begins with their `id` as TensorZero's does.
 
-    A row is told of by the `id` that its JSON begins with, as those of TensorZero do; of several in one insertion it is
-    the first. Nothing is told of rows that were being stored while a statement ran that may change tables: a listener
-    hears that there was one, and can tell by this whether rows go where those before them went.
+    Of several rows in one insertion it is the first. A listener also hears of every statement that may have changed
+    tables. A row is `sure` if none ran during its insertion, and no setting of the client's had a say: then it was
+    stored, and went into the same views, as other sure rows of its table since the last such statement.
     """
 
     def __init__(self) -> None:
@@ -41,14 +53,14 @@ class News:
         self.generation = 0
         """Grows with every statement that may change tables, when it begins and when it ends."""
 
-    def stored(self, database: str | None, rows: InsertedRows, *, since: int) -> None:
-        """Tell of `rows`, which are stored; `since` is the generation in which their insertion began."""
-        line = _line(rows) if self._listeners else None
-        if line is None:
+    def inserted(self, database: str | None, rows: InsertedRows, *, since: int | None) -> None:
+        """Tell of `rows`; `since` is the generation in which their insertion began, None if they cannot be sure."""
+        named = _named(rows) if self._listeners else None
+        if named is None:
             return
         with self._guard:
-            if self._changing or since != self.generation:
-                return
+            sure = not self._changing and since == self.generation
+            line = json.dumps({**named, "sure": sure}, separators=(",", ":")).encode() + b"\n"
             for listener in self._listeners:
                 if listener.database == (database or _USUAL_DATABASE):
                     listener.put(line)
@@ -63,7 +75,7 @@ class News:
             self._count(-1)
 
     async def lines(self, database: str | None) -> AsyncIterator[bytes]:
-        """Lines of JSON: `{"table": ..., "id": ...}` of a row, `{"changed": true}`, or `{}`; ends with `close`."""
+        """Lines of JSON: `table`, `id` and `sure` of a row, `{"changed":true}`, or `{}`. They end with `close`."""
         listener = _Listener(database or _USUAL_DATABASE)
         with self._guard:
             self._listeners.add(listener)
@@ -121,8 +133,14 @@ class _Listener:
         return b"".join(lines) if len(lines) <= _MOST_UNREAD else b""
 
 
-def _line(rows: InsertedRows) -> bytes | None:
+def is_plain(settings: Iterable[str], rows: InsertedRows) -> bool:
+    """Whether neither the `settings` of a request nor the statement's own can keep a row from where it belongs."""
+    own = (name.decode() for name in _SETTING.findall(rows.settings))
+    return _HARMLESS.issuperset(settings) and _HARMLESS.issuperset(own)
+
+
+def _named(rows: InsertedRows) -> dict[str, str] | None:
     table, id = _TABLE.fullmatch(rows.head), _ID.match(rows.rows)
     if rows.format != "JSONEachRow" or table is None or id is None:
         return None
-    return json.dumps({"table": table[1].decode(), "id": id[1].decode()}).encode() + b"\n"
+    return {"table": table[1].decode(), "id": id[1].decode()}
