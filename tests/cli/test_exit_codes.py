@@ -15,6 +15,7 @@ import pytest
 
 import t0dspy
 from t0dspy import exporting
+from t0dspy.cli.verb import with_negatives_last
 
 TOOL = str(Path(sys.executable).with_name("t0dspy"))
 EXPORT = ("export", "review:program", "--name", "review", "--model", "openai::gpt-4o-mini")
@@ -106,3 +107,35 @@ def test_a_terminal_without_unicode(tool: Callable[..., Any], environment: dict[
     ran = tool("export", "odd:program", *arguments, **environment)
     assert ran.code == 0, ran.err
     assert "dge " in ran.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ID", "score", "-0.5"],
+        ["ID", "score", "-.5", "--episode"],
+        ["--episode", "ID", "score", "-3"],
+        ["ID", "score", "--episode", "-1e3"],
+        ["ID", "score", "--", "-0.5"],
+    ],
+)
+def test_a_negative_number_is_a_value(run: Callable[..., Any], arguments: list[str]) -> None:
+    """Nobody has an option called `-0`."""
+    nowhere = ["--gateway-url", "http://127.0.0.1:9", "--clickhouse-url", "http://127.0.0.1:9"]
+    ran = run("feedback", *nowhere, *arguments)
+    assert (ran.code, ran.out) == (1, "")
+    assert "ClickHouse at http://127.0.0.1:9: Connection refused" in ran.err
+
+
+def test_a_negative_number_may_be_an_options_value() -> None:
+    """It stays behind the option that takes it, and nothing is moved where the user has said `--`."""
+    assert with_negatives_last(["a", "--share", "-1", "-2", "b"], {"--share"}) == [
+        "a",
+        "--share",
+        "-1",
+        "b",
+        "--",
+        "-2",
+    ]
+    assert with_negatives_last(["--", "-1", "a"], set()) == ["--", "-1", "a"]
+    assert with_negatives_last(["-v", "--no", "-x1"], set()) == ["-v", "--no", "-x1"]

@@ -1,5 +1,7 @@
 """Metrics: each caller in DSPy gets the kind of value it wants."""
 
+from typing import Any
+
 import dspy
 import pytest
 from hypothesis import given
@@ -152,3 +154,12 @@ def test_a_stage_that_did_not_run_is_named() -> None:
         wrong(GOLD, said("two"), trace_of(Two(), "abc"))
     with pytest.raises(MetricError, match="'other'"):
         backward_grade(exact_match(), weights={"other": 1})
+
+
+def test_a_metric_knows_its_source() -> None:
+    """Of functions, of callable objects, and nothing where there is no file."""
+    assert "def test_a_metric_knows_its_source" in Metric(lambda example, prediction: 1.0).source
+    assert "def exact_match" in Metric(exact_match("answer")).source
+    made: dict[str, Any] = {"__name__": "nowhere"}
+    exec("def made(example, prediction): return 1.0", made)
+    assert Metric(made["made"]).source == ""

@@ -17,6 +17,7 @@ from flywheel.looped import APPS, Project, produce, words
 from flywheel.scripted import drafting, prompts, skilled, stopping
 from runtime.harness import Served
 from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
+from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.retraining.planning import least_calls
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
@@ -104,6 +105,21 @@ def test_nothing_new_is_not_done_twice(shop: Project, task: ScriptedUpstream) ->
     assert again.reason.startswith("nothing new since the run")
     assert len(task.requests) == asked
     assert shop.retrain(seed=10).outcome == "kept"
+
+
+def test_another_metric_is_news(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same name, and other code behind it."""
+    shop.settings(min_improvement=0.9)
+    assert shop.retrain().outcome == "kept"
+    assert shop.retrain().outcome == "nothing to do"
+    monkeypatch.setattr(Metric, "source", "def grade(): stricter from here on")
+    assert shop.retrain().outcome == "kept"
+
+
+def test_a_dry_run_knows_the_predictors(shop: Project) -> None:
+    """A stage that is none is said before anybody pays for it."""
+    with pytest.raises(OptimizeError, match="no predictor 'nobody' to optimize"):
+        shop.retrain(dry_run=True, stage="nobody")
 
 
 WORSE = skilled(0.4, careful=-0.3)

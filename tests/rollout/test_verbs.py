@@ -12,6 +12,7 @@ import t0dspy
 from rollout.conftest import Project
 from runtime.harness import export
 from t0dspy.errors import SettingsError
+from t0dspy.rollout.record import config_files
 from t0dspy.rollout.verbs import set_traffic
 
 Run = Callable[..., Any]
@@ -260,6 +261,51 @@ def test_export_applies_too(project: Project, run: Run) -> None:
     assert ran.code == 0, ran.err
     assert "serving after " in ran.out.splitlines()[-1]
     assert project.variants("question") == {"v5"}
+
+
+def test_an_export_of_what_is_written_already_applies(project: Project, run: Run) -> None:
+    """A deploy script that is run again after an apply that failed has the gateway serve what it wrote."""
+    state = project.directory / "state.json"
+    export(project.configs, "stories:question", instructions="NEWER still.")  # makes the state, too
+    flags = ("--name", "question", "--state", str(state), "--model", "m", "--adapter", "chat", "--no-verify")
+    state.write_text(state.read_text().replace("NEWER still.", "NEWEST of all."))
+    assert "written, not serving" in run("export", "stories:question", *flags, "--traffic", "1").out
+    assert project.variants("question") == {"v1"}
+    ran = run("export", "stories:question", *flags, "--apply")
+    assert ran.code == 0, ran.err
+    first, last = ran.out.splitlines()
+    assert (first, "serving after " in last) == ("question v5 is this program already: nothing to export.", True)
+    assert project.variants("question") == {"v5"}
+    assert "serving already: " in run("export", "stories:question", *flags, "--apply").out
+
+
+def test_a_rollback_from_a_canary_says_what_it_did(project: Project, run: Run) -> None:
+    """It leads behind the incumbent, by contract; who meant to end the canary only is told how."""
+    set_traffic(project.place, "question", {"v2": 1.0}, applying=True)
+    set_traffic(project.place, "question", {"v2": 0.9, "v3": 0.1}, applying=True)
+    ran = run("rollback", "question")
+    assert ran.out.startswith("question  v2 90%  v3 10%  ->  v1 100%\n")
+    assert "`t0dspy traffic question v2=1 --apply` keeps it, and ends v3 only." in ran.err
+    assert run(*["traffic", "question", "v2=1", "--apply"]).code == 0
+    assert project.variants() == {"v2"}
+    assert "only." not in run("rollback", "question").err
+
+
+@pytest.mark.parametrize("command", ["apply", "rollback question", "traffic question v1=1 --apply"])
+def test_config_that_is_no_toml_costs_nothing(project: Project, run: Run, command: str) -> None:
+    """A slip in a file of the user's is said by name, and no version that was written meanwhile is set aside."""
+    set_traffic(project.place, "question", {"v2": 1.0}, applying=True)
+    export(project.configs, "stories:question", instructions="NEWER still.")
+    config = project.configs / "tensorzero.toml"
+    config.write_text(config.read_text() + "\n[models.main\n")
+    before = config_files(project.configs)
+    ran = run(*command.split())
+    assert (ran.code, ran.out) == (1, "")
+    assert "configs/tensorzero.toml: cannot be read as TOML: " in ran.err
+    assert "nothing was changed." in ran.err
+    assert config_files(project.configs) == before
+    assert not list(project.configs.rglob("*.refused"))
+    assert project.variants() == {"v2"}
 
 
 def test_hand_edits_to_rollout_are_applied(project: Project, run: Run) -> None:

@@ -83,7 +83,7 @@ def export(
         result = export_program(
             reference, settings.configs_dir, given, progress=progress.say, parity_progress=progress.count
         )
-    applied = applying(f"export {result.name}") if applying and result.written else None
+    applied = applying(f"export {result.name}") if applying else None
     if json:
         output.print_json(_as_json(result, applied))
     elif not quiet:
@@ -96,6 +96,8 @@ def _print(result: "Export", applied: "Applied | None") -> None:
     what = f"{result.name} {result.version}"
     if result.unchanged:
         print(f"{what} is this program already: nothing to export.")
+        if applied is not None:
+            print(outcome(applied))
         return
     if result.diff:
         print(result.diff)

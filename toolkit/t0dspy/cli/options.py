@@ -65,12 +65,13 @@ def place(quiet: bool, configs: Path | None, gateway_url: str | None, clickhouse
 def applying(settings: Settings, quiet: bool) -> "Callable[[str], Applied]":
     """What has the gateway serve what is written from now on; raises RolloutError when there is no gateway."""
     from t0dspy.cli import output
-    from t0dspy.rollout.apply import Place, choose
+    from t0dspy.rollout.apply import Place, check_toml, choose
     from t0dspy.rollout.record import config_files
     from t0dspy.rollout.verbs import apply_written
 
     place = Place.of(settings, (lambda text: None) if quiet else output.note)
     choose(place)
+    check_toml(place.configs)
     before = config_files(place.configs)
     return lambda what: apply_written(place, what, before)
 

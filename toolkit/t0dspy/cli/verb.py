@@ -1,14 +1,24 @@
 """Where typer's ways are not ours: help that reads like any other tool's, and interrupts that reach `failures`."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperCommand
 
 from t0dspy.cli.failures import Stopped
 
+_NEGATIVE = re.compile(r"-\.?\d[\d.eE+-]*")
+
 
 class Verb(TyperCommand):
     """A command whose help names values by what they are, not by their Python type."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; a negative number is a value, not an option."""
+        parameters: list[Any] = self.get_params(ctx)
+        taking = {name for one in parameters if not getattr(one, "is_flag", True) for name in one.opts}
+        return super().parse_args(ctx, with_negatives_last(args, taking))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -36,3 +46,13 @@ class Verb(TyperCommand):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+def with_negatives_last(args: Sequence[str], taking: set[str]) -> list[str]:
+    """`args` with their negative numbers behind `--`, but for those that are values of the options `taking` one."""
+    if "--" in args:
+        return list(args)
+    before = ["", *args]
+    moved = [at for at, one in enumerate(args) if _NEGATIVE.fullmatch(one) and before[at] not in taking]
+    stay = [one for at, one in enumerate(args) if at not in moved]
+    return [*stay, "--", *(args[at] for at in moved)] if moved else stay

@@ -72,6 +72,16 @@ class Metric:
             score = self.score(gold, pred)
         return dspy.Prediction(score=score.value, feedback=feedback_text(gold, score))
 
+    @property
+    def source(self) -> str:
+        """The text of the file that the function is written in; empty where there is none."""
+        function = inspect.unwrap(self.function)
+        home = inspect.getmodule(function if inspect.isroutine(function) else type(function))
+        try:
+            return inspect.getsource(home) if home else ""
+        except (OSError, TypeError):
+            return ""
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Metric":
         return self
 

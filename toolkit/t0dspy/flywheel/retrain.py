@@ -13,7 +13,7 @@ from t0dspy.flywheel.judge import JudgeOptions
 from t0dspy.flywheel.metrics import load_metric
 from t0dspy.flywheel.optimize import Data, Models, Optimized, optimize
 from t0dspy.flywheel.optimizing.answers import Answers
-from t0dspy.flywheel.optimizing.candidates import prompts_of
+from t0dspy.flywheel.optimizing.candidates import prompts_of, stage_index
 from t0dspy.flywheel.optimizing.models import counted_lm
 from t0dspy.flywheel.optimizing.spending import Ledger
 from t0dspy.flywheel.retraining.estimate import Expected
@@ -115,6 +115,7 @@ def _retrained(task: Task) -> Retrained:
     missing = too_little(gathered, task.own) or _nothing_new(task, gathered)
     if missing:
         return replace(result, reason=missing)
+    stage_index(incumbent, task.options.stage)
     check_exportable(task, incumbent)
     data, holdout = data_of(task, gathered, incumbent)
     plan = expected_of(task, gathered, incumbent)
@@ -140,7 +141,8 @@ def too_little(gathered: Gathered, own: ProgramSettings) -> str:
 def _nothing_new(task: Task, gathered: Gathered) -> str:
     last = task.home.last()
     if last and last["run"] != task.run.path.name and last.get("seen") == seen(task, gathered)["seen"]:
-        return f"nothing new since the run {last['run']}: the same examples, feedback, incumbent and settings"
+        same = "the same examples, feedback, incumbent, metric and settings"
+        return f"nothing new since the run {last['run']}: {same}. Another --seed searches once more"
     return ""
 
 

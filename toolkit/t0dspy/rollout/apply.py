@@ -1,6 +1,7 @@
 """Apply: make the gateway serve what is written, and put the old files back if it does not take them."""
 
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -96,6 +97,19 @@ def choose(place: Place) -> Action:
         f"compose service {place.how.service!r} was found (that needs `pip install 't0dspy[docker]'`). Start one, or "
         "set `command` in [tool.t0dspy.apply]."
     )
+
+
+def check_toml(configs: Path) -> None:
+    """Look whether the gateway can read what is written at all.
+
+    Raises:
+        RolloutError: a file below `configs` is no TOML. Nothing has been changed, and nothing need be put back.
+    """
+    for path in sorted(configs.rglob("*.toml")):
+        try:
+            tomllib.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise RolloutError(f"{path}: cannot be read as TOML: {error}. Correct it; nothing was changed.") from error
 
 
 def apply(place: Place, action: Action, journal: Journal, pending: Pending) -> Applied:

@@ -1,7 +1,7 @@
 """A change of a program's traffic: planned from what is there, then written in one step with its place in history."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from t0dspy import bundle, traffic
@@ -80,13 +80,24 @@ def plan_rollback(program: Program, to: str | None, time: str, reason: str | Non
     if target is None:
         raise SettingsError(_nowhere_back(program))
     default = f"rollback --to {to}" if to else "rollback"
-    return _plan(program, Change(time, reason or default, program.shares, {target: 1.0}, undo=True))
+    planned = _plan(program, Change(time, reason or default, program.shares, {target: 1.0}, undo=True))
+    return planned if to else replace(planned, notes=[*planned.notes, *_canary_ended(program)])
 
 
 def write(planned: Planned) -> None:
     """Write the change; call it while the program's directory is locked, and planned from what is there then."""
     if planned.files:
         bundle.write_tree(planned.program.directory, planned.files)
+
+
+def _canary_ended(program: Program) -> list[str]:
+    """What somebody must know who meant to end a canary only."""
+    present = traffic.incumbent(program.shares)
+    others = [version for version in program.shares if version != present]
+    if not others:
+        return []
+    command = f"t0dspy traffic {program.name} {present}=1 --apply"
+    return [f"this went back behind {present}, the incumbent. `{command}` keeps it, and ends {', '.join(others)} only."]
 
 
 def _nowhere_back(program: Program) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from t0dspy import private
 from t0dspy.bundle import MANIFEST
 from t0dspy.errors import RolloutError
 
@@ -98,7 +99,7 @@ class Journal:
             RolloutError: somebody else was at it for `seconds`, or nothing can be written here.
         """
         try:
-            self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.own(self._place)
             lock = FileLock(self._path("lock"), timeout=seconds)
             lock.acquire()
         except Timeout:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from t0dspy import bundle
 from t0dspy.errors import RolloutError
 from t0dspy.rollout.actions import Action
-from t0dspy.rollout.apply import Applied, Place, apply, choose, now, old_files, put_back
+from t0dspy.rollout.apply import Applied, Place, apply, check_toml, choose, now, old_files, put_back
 from t0dspy.rollout.change import Planned, Program, plan_rollback, plan_traffic, read, write
 from t0dspy.rollout.record import Files, Journal, Pending, config_files
 from t0dspy.settings import load_settings
@@ -114,6 +114,7 @@ def applied_after(place: Place, what: str, work: Callable[[], T]) -> tuple[T, Ap
     with journal.held():
         action = choose(place)
         _finish(place, journal, action)
+        check_toml(place.configs)
         before = None if what == "apply" else config_files(place.configs)
         old, stale = old_files(journal, action.gateway_url, before)
         pending = Pending(what, old, stale)

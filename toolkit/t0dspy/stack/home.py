@@ -11,12 +11,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from t0dspy import private
 from t0dspy.errors import StackError
 
 PARTS = ("clickhouse", "gateway", "programs")
 
 _MARKER, _RUN_FILE = "t0dspy-stack", "stack.json"
-_OURS = {_MARKER, _RUN_FILE, "clickhouse", "configs", *(f"{part}.lock" for part in PARTS)}
+_OURS = {_MARKER, _RUN_FILE, ".gitignore", "clickhouse", "configs", *(f"{part}.lock" for part in PARTS)}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
     Raises StackError if it cannot be used, belongs to something else, or a stack already runs those parts there.
     """
     try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.own(data_dir)
         _refuse_foreign(data_dir)
         locks = _lock(data_dir, parts)
         _let_leftovers_end(data_dir)

@@ -71,7 +71,7 @@ class CurateOptions:
     """Input fields that make no input another one, such as a request's id."""
     user_tag: str = "user_id"
     """The tag that says whose inference it was."""
-    caps: tuple[Cap, ...] = (Cap("user", 0.2), Cap("variant", 0.8, least=200))
+    caps: tuple[Cap, ...] = (Cap("user", 0.2), Cap("variant", 0.8, least=1600))
     limit: int | None = 2000
     """The most examples that are kept; 0 or None for all."""
     redact: str | None = None

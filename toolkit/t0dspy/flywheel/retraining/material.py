@@ -9,6 +9,7 @@ from t0dspy.flywheel.optimize import Data
 from t0dspy.flywheel.optimizing.candidates import Sealed, production_sets
 from t0dspy.flywheel.pull import PullOptions, pull_examples
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.pulling.summary import REASONS
 from t0dspy.flywheel.retraining.gather import Gathered, gather, good_runs, is_good, sealed_items
 from t0dspy.flywheel.retraining.gather import curate_options as options_of
 from t0dspy.flywheel.retraining.task import Task
@@ -42,7 +43,9 @@ def gather_for(task: Task, pulled: Sequence[PulledExample]) -> Gathered:
     found = gather(pulled, task.found, task.version, task.own, task.base, SetState.read(task.home.sets))
     if not task.options.dry_run:
         found.state.write(task.home.sets)  # before any of it is used
-    return found
+    drops = task.run.remembered("pull.json", dict).get("drops", {})
+    before = {REASONS.get(reason, reason): count for reason, count in drops.items()}
+    return replace(found, dropped={**before, **found.dropped})
 
 
 def data_of(task: Task, gathered: Gathered, incumbent: dspy.Module) -> tuple[Data, list[dspy.Example]]:

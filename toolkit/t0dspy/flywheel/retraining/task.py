@@ -133,7 +133,9 @@ def seen(task: Task, gathered: Gathered) -> dict[str, Any]:
     content = task.found.entry(task.version).content_hash
     return {
         "run": task.run.path.name,
-        "seen": digest(json.dumps([gathered.fingerprint, content, asked, asdict(task.own)], default=str)),
+        "seen": digest(
+            json.dumps([gathered.fingerprint, content, asked, asdict(task.own), task.metric.source], default=str)
+        ),
     }
 
 
