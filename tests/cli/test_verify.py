@@ -46,6 +46,16 @@ def test_an_edited_template_is_a_mismatch(exported: Path, run: Callable[..., Any
     assert "Jüdge ☃" in report["predictors"][0]["mismatches"][0]["detail"]
 
 
+def test_a_merge_conflict(exported: Path, run: Callable[..., Any]) -> None:
+    """A generated file that is no TOML any more is said by name, and is no bug."""
+    variant = exported / "v1/variant.toml"
+    variant.write_text(f"<<<<<<< HEAD\n{variant.read_text()}")
+    ran = run("verify", "review", "--inputs", "2")
+    assert (ran.code, ran.out) == (1, "")
+    assert "v1/variant.toml: not valid TOML: " in ran.err
+    assert "export the program anew" in ran.err
+
+
 @pytest.mark.usefixtures("exported")
 def test_examples(run: Callable[..., Any]) -> None:
     """Inputs of the user's are compared too, from flat objects and from lines of `pull`; what does not fit is named."""

@@ -1,5 +1,6 @@
 """Retrain: a better version or the incumbent, never anything else, however it is disturbed."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from runtime.harness import Served
 from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.retraining.planning import least_calls
+from t0dspy.gateway import Call, HttpGateway, input_messages
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
 PRODUCTION = words(90)
@@ -114,6 +116,15 @@ def test_another_metric_is_news(shop: Project, monkeypatch: pytest.MonkeyPatch) 
     assert shop.retrain().outcome == "nothing to do"
     monkeypatch.setattr(Metric, "source", "def grade(): stricter from here on")
     assert shop.retrain().outcome == "kept"
+
+
+def test_what_the_pull_left_out_is_told(shop: Project) -> None:
+    """Calls that name their version, as those of `deploy` do, teach nothing; whoever wonders reads it here."""
+    with contextlib.closing(HttpGateway(shop.served.url)) as gateway:
+        for number in range(3):
+            gateway.infer(Call("duo", input_messages({"question": f"pinned {number}"}, 0), variant="v1"))
+    shop.settings(name="duo")
+    assert shop.retrain("duo", dry_run=True).gathered.dropped["pinned by its caller"] >= 3
 
 
 def test_a_dry_run_knows_the_predictors(shop: Project) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
+from t0dspy.errors import BundleError
 from t0dspy.gateway import Gateway, embedded_gateway
 
 RECORDER = "t0dspy_recorder"
@@ -23,13 +25,14 @@ def gateway_with_recorder(files: Mapping[str, str], recorder_url: str) -> Iterat
 
     Raises:
         GatewayError: TensorZero refuses the config.
+        BundleError: a file is no TOML.
     """
     with tempfile.TemporaryDirectory(prefix="t0dspy-verify-") as place:
         root = Path(place)
         for path, text in files.items():
             target = root / "program" / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((_redirected(text, recorder_url) if path.endswith(".toml") else text).encode())
+            target.write_bytes((_redirected(text, path, recorder_url) if path.endswith(".toml") else text).encode())
         models = {RECORDER: {"routing": ["recorder"], "providers": {"recorder": _provider(recorder_url)}}}
         (root / "models.toml").write_text(tomlkit.dumps({"models": models}), encoding="utf-8")
         with embedded_gateway(root) as gateway:
@@ -40,8 +43,12 @@ def _provider(url: str) -> dict[str, Any]:
     return {"type": "openai", "model_name": MODEL_NAME, "api_base": f"{url}/", "api_key_location": "none"}
 
 
-def _redirected(text: str, url: str) -> str:
-    config = tomlkit.parse(text).unwrap()
+def _redirected(text: str, path: str, url: str) -> str:
+    try:
+        config = tomlkit.parse(text).unwrap()
+    except TOMLKitError as error:
+        advice = "Restore it from version control, or export the program anew"
+        raise BundleError(f"{path}: not valid TOML: {error}. {advice}.") from error
     for function in config.get("functions", {}).values():
         for variant in function.get("variants", {}).values():
             variant["model"] = RECORDER
