@@ -4,9 +4,12 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import dspy
 import pytest
 
+import t0dspy
 from t0dspy.errors import ProgramError
 from t0dspy.program import code_hash, load_program
 
@@ -82,6 +85,26 @@ def test_mistakes_are_told_apart(module: str, reference: str, reason: str) -> No
     with pytest.raises(ProgramError) as caught:
         load_program(reference)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["app/review.py", "./app/review.py", "app/review", "app.review.py"])
+def test_a_file_is_no_module(file: str) -> None:
+    """Who writes a path reads what to write instead."""
+    with pytest.raises(ProgramError, match=r"is a file: write its module, app\.review:made"):
+        load_program(f"{file}:made")
+
+
+class Unmade(dspy.Module):
+    """A program that nobody has made."""
+
+
+@pytest.mark.parametrize("program", [Unmade, 5, "no import path"])
+def test_only_live_programs(program: Any, project: Path) -> None:
+    """A class is told from a program, by every call that takes one."""
+    for work in (lambda: t0dspy.export(program, name="x", model="m"), lambda: t0dspy.deploy(program)):
+        with pytest.raises(ProgramError, match=r"Unmade\(\)|an? (int|str) is no dspy.Module|is no import path"):
+            work()
+    assert not (project / "configs").exists()
 
 
 def test_only_what_runs_counts_in_the_hash(module: str, project: Path) -> None:

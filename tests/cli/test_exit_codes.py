@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 import t0dspy
 from t0dspy import exporting
+from t0dspy.cli import app
 from t0dspy.cli.verb import with_negatives_last
 
 TOOL = str(Path(sys.executable).with_name("t0dspy"))
@@ -49,6 +51,13 @@ def test_help_is_0(run: Callable[..., Any], arguments: list[str]) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "t0dspy" in ran.out
     assert t0dspy.__version__ in ran.out or "Usage: t0dspy" in ran.out
+
+
+@pytest.mark.parametrize("verb", sorted(command.name or "" for command in get_command(app).commands.values()))
+def test_help_names_what_a_value_is(run: Callable[..., Any], verb: str) -> None:
+    """No Python in it, neither types nor brackets around brackets."""
+    said = run(verb, "--help").out
+    assert not re.search(r"--[a-z-]+ None\b|\[\[", said), said
 
 
 def test_a_bug_is_3(shop: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dspy
 import pytest
 
 EXPORT = ("export", "review:program", "--name", "review", "--model", "openai::gpt-4o-mini")
@@ -95,6 +96,18 @@ def test_every_flag_reaches_the_tree(run: Callable[..., Any]) -> None:
     assert "--breaking" in ran.err
     ran = run(*QUICK[:3], "stages", *QUICK[4:], "--breaking")
     assert "exported stages_2 v1" in ran.out
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_state_does_not_say_its_adapter(run: Callable[..., Any]) -> None:
+    """Where nobody else says it either, the export tells whose prompts it takes."""
+    Path("state.json").write_text(json.dumps(_state("Judge it harshly.")))
+    flags = (*QUICK, "--state", "state.json", "--dry-run")
+    said = "does not say which adapter it was optimized under"
+    assert said in run(*flags).err
+    assert said not in run(*flags, "--adapter", "chat").err
+    with dspy.context(adapter=dspy.JSONAdapter()):
+        assert said not in run(*flags).err
 
 
 def _state(instructions: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from t0dspy.flywheel.metrics import (
     exact_match,
     load_metric,
     mark_paths,
+    raised,
     traced,
 )
 
@@ -163,3 +164,12 @@ def test_a_metric_knows_its_source() -> None:
     made: dict[str, Any] = {"__name__": "nowhere"}
     exec("def made(example, prediction): return 1.0", made)
     assert Metric(made["made"]).source == ""
+
+
+def test_who_compares_without_gold_reads_how() -> None:
+    """The usual first mistake with a metric has its cure beside it; others have none of it."""
+    example = dspy.Example(q="x").with_inputs("q")
+    with pytest.raises(AttributeError) as caught:
+        Metric(lambda example, prediction: example.answer == prediction.answer)(example, said("x"))
+    assert raised(3, 4, str(caught.value)).endswith('set gold = "required" in the program\'s settings.')
+    assert raised(3, 4, "ValueError: no") == "the metric raised for 3 of 4 runs, such as: ValueError: no"

@@ -33,6 +33,19 @@ def load_program(reference: str) -> dspy.Module:
     return found
 
 
+def checked_program(program: object, verb: str) -> dspy.Module:
+    """`program`, if it is a live one.
+
+    Raises:
+        ProgramError: it is a class, or something else, and cannot be what `verb` says.
+    """
+    if isinstance(program, dspy.Module):
+        return program
+    if isinstance(program, type) and issubclass(program, dspy.Module):
+        raise ProgramError(f"{program.__name__} is a class: make a program of it to {verb}, {program.__name__}().")
+    raise ProgramError(f"a {type(program).__name__} is no dspy.Module, so there is nothing to {verb}.")
+
+
 def import_attribute(reference: str) -> Any:
     """What `reference`, such as `app.review:program`, stands for.
 
@@ -40,6 +53,9 @@ def import_attribute(reference: str) -> Any:
         ProgramError: no such module or attribute, or importing failed.
     """
     module_name, _, attribute = reference.partition(":")
+    if "/" in module_name or module_name.endswith(".py"):
+        dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise ProgramError(f"{module_name!r} is a file: write its module, {dotted}:{attribute or 'program'}.")
     if not module_name or not attribute:
         raise ProgramError(
             f"{reference!r} is no import path: write package.module:attribute, such as app.review:program."

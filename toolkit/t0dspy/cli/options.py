@@ -34,11 +34,15 @@ Configs = Annotated[
 ]
 GatewayUrl = Annotated[
     str | None,
-    typer.Option("--gateway-url", help="The gateway (default: TENSORZERO_GATEWAY_URL, settings, localhost)."),
+    typer.Option(
+        "--gateway-url", metavar="URL", help="The gateway (default: TENSORZERO_GATEWAY_URL, settings, localhost)."
+    ),
 ]
 ClickhouseUrl = Annotated[
     str | None,
-    typer.Option("--clickhouse-url", help="ClickHouse (default: TENSORZERO_CLICKHOUSE_URL, settings, localhost)."),
+    typer.Option(
+        "--clickhouse-url", metavar="URL", help="ClickHouse (default: TENSORZERO_CLICKHOUSE_URL, settings, localhost)."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing when all is well.")]

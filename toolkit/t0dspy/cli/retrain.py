@@ -35,7 +35,7 @@ class Auto(StrEnum):
 
 def retrain(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME ...]", help="Programs (default: all that have a metric).")
+        list[str] | None, typer.Argument(metavar="NAME", help="Programs (default: all that have a metric).")
     ] = None,
     window: Annotated[str, typer.Option(metavar="LENGTH", help="45m, 12h, 30d or 4w, until now.")] = "30d",
     optimizer: Annotated[

@@ -11,7 +11,7 @@ from t0dspy.cli import options, output
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program, or a predictor's function.")],
     input: Annotated[str, typer.Option("--input", metavar="JSON|@FILE", help="The input fields, as a JSON object.")],
-    variant: Annotated[str | None, typer.Option(help="Such as v2 (default: by the shares).")] = None,
+    variant: Annotated[str | None, typer.Option(metavar="V", help="Such as v2 (default: by the shares).")] = None,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
 ) -> None:

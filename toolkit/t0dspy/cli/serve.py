@@ -8,13 +8,17 @@ from t0dspy.cli import options
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8100,
+    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on (default: 127.0.0.1).")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, metavar="PORT", help="Port to listen on (default: 8100).")
+    ] = 8100,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes (default: as many as cores, at most 4).")
+        int | None, typer.Option(min=1, metavar="N", help="Processes (default: as many as cores, at most 4).")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Runs that a worker does at once.")] = 64,
-    queue: Annotated[int, typer.Option(min=0, help="Runs that wait when all are full; more get a 503.")] = 128,
+    runs: Annotated[int, typer.Option(min=1, metavar="N", help="Runs that a worker does at once (default: 64).")] = 64,
+    queue: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Runs that wait when all are full; more get a 503 (default: 128).")
+    ] = 128,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
 ) -> None:

@@ -19,7 +19,7 @@ from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.exporting.step import ExportStep, Progress
 from t0dspy.manifest import Manifest
 from t0dspy.model import CompiledProgram, PromptForm
-from t0dspy.program import code_hash, load_program
+from t0dspy.program import checked_program, code_hash, load_program
 from t0dspy.signatures import load_signature
 from t0dspy.state import read_state, with_state
 from t0dspy.tree import read_program
@@ -58,11 +58,12 @@ def export(
     if options.traffic is not None:
         traffic.check_share(options.traffic, "the new version")
     reference = program if isinstance(program, str) else options.import_path
-    live = load_program(program) if isinstance(program, str) else program
+    live = load_program(program) if isinstance(program, str) else checked_program(program, "export")
     name = checked_name(options.name or _default_name(reference))
     notes: list[str] = []
     if options.state is not None:
         live, notes = with_state(live, read_state(options.state), str(options.state))
+        notes += _unsaid_adapter(options)
     progress(f"compiling {name}")
     compiled = _compile(live, reference, options)
     programs = Path(configs) / "programs"
@@ -97,6 +98,16 @@ def _form(options: ExportOptions) -> PromptForm | None:
         return None
     configured = layout.form_of(dspy.settings.adapter) or PromptForm()
     return PromptForm(options.adapter or configured.adapter, options.demos or configured.demos)
+
+
+def _unsaid_adapter(options: ExportOptions) -> list[str]:
+    """A state does not say under which adapter it was optimized, and where nothing does, DSPy takes its own."""
+    if options.adapter is not None or dspy.settings.adapter is not None:
+        return []
+    return [
+        f"{options.state} does not say which adapter it was optimized under, and none is configured here: the prompts "
+        "are dspy.ChatAdapter's. If it was another one, say `adapter` in the settings or --adapter."
+    ]
 
 
 def _default_name(reference: str | None) -> str:

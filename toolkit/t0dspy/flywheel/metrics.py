@@ -46,6 +46,14 @@ class Score:
     feedback: str = ""
 
 
+def raised(count: int, of: int, said: str) -> str:
+    """What is to be told when a metric raised for `count` of `of` runs; `said` is one of its exceptions."""
+    hint = ""
+    if "'Example' object has no attribute" in said:
+        hint = ' Where the metric compares with the right answer, set gold = "required" in the program\'s settings.'
+    return f"the metric raised for {count} of {of} runs, such as: {said}{hint}"
+
+
 class Metric:
     """A user's metric as every caller in DSPy wants it: call it like any metric.
 

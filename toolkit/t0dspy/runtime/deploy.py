@@ -14,7 +14,7 @@ from t0dspy.exporting import read_program
 from t0dspy.fits import misfits
 from t0dspy.gateway import HttpGateway
 from t0dspy.manifest import Manifest
-from t0dspy.program import import_attribute
+from t0dspy.program import checked_program, import_attribute
 from t0dspy.runtime.adapter import Binding
 from t0dspy.runtime.engine import gateway_lm
 from t0dspy.runtime.hooks import Deployment, hook
@@ -59,6 +59,7 @@ def deploy(
         ProgramError: the code does not fit the version, or several exported programs could be meant.
         SettingsError: `rollout.toml` cannot be read.
     """
+    checked_program(program, "deploy")
     settings = load_settings(configs=configs, gateway_url=gateway_url)
     programs = settings.configs_dir / "programs"
     directory = programs / (name or _exported_name(program, programs))

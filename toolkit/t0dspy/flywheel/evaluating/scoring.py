@@ -9,7 +9,7 @@ import dspy
 from dspy.utils.parallelizer import ParallelExecutor
 
 from t0dspy.errors import GatewayError, MetricError, OptimizeError
-from t0dspy.flywheel.metrics import Metric, traced
+from t0dspy.flywheel.metrics import Metric, raised, traced
 from t0dspy.flywheel.optimizing.models import is_lm_failure
 from t0dspy.flywheel.optimizing.spending import Stop
 
@@ -130,7 +130,7 @@ def _scored(run: Run, example: Any, metric: Metric) -> Scored:
 def _failed(kind: str, count: int, scored: Sequence[Scored], what: str) -> MetricError | OptimizeError:
     first = next(one.why for one in scored if one.failure == kind)
     if kind == "metric":
-        return MetricError(f"{what}: the metric raised for {count} of {len(scored)} runs, first with: {first}")
+        return MetricError(f"{what}: {raised(count, len(scored), first)}")
     return OptimizeError(
         f"{what}: the model gave no answer for {count} of {len(scored)} runs, first with: {first} "
         "Scores made of failures decide nothing; try again when it answers."

@@ -9,7 +9,7 @@ import dspy
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import MetricError
 from t0dspy.flywheel.evaluating.scoring import TOLERATED
-from t0dspy.flywheel.metrics import Metric
+from t0dspy.flywheel.metrics import Metric, raised
 from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.flywheel.optimizing.trials import Trials
 
@@ -96,7 +96,5 @@ class _Strict:
             self.raised += 1
             if self.raised > max(3, TOLERATED * self.asked):
                 said = f"{type(error).__name__}: {str(error)[:300]}"
-                raise Stop(
-                    MetricError(f"the metric raised for {self.raised} of {self.asked} runs, last: {said}")
-                ) from error
+                raise Stop(MetricError(raised(self.raised, self.asked, said))) from error
             raise
