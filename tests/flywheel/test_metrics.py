@@ -1,5 +1,6 @@
 """Metrics: each caller in DSPy gets the kind of value it wants."""
 
+from functools import partial
 from typing import Any
 
 import dspy
@@ -161,6 +162,7 @@ def test_a_metric_knows_its_source() -> None:
     """Of functions, of callable objects, and nothing where there is no file."""
     assert "def test_a_metric_knows_its_source" in Metric(lambda example, prediction: 1.0).source
     assert "def exact_match" in Metric(exact_match("answer")).source
+    assert "def test_a_metric_knows_its_source" in Metric(partial(lambda example, prediction: 1.0)).source
     made: dict[str, Any] = {"__name__": "nowhere"}
     exec("def made(example, prediction): return 1.0", made)
     assert Metric(made["made"]).source == ""

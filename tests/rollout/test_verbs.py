@@ -279,6 +279,21 @@ def test_an_export_of_what_is_written_already_applies(project: Project, run: Run
     assert "serving already: " in run("export", "stories:question", *flags, "--apply").out
 
 
+def test_what_an_editor_keeps_beside_the_config(project: Project, run: Run) -> None:
+    """Its lock, a link that leads nowhere, hinders nothing; half a copy is named, since the gateway reads it."""
+    (project.configs / ".#tensorzero.toml").symlink_to("ada@host.1234")
+    ran = run("traffic", "question", "v2=1", "--apply")
+    assert ran.code == 0, ran.err
+    assert project.variants() == {"v2"}
+    (project.configs / ".tensorzero.toml").write_text("[models.main\n")
+    ran = run("rollback", "question")
+    assert ran.code == 1
+    assert "configs/.tensorzero.toml: cannot be read as TOML: " in ran.err
+    assert project.variants() == {"v2"}
+    (project.configs / ".tensorzero.toml").unlink()
+    assert run("rollback", "question").code == 0
+
+
 def test_a_rollback_from_a_canary_says_what_it_did(project: Project, run: Run) -> None:
     """It leads behind the incumbent, by contract; who meant to end the canary only is told how."""
     set_traffic(project.place, "question", {"v2": 1.0}, applying=True)

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from stack.clickhouse.harness import Server
+from t0dspy.runtime.episode import new_episode
 from t0dspy.stack import listener, ports, rows
 from t0dspy.stack.clickhouse import news
 from t0dspy.stack.rows import ClickHouse, Witness
@@ -51,14 +52,9 @@ def server(data: Path) -> Iterator[Server]:
         yield running
 
 
-def uuid7() -> str:
-    now, chance = time.time_ns() // 1_000_000, uuid.uuid4().int
-    return str(uuid.UUID(int=now << 80 | 7 << 76 | (chance >> 100 & 0xFFF) << 64 | 2 << 62 | chance & ((1 << 62) - 1)))
-
-
 def write(server: Server, table: str, row: dict[str, Any]) -> str:
     """The id of a row written as the gateway writes it."""
-    id = uuid7()
+    id = new_episode()
     sql = f"INSERT INTO {table}\nSETTINGS async_insert=1, wait_for_async_insert=1\nFORMAT JSONEachRow\n"
     server.run(sql + json.dumps({"id": id, **row}), database="tensorzero")
     return id
@@ -88,6 +84,12 @@ async def listening(seeing: Witness) -> None:
     async with asyncio.timeout(20):
         while not (seeing._listener.hears or seeing._listener._task.done()):
             await asyncio.sleep(0.01)
+
+
+async def believed(seeing: Witness, server: Server) -> None:
+    """Return once what is told of inferences is believed: one was asked for, and the next one was not."""
+    for _ in range(2):
+        assert await seeing.saw("inference", await in_thread(inference, server))
 
 
 async def in_thread(work: Callable[..., str], *arguments: Any, **more: Any) -> str:
@@ -120,7 +122,7 @@ def test_a_row_that_never_comes_is_not_seen(server: Server, monkeypatch: pytest.
     async def story() -> None:
         async with witness(server.url) as (seeing, _):
             assert await seeing.saw("inference", await in_thread(inference, server))
-            never = asyncio.create_task(seeing.saw("inference", uuid7()))
+            never = asyncio.create_task(seeing.saw("inference", new_episode()))
             for _ in range(5):
                 assert await seeing.saw("inference", await in_thread(inference, server))
             assert await never is False
@@ -134,8 +136,7 @@ def test_a_view_that_is_gone_is_noticed(server: Server, monkeypatch: pytest.Monk
 
     async def story() -> None:
         async with witness(server.url) as (seeing, clickhouse):
-            for _ in range(2):
-                assert await seeing.saw("inference", await in_thread(inference, server))
+            await believed(seeing, server)
             assert clickhouse.asked == 1
             await in_thread(server.run, "DROP TABLE ChatInferenceByIdView SYNC", database="tensorzero")
             for _ in range(2):
@@ -151,8 +152,7 @@ def test_a_clickhouse_that_starts_again_is_heard_again(data: Path) -> None:
         port = ports.free("127.0.0.1", 0, "clickhouse")
         with Server(data, port=port) as server:
             async with witness(server.url) as (seeing, clickhouse):
-                for _ in range(2):
-                    assert await seeing.saw("inference", await in_thread(inference, server))
+                await believed(seeing, server)
                 before = clickhouse.asked
                 await asyncio.to_thread(server.stop)
                 with Server(data, port=port) as again:
@@ -173,8 +173,7 @@ def test_what_was_believed_is_forgotten_with_the_connection(data: Path, monkeypa
         port = ports.free("127.0.0.1", 0, "clickhouse")
         with Server(data, port=port) as server:
             async with witness(server.url) as (seeing, _):
-                for _ in range(2):
-                    assert await seeing.saw("inference", await in_thread(inference, server))
+                await believed(seeing, server)
                 await asyncio.to_thread(server.stop)
                 with Server(data, port=port) as again:
                     await in_thread(again.run, "DROP TABLE ChatInferenceByIdView SYNC", database="tensorzero")
@@ -190,7 +189,7 @@ def test_who_waits_is_told_when_nobody_speaks_any_more(server: Server, monkeypat
 
     async def story() -> None:
         async with witness(server.url) as (seeing, _):
-            waiting = asyncio.create_task(seeing._listener.heard(uuid7(), ["ChatInference"]))
+            waiting = asyncio.create_task(seeing._listener.heard(new_episode(), ["ChatInference"]))
             await asyncio.sleep(0.1)
             await asyncio.to_thread(server.stop)
             async with asyncio.timeout(10):

@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 
+def toml_files(configs: Path) -> list[Path]:
+    """The files below `configs` that the gateway reads: hidden ones too, but no link that leads nowhere.
+
+    Such links are how some editors lock a file that is being changed.
+    """
+    return [path for path in sorted(configs.rglob("*.toml")) if path.is_file()]
+
+
 def metrics(configs: Path) -> dict[str, Mapping[str, Any]]:
     """Name -> the table of every metric in the TOML files below `configs`; files that are no TOML are passed over."""
     found: dict[str, Mapping[str, Any]] = {}
-    for path in sorted(configs.rglob("*.toml")):
+    for path in toml_files(configs):
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8")).get("metrics", {})
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from t0dspy.bundle import MANIFEST
+from t0dspy.configured import toml_files
 from t0dspy.errors import SettingsError
 from t0dspy.manifest import Manifest
 from t0dspy.model import CompiledProgram
@@ -46,7 +47,7 @@ def _table(path: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _other_configs(configs: Path, directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for path in sorted(configs.rglob("*.toml")):
+    for path in toml_files(configs):
         if directory in path.parents:
             continue
         try:

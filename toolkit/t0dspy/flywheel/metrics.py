@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dspy
@@ -84,6 +85,8 @@ class Metric:
     def source(self) -> str:
         """The text of the file that the function is written in; empty where there is none."""
         function = inspect.unwrap(self.function)
+        while isinstance(function, partial):
+            function = inspect.unwrap(function.func)
         home = inspect.getmodule(function if inspect.isroutine(function) else type(function))
         try:
             return inspect.getsource(home) if home else ""

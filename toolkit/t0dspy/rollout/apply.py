@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from t0dspy.bundle import MANIFEST
+from t0dspy.configured import toml_files
 from t0dspy.errors import RolloutError, T0dspyError
 from t0dspy.rollout.actions import Action, Command, Verdict, embedded, status
 from t0dspy.rollout.change import read
@@ -105,7 +106,7 @@ def check_toml(configs: Path) -> None:
     Raises:
         RolloutError: a file below `configs` is no TOML. Nothing has been changed, and nothing need be put back.
     """
-    for path in sorted(configs.rglob("*.toml")):
+    for path in toml_files(configs):
         try:
             tomllib.loads(path.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:

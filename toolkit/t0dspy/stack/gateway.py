@@ -18,6 +18,7 @@ os.environ.setdefault("RUST_LOG", "off,tensorzero.overhead=debug")
 
 import uvicorn
 
+from t0dspy.configured import toml_files
 from t0dspy.errors import GatewayError, T0dspyError
 from t0dspy.stack.addresses import parse_address, resolve
 from t0dspy.stack.front import application
@@ -73,8 +74,8 @@ class Written:
     @classmethod
     def in_directory(cls, directory: Path) -> "Written":
         """Of the files in `directory`, which the gateway has read without complaint."""
-        files = directory.rglob("*.toml")
-        tables = [tomllib.loads(file.read_text(encoding="utf-8")).get("gateway", {}) for file in files]
+        texts = (file.read_text(encoding="utf-8") for file in toml_files(directory))
+        tables = [tomllib.loads(text).get("gateway", {}) for text in texts]
         path = next((table["base_path"] for table in tables if "base_path" in table), "").strip("/")
         written = [table.get("observability", {}).get("async_writes") for table in tables]
         return cls(f"/{path}" if path else "", False in written)

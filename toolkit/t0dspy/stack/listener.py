@@ -77,8 +77,9 @@ class Listener:
                     speaks = True
                 finally:
                     self.hears = False
-                    self._take({"changed": True})
-                    self._wake_all()
+                    self._forget()
+                    for news in self._waiting.values():
+                        _wake(news)
                 await asyncio.sleep(_PAUSE)
 
     async def _hear(self, http: httpx.AsyncClient) -> bool:
@@ -95,8 +96,7 @@ class Listener:
 
     def _take(self, news: dict[str, Any]) -> None:
         if news.get("changed"):
-            self._changes += 1
-            self._believed.clear()
+            self._forget()
         elif news.get("table") in self._tables:
             self._told[news["id"]] = _Told(news["table"], news["sure"], self._changes)
             if news["id"] in self._waiting:
@@ -104,9 +104,10 @@ class Listener:
             if len(self._told) > _MOST_KEPT:
                 self._told.popitem(last=False)
 
-    def _wake_all(self) -> None:
-        for news in self._waiting.values():
-            _wake(news)
+    def _forget(self) -> None:
+        """Believe nothing of what has been told so far."""
+        self._changes += 1
+        self._believed.clear()
 
 
 class _Told(NamedTuple):
@@ -115,7 +116,7 @@ class _Told(NamedTuple):
     table: str
     sure: bool
     changes: int
-    """How many statements that may have changed tables had been heard of."""
+    """How often all that was told before had been forgotten."""
 
 
 def _parsed(line: str) -> dict[str, Any]:
