@@ -80,9 +80,14 @@ class Batches:
 
 
 def may_wait(rows: InsertedRows, settings: Mapping[str, str]) -> bool:
-    """Whether the client asked for `async_insert`, and `rows` are one small row of JSON."""
+    """Whether the client asked for `async_insert`, of rows of JSON."""
     asked = _ASKED.search(rows.settings) is not None or settings.get("async_insert", "").lower() in _ON
-    if not asked or rows.format != "JSONEachRow" or len(rows.rows) > _LARGEST_ROW:
+    return asked and rows.format == "JSONEachRow"
+
+
+def is_one_small(rows: InsertedRows) -> bool:
+    """Whether `rows`, of JSON, are one and small."""
+    if len(rows.rows) > _LARGEST_ROW:
         return False
     try:
         return isinstance(json.loads(rows.rows), dict)
@@ -122,7 +127,7 @@ def _stored_together(batch: list[_Waiting], store: Store) -> bool:
     if isinstance(counts, EngineError) and counts.before_storing:
         return False
     for one in batch:
-        one.outcome = counts if isinstance(counts, EngineError) else _own(one.rows, counts)
+        one.outcome = counts if isinstance(counts, EngineError) else counts_of(one.rows, elapsed_ns=counts.elapsed_ns)
     return True
 
 
@@ -133,11 +138,10 @@ def _stored(rows: InsertedRows, store: Store) -> Counts | EngineError:
         return failure
 
 
-def _own(rows: InsertedRows, all_of_them: Counts) -> Counts:
+def counts_of(rows: InsertedRows, count: int = 1, elapsed_ns: int = 0) -> Counts:
+    """What is told of rows whose part in what the engine counts is not known."""
     size = len(rows.rows)
-    return replace(
-        all_of_them, read_rows=1, read_bytes=size, written_rows=1, written_bytes=size, result_rows=1, result_bytes=size
-    )
+    return Counts(count, size, count, size, count, size, elapsed_ns)
 
 
 def _result(mine: _Waiting) -> Counts:

@@ -7,10 +7,11 @@ from pathlib import Path
 from t0dspy.stack.clickhouse.batches import Batches
 from t0dspy.stack.clickhouse.connection import OPTIONS, Connection, leave_signals_alone
 from t0dspy.stack.clickhouse.failure import EngineError
+from t0dspy.stack.clickhouse.journal import Journal
 from t0dspy.stack.clickhouse.news import News
 from t0dspy.stack.clickhouse.pool import Pool, Sessions
 
-_CONFIG = "engine.xml"
+_CONFIG, _JOURNAL = "engine.xml", "journal"
 # Clients that log one row at a time make a part of it in the table and in each of its views, about twelve an inference.
 # What a part costs is its files (a dozen, or one where they are packed) and how often it is merged again.
 _SETTINGS = """<clickhouse>
@@ -52,6 +53,7 @@ class Engine:
         self.timezone, self.host, self.version = self._lines("SELECT timezone(), hostName(), version()")[0]
         formats = self._lines("SELECT name, content_type FROM system.formats WHERE is_output")
         self._formats = {name.lower(): Format(name, content_type) for name, content_type in formats}
+        self.journal = Journal(directory.parent / _JOURNAL, self.connect, self.news)
 
     def connect(self) -> Connection:
         """A connection of the caller's own."""
@@ -83,6 +85,7 @@ class Engine:
 
     def close(self) -> None:
         """Shut the engine down; nothing may be running."""
+        self.journal.close()
         self.pool.forget()
         self.sessions.close()
         self._first.close()

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from t0dspy.stack.clickhouse import sql
-from t0dspy.stack.clickhouse.batches import may_wait
+from t0dspy.stack.clickhouse import columns, sql
+from t0dspy.stack.clickhouse.batches import counts_of, is_one_small, may_wait
 from t0dspy.stack.clickhouse.connection import Connection, Setup
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.failure import EngineError, unexpected
-from t0dspy.stack.clickhouse.news import is_plain
+from t0dspy.stack.clickhouse.news import USUAL_DATABASE, is_plain, table_of
 from t0dspy.stack.clickhouse.query import Counts, Outcome, Query, Session
 
 _OFF = ("", "0", "false")
@@ -133,7 +133,10 @@ class Execution:
         if not harmless:
             _refuse_files(statement)
             with self._engine.news.change():
+                with suppress(EngineError):  # the statement may mend what keeps rows from being stored
+                    self._engine.journal.settle()
                 return self._whole(connection, is_result=False)
+        self._engine.journal.settle()
         with self._cancellable(connection):
             if sql.is_select(statement) and named == sql.named_format(statement):
                 with suppress(_NotPipedError):
@@ -174,13 +177,23 @@ class Execution:
         def store(rows: sql.InsertedRows) -> Counts:
             return _counts(connection.insert(rows, query.parameters))
 
-        alone = query.parameters or query.session or query.external or not may_wait(rows, query.settings)
         # a session or a request of several parts may have a table of its own by the name
         sure = not (query.session or query.external) and is_plain(query.settings, rows)
-        generation = self._engine.news.generation if sure else None
-        counts = store(rows) if alone else self._engine.batches.store(rows, self._setup(), store)
+        generation, table = self._engine.news.generation if sure else None, table_of(rows)
+        asked = not (query.parameters or query.session or query.external) and may_wait(rows, query.settings)
+        if sure and asked and self._is_kept(connection, table, rows):
+            counts = counts_of(rows, len(columns.lines(rows.rows)))
+        else:
+            with self._engine.journal.beside(table):
+                together = asked and is_one_small(rows)
+                counts = self._engine.batches.store(rows, self._setup(), store) if together else store(rows)
         self._engine.news.inserted(query.database, rows, since=generation)
         return Outcome(b"", None, counts)
+
+    def _is_kept(self, connection: Connection, table: str | None, rows: sql.InsertedRows) -> bool:
+        if table is None or self._query.read_only:
+            return False
+        return self._engine.journal.put(connection, self._query.database or USUAL_DATABASE, table, rows.rows)
 
     def _piped(self, connection: Connection, pipe: int) -> Outcome:
         statement = sql.with_outfile(self._query.sql, f"/dev/fd/{pipe}", self.format)

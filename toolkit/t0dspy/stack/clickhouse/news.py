@@ -33,7 +33,7 @@ _HARMLESS = frozenset(
 )
 """Settings of an insertion that have no say in which rows are stored, and in which tables."""
 _MOST_UNREAD = 10_000
-_USUAL_DATABASE = "default"
+USUAL_DATABASE = "default"
 
 
 class News:
@@ -48,7 +48,8 @@ class News:
         """Nobody listens yet."""
         self._guard = threading.Lock()
         self._listeners: set[_Listener] = set()
-        self._changing = 0
+        self.changing = 0
+        """How many statements run that may change tables."""
         self._closed = False
         self.generation = 0
         """Grows with every statement that may change tables, when it begins and when it ends."""
@@ -59,10 +60,10 @@ class News:
         if named is None:
             return
         with self._guard:
-            sure = not self._changing and since == self.generation
+            sure = not self.changing and since == self.generation
             line = json.dumps({**named, "sure": sure}, separators=(",", ":")).encode() + b"\n"
             for listener in self._listeners:
-                if listener.database == (database or _USUAL_DATABASE):
+                if listener.database == (database or USUAL_DATABASE):
                     listener.put(line)
 
     @contextlib.contextmanager
@@ -76,7 +77,7 @@ class News:
 
     async def lines(self, database: str | None) -> AsyncIterator[bytes]:
         """Lines of JSON: `table`, `id` and `sure` of a row, `{"changed":true}`, or `{}`. They end with `close`."""
-        listener = _Listener(database or _USUAL_DATABASE)
+        listener = _Listener(database or USUAL_DATABASE)
         with self._guard:
             self._listeners.add(listener)
         try:
@@ -96,7 +97,7 @@ class News:
 
     def _count(self, step: int) -> None:
         with self._guard:
-            self._changing += step
+            self.changing += step
             self.generation += 1
             for listener in self._listeners:
                 listener.put(_CHANGED)
@@ -139,8 +140,14 @@ def is_plain(settings: Iterable[str], rows: InsertedRows) -> bool:
     return _HARMLESS.issuperset(settings) and _HARMLESS.issuperset(own)
 
 
+def table_of(rows: InsertedRows) -> str | None:
+    """The table that `rows` go into, where the statement says no more than its name."""
+    table = _TABLE.fullmatch(rows.head)
+    return table and table[1].decode()
+
+
 def _named(rows: InsertedRows) -> dict[str, str] | None:
-    table, id = _TABLE.fullmatch(rows.head), _ID.match(rows.rows)
+    table, id = table_of(rows), _ID.match(rows.rows)
     if rows.format != "JSONEachRow" or table is None or id is None:
         return None
-    return {"table": table[1].decode(), "id": id[1].decode()}
+    return {"table": table, "id": id[1].decode()}

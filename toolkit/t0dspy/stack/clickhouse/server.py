@@ -58,6 +58,7 @@ def serve(options: Options) -> None:
             app = application(engine, Access(options.users), workers, local_only=_is_loopback(listener))
             _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
         finally:
+            engine.journal.close()  # before everything that still runs is killed
             _finish(engine, workers)
             engine.close()
 

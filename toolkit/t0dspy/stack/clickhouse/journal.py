@@ -1,0 +1,193 @@
+"""A write-ahead log: clients need not wait while the engine stores a row in a dozen tables."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from t0dspy.stack.clickhouse import segment, sources, storing
+from t0dspy.stack.clickhouse.connection import Connection
+from t0dspy.stack.clickhouse.failure import EngineError, unexpected
+from t0dspy.stack.clickhouse.news import News
+from t0dspy.stack.clickhouse.segment import Segment
+from t0dspy.stack.clickhouse.sources import Source
+
+log = logging.getLogger("t0dspy.clickhouse")
+
+LINGER = 0.1
+"""Seconds that a row waits for others to be stored with, unless somebody wants to read."""
+_REST = 1.0  # seconds between two attempts of what failed
+_MOST_WAITING = 1 << 23  # bytes; a client that brings more waits for the engine
+
+
+class Journal:
+    """Rows are put in a file, and a thread of its own has the engine store them, many at a time.
+
+    Whoever is about to read must `settle` first: so nobody sees a difference, but for the time it takes.
+    """
+
+    def __init__(self, directory: Path, connect: Callable[[], Connection], news: News) -> None:
+        """Begins to store what a process before has left in `directory`; EngineError if that cannot be read."""
+        self._directory, self._connect, self._news = directory, connect, news
+        self._changed = threading.Condition()
+        self._sources: dict[tuple[str, str], tuple[int, Source | None]] = {}
+        try:
+            self._waiting = deque(segment.left(directory))
+            self._number = segment.number(self._waiting[-1]) if self._waiting else 0
+            self._open, self._number = segment.new(directory, self._number)
+        except (OSError, ValueError) as error:
+            raise EngineError("STD_EXCEPTION", f"Cannot read the rows kept in {directory}: {error}.", 1001) from error
+        self._put, self._stored = sum(one.count for one in self._waiting), 0
+        self._attempts = 0
+        self._failure: EngineError | None = None
+        self._wanted, self._storing, self._closing = False, False, False
+        self._beside = 0
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def put(self, connection: Connection, database: str, name: str, rows: bytes) -> bool:
+        """Whether `rows`, JSON by lines, are kept, so that their client may be told they are stored.
+
+        If not, nothing has happened; they are to be given to the engine, `beside` the journal.
+        """
+        if name not in sources.NAMES or len(rows) > segment.LARGEST:
+            return False
+        source = self._source(connection, database, name)
+        if source is None or not source.takes(rows):
+            return False
+        with self._changed:
+            if self._closing or self._failure or self._size() + len(rows) > _MOST_WAITING:
+                return False
+            if self._news.changing or self._sources[database, name][0] != self._news.generation:
+                return False
+            try:
+                self._open.add(database, name, rows)
+            except OSError as error:
+                log.warning("Rows wait for ClickHouse, for they cannot be kept: %s", error)
+                return False
+            self._put += 1
+            self._changed.notify_all()
+        return True
+
+    def settle(self) -> None:
+        """Return once everything that has been put is stored; EngineError if the engine cannot store it now."""
+        with self._changed:
+            wanted, attempts = self._put, self._attempts
+            while self._stored < wanted:
+                self._wanted = True
+                self._changed.notify_all()
+                self._changed.wait()
+                if self._failure is not None and self._attempts > attempts:
+                    raise self._failure
+
+    @contextmanager
+    def beside(self, name: str | None) -> Iterator[None]:
+        """For the time of an insertion of rows into the table `name`, None if it is not known.
+
+        What goes where the journal's rows go too takes turns with them; what goes elsewhere comes after them, for its
+        views may read them.
+        """
+        if name is not None and not self._is_watched(name):
+            self.settle()
+            yield
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: not self._storing)
+            self._beside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._beside -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Store what waits, and take no more; what the engine does not take now is stored at the next start."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _source(self, connection: Connection, database: str, name: str) -> Source | None:
+        generation = self._news.generation
+        known = self._sources.get((database, name))
+        if known is None or known[0] != generation:
+            known = self._sources[database, name] = generation, sources.read(connection, database, name)
+        return known[1]
+
+    def _is_watched(self, name: str) -> bool:
+        if name in sources.NAMES:
+            return True
+        return any(source is not None and name in source.tables for _, source in list(self._sources.values()))
+
+    def _size(self) -> int:
+        return self._open.size + sum(one.size for one in self._waiting)
+
+    def _run(self) -> None:
+        while self._next():
+            try:
+                self._store(self._waiting[0])
+            except Exception as error:
+                if self._failed(_failure_of(error)):
+                    return
+            else:
+                self._done()
+
+    def _store(self, first: Segment) -> None:
+        connection = self._connect()
+        try:
+            storing.store(first, connection, self._source)
+        finally:
+            connection.close()
+        first.remove()
+
+    def _next(self) -> bool:
+        """Whether there is something to store; it is what waits first, and nobody else stores where it goes."""
+        with self._changed:
+            while not (self._waiting or self._open.count):
+                if self._closing:
+                    return False
+                self._changed.wait()
+            if not self._waiting:
+                self._changed.wait_for(lambda: self._wanted or self._closing or self._is_large(), LINGER)
+            self._wanted = False
+            if self._open.count:
+                self._waiting.append(self._open)
+                self._open, self._number = segment.new(self._directory, self._number)
+            self._storing = True
+            self._changed.wait_for(lambda: self._beside == 0)
+            return True
+
+    def _is_large(self) -> bool:
+        return self._size() > _MOST_WAITING // 4
+
+    def _done(self) -> None:
+        with self._changed:
+            self._storing, self._failure = False, None
+            self._attempts += 1
+            self._stored += self._waiting.popleft().count
+            self._changed.notify_all()
+
+    def _failed(self, failure: EngineError) -> bool:
+        """Whether to give up."""
+        with self._changed:
+            if self._failure is None:
+                log.error("Rows in %s cannot be stored, and will be tried again: %s", self._directory, failure)
+            self._storing, self._failure = False, failure
+            self._attempts += 1
+            self._changed.notify_all()
+            closing = self._closing
+        if not closing:
+            time.sleep(_REST)
+        return closing
+
+
+def _failure_of(error: Exception) -> EngineError:
+    if isinstance(error, EngineError):
+        return EngineError(error.name, f"Rows that wait to be stored cannot be: {error.message}", error.code)
+    if isinstance(error, OSError):
+        return EngineError("STD_EXCEPTION", f"Rows that wait to be stored cannot be: {error}.", 1001)
+    return unexpected(error)
