@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.clickhouse.harness import Server
-from t0dspy.stack.clickhouse.batches import may_wait
+from t0dspy.stack.clickhouse.batches import is_one_small, may_wait
 from t0dspy.stack.clickhouse.sql import InsertedRows
 
 ASKED = "SETTINGS async_insert=1, wait_for_async_insert=1"
@@ -107,13 +107,25 @@ def test_only_one_row_of_json_may_wait(rows: bytes) -> None:
         except ValueError:
             return None
 
-    one = isinstance(loaded(), dict)
-    assert may_wait(InsertedRows(b"INSERT INTO t ", ASKED.encode(), "JSONEachRow", rows), {}) == one
-    assert not may_wait(InsertedRows(b"INSERT INTO t ", b"", "JSONEachRow", rows), {})
-    assert not may_wait(InsertedRows(b"INSERT INTO t ", ASKED.encode(), "CSV", rows), {})
+    assert is_one_small(InsertedRows(b"INSERT INTO t ", b"", "JSONEachRow", rows)) == isinstance(loaded(), dict)
+
+
+@pytest.mark.parametrize(
+    ("in_statement", "in_request", "format", "may"),
+    [
+        (ASKED, {}, "JSONEachRow", True),
+        ("", {"async_insert": "1"}, "JSONEachRow", True),
+        ("", {}, "JSONEachRow", False),
+        ("", {"async_insert": "0"}, "JSONEachRow", False),
+        (ASKED, {}, "CSV", False),
+    ],
+)
+def test_only_who_asks_may_wait(in_statement: str, in_request: dict[str, str], format: str, may: bool) -> None:
+    """Rows are stored with others' where the client asked for `async_insert`."""
+    assert may_wait(InsertedRows(b"INSERT INTO t ", in_statement.encode(), format, b"{}"), in_request) == may
 
 
 def test_large_rows_go_alone() -> None:
     """A row of 100 kB is worth a block of its own."""
     row = json.dumps({"a": "x" * 100_000}).encode()
-    assert not may_wait(InsertedRows(b"INSERT INTO t ", ASKED.encode(), "JSONEachRow", row), {})
+    assert not is_one_small(InsertedRows(b"INSERT INTO t ", b"", "JSONEachRow", row))

@@ -152,7 +152,13 @@ def _records(path: Path) -> Iterator[tuple[dict[str, Any], bytes, int]]:
             whole = zlib.crc32(rows) == record["sum"] and data[end + 1 + len(rows) : end + 2 + len(rows)] == b"\n"
         except (ValueError, KeyError, TypeError):
             return
-        if not whole or ("key" not in record and record["table"] not in NAMES):
+        if not whole or not _is_known(record):
             return
         start = end + 2 + len(rows)
         yield record, rows, start
+
+
+def _is_known(record: dict[str, Any]) -> bool:
+    if "key" in record:
+        return isinstance(record["key"], str) and bool(record.keys() & {"blocks", "split", "stored"})
+    return record.get("table") in NAMES and isinstance(record.get("database"), str)

@@ -1,0 +1,320 @@
+"""A row may be acknowledged before the engine has it, and nobody can tell: not readers, not `kill -9`."""
+
+import itertools
+import json
+import random
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stack.clickhouse.harness import Server
+from stack.clickhouse.tensorzero import (
+    ASKED,
+    DATABASE,
+    ROWS,
+    calls,
+    chat,
+    inferences,
+    insertion,
+    model,
+    was_kept,
+)
+from t0dspy.runtime.episode import new_episode
+from t0dspy.stack.clickhouse.segment import LARGEST
+
+_numbers = itertools.count(1)
+AS_THE_GATEWAY = {"input_format_skip_unknown_fields": "0", "input_format_null_as_default": "0"}
+
+
+@pytest.fixture
+def data(tmp_path: Path, migrated: Path) -> Path:
+    """A data directory with TensorZero's tables."""
+    shutil.copytree(migrated / "clickhouse", tmp_path / "data", symlinks=True)
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
+    """A server with TensorZero's tables, for tests that add rows only."""
+    data = tmp_path_factory.mktemp("shared") / "data"
+    shutil.copytree(migrated / "clickhouse", data, symlinks=True)
+    running = Server(data)
+    yield running
+    assert running.stop() == (0, "")
+
+
+@pytest.fixture
+def function() -> str:
+    """A function's name of the test's own."""
+    return f"f{next(_numbers)}"
+
+
+def kept(data: Path) -> list[Path]:
+    return sorted((data / "journal").iterdir())
+
+
+def send(server: Server, table: str, *rows: dict[str, Any], **options: Any) -> httpx.Response:
+    return server.post(insertion(table, *rows, **options), database=DATABASE, **AS_THE_GATEWAY)
+
+
+@pytest.mark.parametrize("table", sorted(ROWS))
+def test_whoever_reads_sees_what_was_acknowledged(shared: Server, function: str, table: str) -> None:
+    """Each row is there for the next query, in the table and behind its views."""
+    for number in range(1, 6):
+        assert was_kept(send(shared, table, ROWS[table](function)))
+        found = inferences(shared, function) if table == "ChatInference" else calls(shared, function)
+        assert found == dict.fromkeys(found, number)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda server, copy: server.run(f"INSERT INTO {copy} SELECT id FROM ChatInference", database=DATABASE),
+        lambda server, copy: server.run(f"ALTER TABLE ChatInference UPDATE tool_params = '{copy}' WHERE 1 "
+                                        "SETTINGS mutations_sync = 1", database=DATABASE),
+        lambda server, _: server.run("SELECT * FROM ChatInference LIMIT 1", database=DATABASE, session_id="s"),
+    ],
+    ids=["copied", "changed", "session"],
+)  # fmt: skip
+def test_every_statement_comes_after_the_rows_before_it(
+    data: Path, function: str, read: Callable[[Server, str], str]
+) -> None:
+    """Whatever a statement does with a table, it does with all that was acknowledged."""
+    with Server(data) as server:
+        server.run("CREATE TABLE copied (id UUID) ENGINE = MergeTree ORDER BY id", database=DATABASE)
+        row = chat(function)
+        assert was_kept(send(server, "ChatInference", row))
+        assert row["id"] in read(server, "copied") + server.run(
+            "SELECT id FROM copied UNION ALL SELECT id FROM ChatInference WHERE tool_params = 'copied'",
+            database=DATABASE,
+        )
+
+
+def test_several_rows_in_one_statement(shared: Server, function: str) -> None:
+    """The gateway inserts all of an inference's calls at once."""
+    rows = [model(function) for _ in range(3)]
+    assert was_kept(send(shared, "ModelInference", *rows))
+    assert set(calls(shared, function).values()) == {3}
+
+
+def test_feedback_finds_its_inference(shared: Server, function: str) -> None:
+    """The views of feedback read what inferences leave: they come first."""
+    row = chat(function)
+    said = {"id": str(new_episode()), "target_id": row["id"], "metric_name": "good", "value": True, "tags": {}}
+    assert was_kept(send(shared, "ChatInference", row))
+    assert not was_kept(send(shared, "BooleanMetricFeedback", said))
+    about = f"SELECT variant_name FROM BooleanMetricFeedbackByVariant WHERE function_name = '{function}'"
+    assert shared.run(about, database=DATABASE) == "v1\n"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": "no-uuid"},
+        {"episode_id": 7},
+        {"more": 1},
+        {"function_name": None},
+        {"processing_time_ms": "soon"},
+        {"tags": 5},
+    ],
+    ids=str,
+)
+def test_rows_that_the_engine_refuses_are_refused(shared: Server, function: str, changed: dict[str, Any]) -> None:
+    """Who sends nonsense hears of it at once, in the words that an insertion without a journal gets."""
+    answers = [send(shared, "ChatInference", chat(function, **changed), settings=asked) for asked in (ASKED, "")]
+    codes = [answer.headers["x-clickhouse-exception-code"] for answer in answers]
+    assert codes[0] == codes[1]
+    assert answers[0].status_code == answers[1].status_code != 200
+    assert set(inferences(shared, function).values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"processing_time_ms": 1 << 40},
+        {"processing_time_ms": 1.0},
+        {"snapshot_hash": 5},
+        {"id": "01A1F8FB-7866-7AC2-942B-9BD3241BCA61"},
+        {"input": 5},
+        {"tags": {"a": "\ud800"}},
+        {"output": "x" * LARGEST},
+        {"timestamp": "2026-01-01 00:00:00"},
+    ],
+    ids=str,
+)
+def test_what_is_not_certain_the_engine_decides(shared: Server, function: str, changed: dict[str, Any]) -> None:
+    """A row of which only the engine knows whether it can be stored is given to it at once."""
+    answer = send(shared, "ChatInference", chat(function, **changed))
+    assert answer.status_code != 200 or not was_kept(answer)
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
+    max_leaves=8,
+)
+_rows = st.fixed_dictionaries(
+    {},
+    optional={
+        "variant_name": _texts,
+        "input": _texts | st.lists(_json, max_size=3) | st.dictionaries(_texts, _json, max_size=3),
+        "tags": st.dictionaries(_texts, _texts, max_size=3),
+        "dynamic_tools": st.lists(_texts, max_size=3),
+        "extra_body": st.none() | _texts | st.lists(_json, max_size=2),
+        "processing_time_ms": st.none() | st.integers(-1, (1 << 32) + 1),
+        "snapshot_hash": st.none() | st.integers(0, 1 << 256).map(str),
+        "parallel_tool_calls": st.none() | st.booleans(),
+    },
+)
+_calls = st.fixed_dictionaries(
+    {},
+    optional={
+        "cost": st.none() | st.decimals(-(10**8), 10**8, places=9).map(str),
+        "finish_reason": st.none() | st.sampled_from(["stop", "length", "tool_call", "unknown", "other"]),
+        "cached": st.booleans(),
+        "system": st.none() | _texts,
+    },
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changed=st.tuples(st.just("ChatInference"), _rows) | st.tuples(st.just("ModelInference"), _calls),
+    ascii=st.booleans(),
+)
+def test_kept_rows_are_stored_as_others_are(shared: Server, changed: tuple[str, dict[str, Any]], ascii: bool) -> None:
+    """Every value of a row that was acknowledged early is what an ordinary insertion makes of it."""
+    table, values = changed
+    rows = [ROWS[table]("same", **values) for _ in range(2)]
+    for row, asked in zip(rows, ("SETTINGS async_insert=1", ""), strict=True):
+        row.update(episode_id=rows[0]["id"]) if table == "ChatInference" else row.update(inference_id=rows[0]["id"])
+        sql = f"INSERT INTO {table} {asked} FORMAT JSONEachRow\n" + json.dumps(row, ensure_ascii=ascii)
+        answer = shared.post(sql.encode(), database=DATABASE)
+        if answer.status_code != 200 or not (was_kept(answer) or row is rows[1]):
+            return  # the engine was asked at once
+    ids = "', '".join(row["id"] for row in rows)
+    stored = f"SELECT count(), uniqExact(toString(tuple(* EXCEPT (id, timestamp)))) FROM {table} WHERE id IN ('{ids}')"
+    assert shared.run(stored, database=DATABASE) == "2\t1\n"
+
+
+@pytest.mark.slow
+def test_kill_9_under_load(data: Path) -> None:
+    """Twelve times under load: what was acknowledged is in each table and behind each view, once; the rest at most."""
+    dice, acknowledged = random.Random(20261122), set[str]()
+
+    def client(url: str, name: str, over: threading.Event) -> None:
+        with httpx.Client(base_url=url, timeout=20, trust_env=False) as http:
+            while not over.is_set():
+                row = chat(name)
+                try:
+                    for table, one in (("ChatInference", row), ("ModelInference", model(name, inference_id=row["id"]))):
+                        http.post(f"/?database={DATABASE}", content=insertion(table, one)).raise_for_status()
+                except httpx.HTTPError:
+                    return
+                acknowledged.add(row["id"])
+
+    for _ in range(12):
+        server, over = Server(data), threading.Event()
+        with ThreadPoolExecutor(4) as pool:
+            clients = [pool.submit(client, server.url, "load", over) for _ in range(4)]
+            time.sleep(dice.uniform(0.2, 0.6))
+            server.stop(signal.SIGKILL)
+            over.set()
+        assert all(one.result() is None for one in clients)
+    with Server(data) as server:
+        stored = server.run("SELECT id FROM ChatInference", database=DATABASE).split()
+        assert acknowledged <= set(stored)
+        assert len(acknowledged) > 200
+        found = inferences(server, "load")
+        assert found == dict.fromkeys(found, len(stored))
+        models = calls(server, "load")
+        assert models == dict.fromkeys(models, models["ModelInference"])
+        ids = server.run("SELECT inference_id FROM ModelInference", database=DATABASE).split()
+        assert len(ids) == len(set(ids)) >= len(acknowledged)
+        assert acknowledged <= set(ids)
+        assert kept(data) == []
+
+
+def test_a_stop_stores_what_was_acknowledged(data: Path, function: str) -> None:
+    """After SIGTERM nothing waits in a file."""
+    server = Server(data)
+    assert was_kept(send(server, "ChatInference", chat(function)))
+    assert server.stop() == (0, "")
+    assert kept(data) == []
+    with Server(data) as again:
+        assert set(inferences(again, function).values()) == {1}
+
+
+def test_a_view_that_cannot_be_filled(data: Path, function: str) -> None:
+    """Readers hear of it instead of missing rows; whoever mends it finds every row once."""
+    with Server(data) as server:
+        server.run("CREATE TABLE odd (id UUID) ENGINE = MergeTree ORDER BY id", database=DATABASE)
+        throws = "SELECT id FROM ChatInference WHERE throwIf(tool_params = 'odd', 'no odd ones') = 0"
+        server.run(f"CREATE MATERIALIZED VIEW OddView TO odd AS {throws}", database=DATABASE)
+        assert was_kept(send(server, "ChatInference", chat(function), chat(function, tool_params="odd")))
+        answer = server.post("SELECT count() FROM ChatInference", database=DATABASE)
+        assert answer.headers["x-clickhouse-exception-code"] == "395"
+        assert "Rows that wait to be stored cannot be: " in answer.text
+        assert "no odd ones" in answer.text
+        assert server.post("SELECT 1").status_code == 500
+        server.run("DROP VIEW OddView", database=DATABASE)
+        assert set(inferences(server, function).values()) == {2}
+        assert was_kept(send(server, "ChatInference", chat(function)))
+        code, errors = server.stop()
+        assert (code, errors.count("cannot be stored, and will be tried again")) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE MATERIALIZED VIEW v TO odd AS SELECT id FROM ChatInference WHERE id NOT IN (SELECT id FROM odd)",
+        "CREATE MATERIALIZED VIEW v TO odd AS SELECT id FROM ChatInference AS a JOIN odd USING (id)",
+        "CREATE MATERIALIZED VIEW v ENGINE = Memory AS SELECT id FROM ChatInference",
+        "CREATE MATERIALIZED VIEW v TO InferenceById AS SELECT id_uint FROM odd",
+        "CREATE MATERIALIZED VIEW v TO odd AS SELECT inference_id AS id FROM InferenceTag",
+        "ALTER TABLE ChatInference ADD CONSTRAINT c CHECK function_name != 'x'",
+        "DROP TABLE InferenceTag SYNC",
+    ],
+)
+def test_tables_that_are_not_tensorzeros_own(data: Path, function: str, statement: str) -> None:
+    """Where a row leaves something that cannot be told or made again, the engine is asked at once."""
+    with Server(data) as server:
+        server.run("CREATE TABLE odd (id UUID, id_uint UInt128) ENGINE = MergeTree ORDER BY id", database=DATABASE)
+        assert was_kept(send(server, "ChatInference", chat(function)))
+        server.run(statement, database=DATABASE)
+        answer = send(server, "ChatInference", chat(function))
+        assert answer.status_code != 200 or not was_kept(answer)
+
+
+def test_tables_by_other_names_and_in_other_places(shared: Server, function: str) -> None:
+    """A table that is called as TensorZero's is not hers; a session and a reader's request are asked of the engine."""
+    shared.run(f"CREATE DATABASE {function}")
+    shared.run("CREATE TABLE ChatInference (id UUID) ENGINE = Memory", database=function)
+    sql = insertion("ChatInference", {"id": str(new_episode())})
+    assert not was_kept(shared.post(sql, database=function))
+    assert not was_kept(shared.post(insertion("ChatInference", chat(function)), database=DATABASE, session_id="s"))
+    assert not was_kept(send(shared, f"{DATABASE}.ChatInference", chat(function)))
+    assert not was_kept(send(shared, "ChatInference", chat(function), settings="SETTINGS async_insert=0"))
+    assert shared.post(insertion("ChatInference", chat(function)), database=DATABASE, readonly="1").status_code != 200
+    assert set(inferences(shared, function).values()) == {3}
+
+
+def test_without_a_place_to_keep_rows(data: Path, function: str) -> None:
+    """When the journal's directory is gone, rows are stored all the same, and the log says that they wait."""
+    server = Server(data)
+    shutil.rmtree(data / "journal")
+    assert not was_kept(send(server, "ChatInference", chat(function)))
+    assert set(inferences(server, function).values()) == {1}
+    code, errors = server.stop()
+    assert (code, "Rows wait for ClickHouse, for they cannot be kept" in errors) == (0, True)
