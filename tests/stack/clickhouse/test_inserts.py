@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import httpx
 import pytest
 
 from stack.clickhouse.harness import Server
+from t0dspy.runtime.episode import new_episode
 
 TARGET = "01a1f8fb-7866-7ac2-942b-9bd3241bca61"
 INSERT = "INSERT INTO BooleanMetricFeedback {} FORMAT JSONEachRow\n"
@@ -23,13 +23,6 @@ INFERENCE = (
 CLIENTS, ROUNDS = 32, 20
 
 
-def _id() -> str:
-    """A UUIDv7 of now, as the tables take their times from."""
-    now, chance = uuid.uuid1(), uuid.uuid4().int & ((1 << 62) - 1)
-    milliseconds = (now.time - 0x01B21DD213814000) // 10_000
-    return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | (uuid.uuid4().int & 0xFFF) << 64 | 2 << 62 | chance))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", ["", TOGETHER], ids=["alone", "together"])
 def test_views_lose_nothing(tmp_path: Path, migrated: Path, settings: str) -> None:
@@ -40,7 +33,7 @@ def test_views_lose_nothing(tmp_path: Path, migrated: Path, settings: str) -> No
         server.run(INFERENCE, database="tensorzero")
 
         def client(_: int) -> list[str]:
-            ids = [_id() for _ in range(ROUNDS)]
+            ids = [str(new_episode()) for _ in range(ROUNDS)]
             with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
                 for id in ids:
                     row = {"id": id, "target_id": TARGET, "metric_name": "good", "value": True, "tags": {"k": id}}

@@ -1,10 +1,10 @@
 """Scores of an evaluation, given back to the gateway as feedback."""
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from t0dspy import configured
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.evaluating.routes import EPISODE, INFERENCE
 from t0dspy.flywheel.evaluating.scoring import Scored
@@ -20,7 +20,7 @@ class Recorder:
         Raises:
             SettingsError: the config has no such metric.
         """
-        metrics = _metrics(configs)
+        metrics = configured.metrics(configs)
         if metric not in metrics:
             raise SettingsError(f"--record {metric}: the config has {', '.join(metrics) or 'no metrics'}.")
         self.metric, self.threshold, self.kind = metric, threshold, metrics[metric]
@@ -59,13 +59,3 @@ class Recorder:
 def _id(scored: Scored, key: str) -> str | None:
     prediction: Any = scored.prediction
     return prediction[key] if key in prediction else getattr(prediction, key, None)
-
-
-def _metrics(configs: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(configs.rglob("*.toml")):
-        try:
-            found |= tomllib.loads(path.read_text(encoding="utf-8")).get("metrics", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
-            continue
-    return found
