@@ -137,6 +137,16 @@ def test_files_of_the_server_are_not_inserted(server: Server, table: str, tmp_pa
     assert server.run("SELECT count() FROM t WHERE name LIKE 'FROM INFILE%'", database=database) == "2\n"
 
 
+@pytest.mark.parametrize("asked", ["", TOGETHER], ids=["alone", "together"])
+def test_bytes_that_are_no_text(server: Server, table: str, asked: str) -> None:
+    """A body in another encoding is refused in words, and the log knows of no bug."""
+    sql = f"INSERT INTO t {asked} FORMAT JSONEachRow\n".encode() + '{"id": 1}'.encode("utf-16")
+    answer = server.post(sql, database=table.removesuffix(".t"))
+    assert (answer.status_code, answer.headers["x-clickhouse-exception-code"]) == (400, "27")
+    assert "expected '{' before" in answer.text
+    assert server.run(f"SELECT count() FROM {table}") == "0\n"
+
+
 def test_constraints(server: Server, database: str) -> None:
     """Rows that a table's constraints forbid are refused."""
     server.run("CREATE TABLE c (id UInt64, CONSTRAINT small CHECK id < 9) ENGINE = Memory", database=database)

@@ -147,6 +147,7 @@ def test_rows_that_the_engine_refuses_are_refused(shared: Server, function: str,
         {"id": "01A1F8FB-7866-7AC2-942B-9BD3241BCA61"},
         {"input": 5},
         {"tags": {"a": "\ud800"}},
+        {"output": -0.0, "processing_time_ms": "-0"},
         {"output": "x" * LARGEST},
         {"timestamp": "2026-01-01 00:00:00"},
     ],
@@ -267,7 +268,9 @@ def test_a_view_that_cannot_be_filled(data: Path, function: str) -> None:
         assert answer.headers["x-clickhouse-exception-code"] == "395"
         assert "Rows that wait to be stored cannot be: " in answer.text
         assert "no odd ones" in answer.text
-        assert server.post("SELECT 1").status_code == 500
+        copied = "INSERT INTO ChatInference SELECT * FROM ChatInference"
+        for insertion_beside in (insertion("ChatInference", chat(function), settings=""), copied):
+            assert "no odd ones" in server.post(insertion_beside, database=DATABASE).text
         server.run("DROP VIEW OddView", database=DATABASE)
         assert set(inferences(server, function).values()) == {2}
         assert was_kept(send(server, "ChatInference", chat(function)))
@@ -295,6 +298,17 @@ def test_tables_that_are_not_tensorzeros_own(data: Path, function: str, statemen
         server.run(statement, database=DATABASE)
         answer = send(server, "ChatInference", chat(function))
         assert answer.status_code != 200 or not was_kept(answer)
+
+
+@pytest.mark.parametrize(
+    "changed", [lambda sql: sql.replace('": 7,', '": -0,').encode(), lambda sql: sql.partition("{")[0].encode()
+                + ("{" + sql.partition("{")[2]).encode("utf-16")], ids=["-0", "utf-16"]
+)  # fmt: skip
+def test_json_that_others_read_otherwise(shared: Server, function: str, changed: Callable[[str], bytes]) -> None:
+    """What Python takes for JSON and the engine does not is refused, or stored by the engine at once."""
+    answer = shared.post(changed(insertion("ChatInference", chat(function))), database=DATABASE)
+    assert answer.status_code != 200 or not was_kept(answer)
+    assert shared.run("SELECT 1") == "1\n"
 
 
 def test_tables_by_other_names_and_in_other_places(shared: Server, function: str) -> None:

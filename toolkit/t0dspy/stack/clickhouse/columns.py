@@ -36,7 +36,7 @@ def objects(rows: bytes) -> list[dict[str, Any]]:
     if _NO_CHARACTER.search(rows):
         return []
     try:
-        values = [json.loads(line, object_pairs_hook=_object, parse_constant=_no_number) for line in lines(rows)]
+        values = [_READER.decode(line.decode()) for line in lines(rows)]
     except (ValueError, RecursionError):
         return []
     return values if all(isinstance(value, dict) for value in values) else []
@@ -68,3 +68,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no JSON.")
+
+
+def _whole(digits: str) -> int:
+    if digits == "-0":
+        raise ValueError("Not every column takes -0.")
+    return int(digits)
+
+
+_READER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_int=_whole)

@@ -28,6 +28,7 @@ OPTIONS = "&".join(
 )
 """What every connection says in its path."""
 
+_REFUSALS = (RuntimeError, UnicodeDecodeError)  # the latter where the engine repeats bytes of a client's
 _TAG = "log_comment"  # the one setting that is free text and shows in system.processes
 _ONE_BLOCK = 1 << 20  # bytes that hold fewer rows than the engine stores at a time
 _ALONE = threading.Lock()
@@ -56,7 +57,7 @@ class Connection:
         self._tag: str | None = None
         try:
             self._engine = _chdb.connect(path)
-        except RuntimeError as error:
+        except _REFUSALS as error:
             raise failure_of(error) from error
 
     def run(self, statement: str | bytes, format: str = "TabSeparated", **parameters: str) -> Any:
@@ -67,7 +68,7 @@ class Connection:
         """The same, for parameters whose names are a client's."""
         try:
             return self._engine.query(statement, format, params=dict(parameters))
-        except RuntimeError as error:
+        except _REFUSALS as error:
             raise failure_of(error) from error
 
     def insert(self, rows: sql.InsertedRows, parameters: Mapping[str, str]) -> Any:
@@ -92,11 +93,11 @@ class Connection:
                 insertion = self._engine.send_insert(rows.statement.decode(errors="surrogateescape"), rows.format)
                 try:
                     self._engine.insert_append(insertion, rows.rows)
-                except RuntimeError:
+                except _REFUSALS:
                     self._engine.insert_cancel(insertion)
                     raise
                 return self._engine.insert_done(insertion)
-        except RuntimeError as error:
+        except _REFUSALS as error:
             raise failure_of(error) from error
 
     def classify(self, statement: bytes) -> tuple[bool, int]:

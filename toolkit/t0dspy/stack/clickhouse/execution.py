@@ -133,8 +133,7 @@ class Execution:
         if not harmless:
             _refuse_files(statement)
             with self._engine.news.change():
-                with suppress(EngineError):  # the statement may mend what keeps rows from being stored
-                    self._engine.journal.settle()
+                self._settle_before_change()
                 return self._whole(connection, is_result=False)
         self._engine.journal.settle()
         with self._cancellable(connection):
@@ -142,6 +141,13 @@ class Execution:
                 with suppress(_NotPipedError):
                     return self._piped(connection, pipe)
             return self._whole(connection, is_result=True)
+
+    def _settle_before_change(self) -> None:
+        try:
+            self._engine.journal.settle()
+        except EngineError:
+            if sql.is_insert(self._query.sql):  # others may mend what keeps rows from being stored
+                raise
 
     def _classified(self, connection: Connection, statement: bytes) -> tuple[bool, int]:
         """What the engine's parser says of the statement; EngineError if it may not be run here."""

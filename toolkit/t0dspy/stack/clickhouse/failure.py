@@ -79,7 +79,8 @@ def unexpected(bug: Exception) -> EngineError:
 
 def failure_of(error: Exception) -> EngineError:
     """What chDB raised, as ClickHouse would say it: chDB repeats the head and the tail once per layer."""
-    text = str(error).strip()
+    text = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    text = text.strip()
     head = _HEAD.match(text)
     if head is None:
         return EngineError("STD_EXCEPTION", text.partition("\n")[0] or type(error).__name__, _STD_EXCEPTION)

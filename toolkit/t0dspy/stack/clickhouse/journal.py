@@ -43,7 +43,7 @@ class Journal:
         self._put, self._stored = sum(one.count for one in self._waiting), 0
         self._attempts = 0
         self._failure: EngineError | None = None
-        self._wanted, self._storing, self._closing = False, False, False
+        self._wanted, self._closing = False, False
         self._beside = 0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -77,25 +77,31 @@ class Journal:
         with self._changed:
             wanted, attempts = self._put, self._attempts
             while self._stored < wanted:
-                self._wanted = True
-                self._changed.notify_all()
-                self._changed.wait()
-                if self._failure is not None and self._attempts > attempts:
+                if self._failure is not None and (self._attempts > attempts or self._closing):
                     raise self._failure
+                if not self._wanted:
+                    self._wanted = True
+                    self._changed.notify_all()
+                self._changed.wait()
 
     @contextmanager
     def beside(self, name: str | None) -> Iterator[None]:
         """For the time of an insertion of rows into the table `name`, None if it is not known.
 
-        What goes where the journal's rows go too takes turns with them; what goes elsewhere comes after them, for its
-        views may read them.
+        What goes where the journal's rows go too takes turns with them, so that it can be told whose a new block is;
+        what goes elsewhere comes after them, for its views may read them.
+
+        Raises:
+            EngineError: the engine cannot store what has been put before.
         """
         if name is not None and not self._is_watched(name):
             self.settle()
             yield
             return
         with self._changed:
-            self._changed.wait_for(lambda: not self._storing)
+            self._changed.wait_for(lambda: self._failure is not None or not self._waiting)
+            if self._failure is not None:
+                raise self._failure
             self._beside += 1
         try:
             yield
@@ -157,7 +163,6 @@ class Journal:
             if self._open.count:
                 self._waiting.append(self._open)
                 self._open, self._number = segment.new(self._directory, self._number)
-            self._storing = True
             self._changed.wait_for(lambda: self._beside == 0)
             return True
 
@@ -166,7 +171,7 @@ class Journal:
 
     def _done(self) -> None:
         with self._changed:
-            self._storing, self._failure = False, None
+            self._failure = None
             self._attempts += 1
             self._stored += self._waiting.popleft().count
             self._changed.notify_all()
@@ -176,7 +181,7 @@ class Journal:
         with self._changed:
             if self._failure is None:
                 log.error("Rows in %s cannot be stored, and will be tried again: %s", self._directory, failure)
-            self._storing, self._failure = False, failure
+            self._failure = failure
             self._attempts += 1
             self._changed.notify_all()
             closing = self._closing

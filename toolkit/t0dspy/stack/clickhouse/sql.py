@@ -156,6 +156,11 @@ def is_select(sql: bytes) -> bool:
     return _SELECTS.match(sql) is not None
 
 
+def is_insert(sql: bytes) -> bool:
+    """Whether `sql` begins like an INSERT, or like what may be one."""
+    return _INSERTS.match(sql) is not None
+
+
 def writes_outfile(sql: bytes) -> bool:
     """Whether `sql` mentions `INTO OUTFILE`: elsewhere a client does it, here it would write to the server's disk."""
     return _OUTFILE.search(sql) is not None
