@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from stack.clickhouse.harness import Server
 from stack.clickhouse.tensorzero import DATABASE, ROWS, calls, chat, inferences
+from t0dspy.runtime.episode import new_episode
 from t0dspy.stack.clickhouse.segment import LARGEST, Segment, left
 
 _TABLES = {
@@ -161,6 +162,29 @@ def test_rows_of_a_table_that_is_gone(data: Path) -> None:
     assert server.run("SELECT count() FROM InferenceById", database=DATABASE) == "0\n"
     assert server.stop()[0] == 0
     assert len(list((data / "journal").glob("*.refused"))) == 2
+
+
+def test_many_small_rows(data: Path) -> None:
+    """Of a large segment, the rows are completed by statements that the engine takes."""
+    rows = [
+        json.dumps({"id": str(new_episode()), "function_name": "many", "input_tokens": 1}).encode() for _ in range(5000)
+    ]
+    server = Server(data)
+    server.run("INSERT INTO ModelInference FORMAT JSONEachRow\n" + json.dumps(ROWS["ModelInference"]("x")),
+               database=DATABASE)  # fmt: skip
+    before = blocks(server, "ModelInference")
+    segment = Segment(data / "journal" / f"{1:012}.rows")
+    for row in rows:
+        segment.add(DATABASE, "ModelInference", row)
+    first = segment.batches()[0]
+    store_in(server, "ModelInference", first.rows, {"ModelInference"})
+    segment.mark("0", before)
+    assert server.stop() == (0, "")
+    with Server(data) as again:
+        of_many = "FROM ModelInference WHERE function_name = 'many'"
+        assert again.run(f"SELECT count() {of_many}", database=DATABASE) == "5000\n"
+        counted = "SELECT sum(count) FROM CumulativeUsage WHERE type = 'model_inferences'"
+        assert again.run(counted, database=DATABASE) == "5001\n"
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(ROWS)), st.integers(1, LARGEST))))

@@ -135,7 +135,8 @@ class Execution:
             with self._engine.news.change():
                 self._settle_before_change()
                 return self._whole(connection, is_result=False)
-        self._engine.journal.settle()
+        if not sql.is_probe(statement):
+            self._engine.journal.settle()
         with self._cancellable(connection):
             if sql.is_select(statement) and named == sql.named_format(statement):
                 with suppress(_NotPipedError):

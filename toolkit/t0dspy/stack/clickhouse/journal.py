@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +43,8 @@ class Journal:
         self._attempts = 0
         self._failure: EngineError | None = None
         self._wanted, self._closing = False, False
-        self._beside = 0
+        self._beside = self._entering = 0
+        self._complained = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -55,18 +55,13 @@ class Journal:
         """
         if name not in sources.NAMES or len(rows) > segment.LARGEST:
             return False
-        source = self._source(connection, database, name)
+        generation, source = self._known(connection, database, name)
         if source is None or not source.takes(rows):
             return False
         with self._changed:
             if self._closing or self._failure or self._size() + len(rows) > _MOST_WAITING:
                 return False
-            if self._news.changing or self._sources[database, name][0] != self._news.generation:
-                return False
-            try:
-                self._open.add(database, name, rows)
-            except OSError as error:
-                log.warning("Rows wait for ClickHouse, for they cannot be kept: %s", error)
+            if self._news.changing or generation != self._news.generation or not self._is_kept(database, name, rows):
                 return False
             self._put += 1
             self._changed.notify_all()
@@ -94,15 +89,12 @@ class Journal:
         Raises:
             EngineError: the engine cannot store what has been put before.
         """
-        if name is not None and not self._is_watched(name):
+        if name not in sources.NAMES:
             self.settle()
+        if name is not None and not self._is_watched(name):
             yield
             return
-        with self._changed:
-            self._changed.wait_for(lambda: self._failure is not None or not self._waiting)
-            if self._failure is not None:
-                raise self._failure
-            self._beside += 1
+        self._enter()
         try:
             yield
         finally:
@@ -117,12 +109,37 @@ class Journal:
             self._changed.notify_all()
         self._thread.join()
 
-    def _source(self, connection: Connection, database: str, name: str) -> Source | None:
+    def _enter(self) -> None:
+        with self._changed:
+            self._entering += 1
+            self._changed.wait_for(lambda: self._failure is not None or not self._waiting)
+            self._entering -= 1
+            self._changed.notify_all()
+            if self._failure is not None:
+                raise self._failure
+            self._beside += 1
+
+    def _is_kept(self, database: str, name: str, rows: bytes) -> bool:
+        try:
+            self._open.add(database, name, rows)
+        except OSError as error:
+            if not self._complained:
+                log.warning("Rows wait for ClickHouse, for they cannot be kept: %s", error)
+            self._complained = True
+            return False
+        self._complained = False
+        return True
+
+    def _known(self, connection: Connection, database: str, name: str) -> tuple[int, Source | None]:
+        """The table as it is since a generation of the news."""
         generation = self._news.generation
         known = self._sources.get((database, name))
         if known is None or known[0] != generation:
             known = self._sources[database, name] = generation, sources.read(connection, database, name)
-        return known[1]
+        return known
+
+    def _source(self, connection: Connection, database: str, name: str) -> Source | None:
+        return self._known(connection, database, name)[1]
 
     def _is_watched(self, name: str) -> bool:
         if name in sources.NAMES:
@@ -133,14 +150,16 @@ class Journal:
         return self._open.size + sum(one.size for one in self._waiting)
 
     def _run(self) -> None:
-        while self._next():
-            try:
-                self._store(self._waiting[0])
-            except Exception as error:
-                if self._failed(_failure_of(error)):
-                    return
-            else:
-                self._done()
+        try:
+            while self._next():
+                try:
+                    self._store(self._waiting[0])
+                except Exception as error:
+                    self._failed(_failure_of(error))
+                else:
+                    self._done()
+        except Exception as bug:
+            self._give_up(unexpected(bug))
 
     def _store(self, first: Segment) -> None:
         connection = self._connect()
@@ -153,18 +172,20 @@ class Journal:
     def _next(self) -> bool:
         """Whether there is something to store; it is what waits first, and nobody else stores where it goes."""
         with self._changed:
-            while not (self._waiting or self._open.count):
-                if self._closing:
-                    return False
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._waiting or self._open.count or self._closing)
+            if not (self._waiting or self._open.count) or (self._closing and self._failure):
+                return False
             if not self._waiting:
                 self._changed.wait_for(lambda: self._wanted or self._closing or self._is_large(), LINGER)
+                self._changed.wait_for(lambda: not self._entering)
             self._wanted = False
             if self._open.count:
                 self._waiting.append(self._open)
                 self._open, self._number = segment.new(self._directory, self._number)
-            self._changed.wait_for(lambda: self._beside == 0)
-            return True
+            self._changed.wait_for(lambda: self._beside == 0 or self._closing)
+            if self._beside:  # they may be killed before they are done
+                self._give_up(EngineError("QUERY_WAS_CANCELLED", "The server stops, and stores rows that wait later."))
+            return self._beside == 0
 
     def _is_large(self) -> bool:
         return self._size() > _MOST_WAITING // 4
@@ -176,18 +197,19 @@ class Journal:
             self._stored += self._waiting.popleft().count
             self._changed.notify_all()
 
-    def _failed(self, failure: EngineError) -> bool:
-        """Whether to give up."""
+    def _failed(self, failure: EngineError) -> None:
         with self._changed:
             if self._failure is None:
                 log.error("Rows in %s cannot be stored, and will be tried again: %s", self._directory, failure)
             self._failure = failure
             self._attempts += 1
             self._changed.notify_all()
-            closing = self._closing
-        if not closing:
-            time.sleep(_REST)
-        return closing
+            self._changed.wait_for(lambda: self._closing, _REST)
+
+    def _give_up(self, failure: EngineError) -> None:
+        with self._changed:
+            self._failure, self._closing = failure, True
+            self._changed.notify_all()
 
 
 def _failure_of(error: Exception) -> EngineError:

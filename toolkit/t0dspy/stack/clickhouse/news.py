@@ -21,6 +21,7 @@ _CHANGED = b'{"changed":true}\n'
 _TABLE = re.compile(rb"\s*INSERT\s+INTO\s+(\w+)\s*", re.IGNORECASE)
 _ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"([\w-]{1,64})"')
 _SETTING = re.compile(rb"(\w+)\s*=")
+_SWITCHES = re.compile(rb"\s*(?:SETTINGS\s+\w+\s*=\s*[01]\s*(?:,\s*\w+\s*=\s*[01]\s*)*)?", re.IGNORECASE)
 _HARMLESS = frozenset(
     (
         "async_insert",
@@ -136,6 +137,8 @@ class _Listener:
 
 def is_plain(settings: Iterable[str], rows: InsertedRows) -> bool:
     """Whether neither the `settings` of a request nor the statement's own can keep a row from where it belongs."""
+    if not _SWITCHES.fullmatch(rows.settings):
+        return False
     own = (name.decode() for name in _SETTING.findall(rows.settings))
     return _HARMLESS.issuperset(settings) and _HARMLESS.issuperset(own)
 

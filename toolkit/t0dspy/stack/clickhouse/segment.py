@@ -1,8 +1,10 @@
 """A file of rows that clients were told are stored, until the engine has them."""
 
 import json
+import logging
 import os
 import re
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,9 +14,13 @@ from typing import Any
 from t0dspy.stack.clickhouse import columns
 from t0dspy.stack.clickhouse.sources import NAMES
 
+log = logging.getLogger("t0dspy.clickhouse")
+
 _NAME = re.compile(r"(\d{12})\.rows")
 LARGEST = 1 << 19
-"""Bytes of a batch: far fewer rows than the engine stores at a time, so each table has all of it or none."""
+"""Bytes of a batch: so few that the engine stores them as one block, so each table has all of it or none."""
+MOST = 2000
+"""Rows of a batch: so few that a statement can name them all."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,19 @@ class Segment:
     """
 
     def __init__(self, path: Path) -> None:
-        """The file at `path`, which need not exist; OSError if it cannot be read."""
+        """One without rows, whose file will be at `path`."""
         self.path, self.marks, self.size, self.count = path, Marks(), 0, 0
         self._rows: list[tuple[str, str, bytes]] = []
         self._end = 0
-        for record, rows, self._end in _records(path):
-            self._take(record, rows)
-        if path.exists():
-            self._cut_off_the_torn()
+
+    @classmethod
+    def read(cls, path: Path) -> "Segment":
+        """What the file at `path` has; OSError if it cannot be read."""
+        segment = cls(path)
+        for record, rows, segment._end in _records(path.read_bytes()):
+            segment._take(record, rows)
+        segment._cut_off_the_torn()
+        return segment
 
     def add(self, database: str, table: str, rows: bytes) -> None:
         """Keep `rows`; OSError if the disk does not take them, and then nothing is changed."""
@@ -83,18 +94,18 @@ class Segment:
         self.path.unlink(missing_ok=True)
 
     def _write(self, record: dict[str, Any], rows: bytes) -> None:
-        head = {**record, "size": len(rows), "sum": zlib.crc32(rows)}
-        line = json.dumps(head, separators=(",", ":")).encode() + b"\n" + rows + b"\n"
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        head = json.dumps({**record, "size": len(rows)}, separators=(",", ":")).encode()
+        data = b"%08x %b\n%b\n" % (zlib.crc32(head + rows), head, rows)
+        self.path.parent.mkdir(exist_ok=True)
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            written = os.write(file, line)
-            if written < len(line):
-                os.ftruncate(file, self._end)
-                raise OSError(f"Only {written} of {len(line)} bytes were written to {self.path}.")
+            written = os.pwrite(file, data, self._end)  # what a failed one before has left there is overwritten
         finally:
             os.close(file)
-        self._end += len(line)
-        self._take(head, rows)
+        if written < len(data):
+            raise OSError(f"Only {written} of {len(data)} bytes were written to {self.path}.")
+        self._end += len(data)
+        self._take(record, rows)
 
     def _take(self, record: dict[str, Any], rows: bytes) -> None:
         if "key" not in record:
@@ -109,14 +120,16 @@ class Segment:
         """What was being written when the process died goes: nobody was told that it is stored."""
         torn = self.path.read_bytes()[self._end :]
         if torn:
-            self.path.with_suffix(".torn").write_bytes(torn)  # the disk may be broken; then it is more than that
+            aside = self.path.with_suffix(f".{time.time_ns()}.torn")
+            log.warning("The end of %s is not whole: %d bytes are kept in %s.", self.path, len(torn), aside)
+            aside.write_bytes(torn)  # the disk may be broken; then they are more than one row that nobody waits for
             os.truncate(self.path, self._end)
 
 
 def left(directory: Path) -> list[Segment]:
     """The segments in `directory`, oldest first; OSError if they cannot be read."""
     directory.mkdir(exist_ok=True)
-    return [Segment(path) for path in sorted(directory.iterdir()) if _NAME.fullmatch(path.name)]
+    return [Segment.read(path) for path in sorted(directory.iterdir()) if _NAME.fullmatch(path.name)]
 
 
 def new(directory: Path, last: int) -> tuple[Segment, int]:
@@ -131,34 +144,35 @@ def number(segment: Segment) -> int:
 
 def _parts(rows: list[bytes]) -> list[list[bytes]]:
     parts: list[list[bytes]] = [[]]
-    size = 0
+    size = count = 0
     for one in rows:
-        size += len(one)
-        if parts[-1] and size > LARGEST:
+        size, count = size + len(one), count + len(columns.lines(one))
+        if parts[-1] and (size > LARGEST or count > MOST):
             parts.append([])
-            size = len(one)
+            size, count = len(one), len(columns.lines(one))
         parts[-1].append(one)
     return parts
 
 
-def _records(path: Path) -> Iterator[tuple[dict[str, Any], bytes, int]]:
+def _records(data: bytes) -> Iterator[tuple[dict[str, Any], bytes, int]]:
     """The whole records of a file, each with where it ends."""
-    data = path.read_bytes() if path.exists() else b""
     start = 0
     while (end := data.find(b"\n", start)) >= 0:
         try:
-            record = json.loads(data[start:end])
-            rows = data[end + 1 : end + 1 + record["size"]]
-            whole = zlib.crc32(rows) == record["sum"] and data[end + 1 + len(rows) : end + 2 + len(rows)] == b"\n"
+            head = data[start + 9 : end]
+            record = json.loads(head)
+            stop = end + 1 + int(record["size"])
+            rows = data[end + 1 : stop]
+            whole = int(data[start : start + 8], 16) == zlib.crc32(head + rows) and data[stop : stop + 1] == b"\n"
+            if not whole or not _is_known(record):
+                return
         except (ValueError, KeyError, TypeError):
             return
-        if not whole or not _is_known(record):
-            return
-        start = end + 2 + len(rows)
+        start = stop + 1
         yield record, rows, start
 
 
 def _is_known(record: dict[str, Any]) -> bool:
     if "key" in record:
         return isinstance(record["key"], str) and bool(record.keys() & {"blocks", "split", "stored"})
-    return record.get("table") in NAMES and isinstance(record.get("database"), str)
+    return record["table"] in NAMES and isinstance(record["database"], str)

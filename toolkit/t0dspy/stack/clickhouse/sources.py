@@ -10,9 +10,30 @@ from t0dspy.stack.clickhouse import columns
 from t0dspy.stack.clickhouse.columns import Fits
 from t0dspy.stack.clickhouse.connection import Connection
 
-NAMES = frozenset(("ChatInference", "JsonInference", "ModelInference"))
+_VIEWS_OF = {
+    "ChatInference": (
+        "ChatInferenceByEpisodeIdView",
+        "ChatInferenceByIdView",
+        "ChatInferenceTagView",
+        "EpisodeByIdChatView",
+        "TagChatInferenceView",
+        "VariantStatisticsChatView",
+    ),
+    "JsonInference": (
+        "EpisodeByIdJsonView",
+        "JsonInferenceByEpisodeIdView",
+        "JsonInferenceByIdView",
+        "JsonInferenceTagView",
+        "TagJsonInferenceView",
+        "VariantStatisticsJsonView",
+    ),
+    "ModelInference": ("CumulativeUsageView", "ModelProviderStatisticsView", "VariantStatisticsModelView"),
+}
+"""Views that take whatever row their table takes."""
+NAMES = frozenset(_VIEWS_OF)
 """TensorZero's tables that grow with every call."""
-
+_DEFAULTS = ("", "map()", "false", "''", "UUIDv7ToDateTime(id)")
+"""What columns are made of where a row does not say: nothing that could fail."""
 _TARGET = re.compile(r"CREATE MATERIALIZED VIEW \S+ TO `?(\w+)`?\.`?(\w+)`? ")
 _READS = re.compile(r"\b(?:FROM|IN)\s+([^\s(]+)|(?<!\bARRAY )\bJOIN\s+(\S+)")
 _OF = "database = {database:String} AND {what} = {name:String}"
@@ -24,7 +45,7 @@ _VIEWS = (
     "SELECT name, create_table_query, as_select FROM system.tables "
     "WHERE engine = 'MaterializedView' AND database = {database:String}"
 )
-_STORABLE = "SELECT name, type FROM system.columns WHERE {of} AND default_kind IN ('', 'DEFAULT')"
+_TYPES = "SELECT name, type, default_kind, default_expression FROM system.columns WHERE {of}"
 _COLUMNS = "SELECT name FROM system.columns WHERE {of} ORDER BY position"
 
 
@@ -80,13 +101,16 @@ def read(connection: Connection, database: str, name: str) -> Source | None:
         return None
     engine, partition_key, constrained, databases, dependents = described[0]
     every = _views(connection, database)
-    views = tuple(view for view in every if view.name in dependents)
+    views = tuple(view for view in every if view.name in dependents and view.name in _VIEWS_OF[name])
     plain = engine == "MergeTree" and not partition_key and not constrained and {*databases} <= {database}
     if not plain or len(views) < len(dependents) or not _are_apart(views, every, f"{database}.{name}"):
         return None
     if not all(_is_an_end(connection, database, view.target) for view in views):
         return None
-    storable = {column: columns.fits(type) for column, type in _rows(connection, _STORABLE, database, "table", name)}
+    types = _rows(connection, _TYPES, database, "table", name)
+    if not all(default in _DEFAULTS for _, _, _, default in types):
+        return None
+    storable = {column: columns.fits(type) for column, type, kind, _ in types if kind in ("", "DEFAULT")}
     return Source(database, name, storable, views)
 
 
@@ -113,7 +137,10 @@ def _are_apart(views: tuple[View, ...], every: list[View], source: str) -> bool:
 def _is_an_end(connection: Connection, database: str, target: str) -> bool:
     """Whether rows of `target` stay there, and are not made into more."""
     described = _rows(connection, _TABLE, database, "name", target)
-    return len(described) == 1 and described[0][0].endswith("MergeTree") and not described[0][4]
+    if len(described) != 1:
+        return False
+    engine, partition_key, _, _, dependents = described[0]
+    return engine.endswith("MergeTree") and not partition_key and not dependents
 
 
 def _rows(connection: Connection, statement: str, database: str, what: str = "", name: str = "") -> list[list[Any]]:

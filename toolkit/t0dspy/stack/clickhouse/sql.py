@@ -24,6 +24,7 @@ _BEFORE_NAMES = (b"INTO", b"TABLE", b"FUNCTION", b".")  # a table may be called 
 _ENDS_OF_HEADS = (b"FORMAT", b"VALUES", b"SELECT", b"WITH", b"FROM", b"WATCH")
 _FORMAT_NAME = re.compile(rb"\s+(\w+)[ \t\f]*(?:;?[ \t\f]*\r?\n)?")
 _OUTFILE = re.compile(rb"\bINTO\s+OUTFILE\b", re.IGNORECASE)
+_PROBE = re.compile(rb"\s*SELECT\s+1(?:\s+FORMAT\s+\w+)?\s*;?\s*", re.IGNORECASE)
 _INFILE = re.compile(rb"\bINFILE\b", re.IGNORECASE)
 _INPUT = re.compile(rb"\binput\b")
 
@@ -154,6 +155,11 @@ def checked_format(name: str) -> str:
 def is_select(sql: bytes) -> bool:
     """Whether `sql` begins like a query whose result may be large."""
     return _SELECTS.match(sql) is not None
+
+
+def is_probe(sql: bytes) -> bool:
+    """Whether `sql` asks only whether somebody answers."""
+    return _PROBE.fullmatch(sql) is not None
 
 
 def is_insert(sql: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -47,12 +48,12 @@ def _store(segment: Segment, batch: Batch, connection: Connection, read: Read) -
         try:
             _store_whole(segment, batch, connection, read)
         except EngineError as failure:
-            if not (failure.before_storing or failure.name in _GONE):
-                raise
-            if len(columns.lines(batch.rows)) == 1:
-                _set_aside(segment.path.with_suffix(".refused"), batch, failure)
-            else:
+            if failure.before_storing and len(columns.lines(batch.rows)) > 1:
                 segment.mark(batch.key, split=True)
+            elif failure.before_storing or failure.name in _GONE:
+                _set_aside(segment.path.with_suffix(f".{time.time_ns()}.refused"), batch, failure)
+            else:
+                raise
     if batch.key in segment.marks.split:
         for one in batch.singly():
             _store(segment, one, connection, read)
@@ -68,7 +69,7 @@ def _store_whole(segment: Segment, batch: Batch, connection: Connection, read: R
     before, now = segment.marks.blocks.get(batch.key), _blocks(connection, source)
     if before is None:
         segment.mark(batch.key, now)
-    if before is None or before == now:
+    if before is None or all(_lacks(name, before, now) for name in source.tables):
         _insert(connection, batch.table, batch.rows)
     else:
         _complete(connection, source, batch.rows, [name for name in source.tables if _lacks(name, before, now)])
@@ -76,6 +77,7 @@ def _store_whole(segment: Segment, batch: Batch, connection: Connection, read: R
 
 def _complete(connection: Connection, source: Source, rows: bytes, lacking: list[str]) -> None:
     """Store `rows` in those of the source's tables that do not have them."""
+    connection.run(f"DROP TABLE IF EXISTS {_STAGE} SYNC")
     if source.name in lacking:
         _attach(connection, source, rows)
     for view in source.views:
@@ -87,7 +89,6 @@ def _complete(connection: Connection, source: Source, rows: bytes, lacking: list
 def _attach(connection: Connection, source: Source, rows: bytes) -> None:
     """Store `rows` in the table and not behind its views, which do not see what is attached."""
     name = sql.quoted_name(source.name)
-    connection.run(f"DROP TABLE IF EXISTS {_STAGE} SYNC")
     connection.run(f"CREATE TABLE {_STAGE} AS {name}")
     _insert(connection, _STAGE, rows)
     connection.run(f"ALTER TABLE {name} ATTACH PARTITION tuple() FROM {_STAGE}")
@@ -114,10 +115,9 @@ def _blocks(connection: Connection, source: Source) -> dict[str, int]:
 
 
 def _lacks(table: str, before: dict[str, int], now: dict[str, int]) -> bool:
-    return before.get(table) == now.get(table)
+    return now.get(table, -1) <= before.get(table, -1)
 
 
 def _set_aside(path: Path, batch: Batch, failure: EngineError) -> None:
-    with path.open("ab") as file:
-        file.write(batch.rows + b"\n")
-    log.error("A row of %s.%s cannot be stored, and is kept in %s: %s", batch.database, batch.table, path, failure)
+    path.write_bytes(batch.rows + b"\n")
+    log.error("Rows of %s.%s cannot be stored, and are kept in %s: %s", batch.database, batch.table, path, failure)
