@@ -118,6 +118,32 @@ def test_what_is_marked_as_stored_is_not_stored_again(data: Path) -> None:
         assert set(inferences(server, "done").values()) == {0}
 
 
+def test_the_first_row_of_all(data: Path) -> None:
+    """Tables that had no block yet have one now: it is the row's."""
+    row = json.dumps(chat("first"))
+    with Server(data) as server:
+        assert blocks(server, "ChatInference") == {}
+        server.run(f"INSERT INTO ChatInference FORMAT JSONEachRow\n{row}", database=DATABASE)
+    left_behind(data, "ChatInference", row.encode(), {})
+    with Server(data) as server:
+        assert set(inferences(server, "first").values()) == {1}
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_table_that_has_changed_since(data: Path, stored: bool) -> None:
+    """Of a table that has a view of the user's by now, the row is there once all the same."""
+    row = json.dumps(chat("changed"))
+    with Server(data) as server:
+        before = blocks(server, "ChatInference")
+        if stored:
+            server.run(f"INSERT INTO ChatInference FORMAT JSONEachRow\n{row}", database=DATABASE)
+        server.run("CREATE TABLE odd (id UUID) ENGINE = MergeTree ORDER BY id", database=DATABASE)
+        server.run("CREATE MATERIALIZED VIEW v TO odd AS SELECT id FROM ChatInference", database=DATABASE)
+    left_behind(data, "ChatInference", row.encode(), before)
+    with Server(data) as server:
+        assert set(inferences(server, "changed").values()) == {1}
+
+
 def test_many_segments_in_order(data: Path) -> None:
     """All files are stored before the first query is answered, and new rows come in new ones."""
     for number in (9, 10, 11):

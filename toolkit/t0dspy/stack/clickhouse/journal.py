@@ -32,6 +32,7 @@ class Journal:
         """Begins to store what a process before has left in `directory`; EngineError if that cannot be read."""
         self._directory, self._connect, self._news = directory, connect, news
         self._changed = threading.Condition()
+        self._looking = threading.Lock()  # one looks, and the others know what it saw
         self._sources: dict[tuple[str, str], tuple[int, Source | None]] = {}
         try:
             self._waiting = deque(segment.left(directory))
@@ -132,11 +133,12 @@ class Journal:
 
     def _known(self, connection: Connection, database: str, name: str) -> tuple[int, Source | None]:
         """The table as it is since a generation of the news."""
-        generation = self._news.generation
-        known = self._sources.get((database, name))
-        if known is None or known[0] != generation:
-            known = self._sources[database, name] = generation, sources.read(connection, database, name)
-        return known
+        with self._looking:
+            generation = self._news.generation
+            known = self._sources.get((database, name))
+            if known is None or known[0] != generation:
+                known = self._sources[database, name] = generation, sources.read(connection, database, name)
+            return known
 
     def _source(self, connection: Connection, database: str, name: str) -> Source | None:
         return self._known(connection, database, name)[1]

@@ -63,16 +63,15 @@ def _store(segment: Segment, batch: Batch, connection: Connection, read: Read) -
 def _store_whole(segment: Segment, batch: Batch, connection: Connection, read: Read) -> None:
     connection.adopt(Setup(batch.database))
     source = read(connection, batch.database, batch.table)
-    if source is None:  # it has been changed since its rows came
-        _insert(connection, batch.table, batch.rows)
-        return
-    before, now = segment.marks.blocks.get(batch.key), _blocks(connection, source)
+    tables = source.tables if source else (batch.table,)  # it has been changed since its rows came: views are left out
+    before, now = segment.marks.blocks.get(batch.key), _blocks(connection, batch.database, tables)
     if before is None:
         segment.mark(batch.key, now)
-    if before is None or all(_lacks(name, before, now) for name in source.tables):
+    lacking = [name for name in tables if _lacks(name, now if before is None else before, now)]
+    if len(lacking) == len(tables):
         _insert(connection, batch.table, batch.rows)
-    else:
-        _complete(connection, source, batch.rows, [name for name in source.tables if _lacks(name, before, now)])
+    elif source:
+        _complete(connection, source, batch.rows, lacking)
 
 
 def _complete(connection: Connection, source: Source, rows: bytes, lacking: list[str]) -> None:
@@ -108,9 +107,9 @@ def _insert(connection: Connection, table: str, rows: bytes) -> None:
     connection.insert(sql.InsertedRows(head, b"", "JSONEachRow", rows), {})
 
 
-def _blocks(connection: Connection, source: Source) -> dict[str, int]:
-    tables = "[{}]".format(", ".join(map(sql.quoted_text, source.tables)))
-    answer = connection.run(_BLOCKS, "JSONCompactEachRow", database=source.database, tables=tables)
+def _blocks(connection: Connection, database: str, tables: Iterable[str]) -> dict[str, int]:
+    names = "[{}]".format(", ".join(map(sql.quoted_text, tables)))
+    answer = connection.run(_BLOCKS, "JSONCompactEachRow", database=database, tables=names)
     return {table: int(last) for table, last in map(json.loads, answer.bytes().splitlines())}
 
 
