@@ -251,6 +251,7 @@ def test_a_stop_stores_what_was_acknowledged(data: Path, function: str) -> None:
 def with_odd_rows(data: Path) -> Server:
     """A server that has acknowledged rows of `odd` and cannot store them until TagChatInferenceView is dropped."""
     server = Server(data)
+    send(server, "ChatInference", chat("even"), settings="")
     server.run("DROP VIEW TagChatInferenceView", database=DATABASE)
     throws = "SELECT id FROM ChatInference WHERE throwIf(tool_params = 'odd', 'no odd ones') = 0"
     server.run("CREATE TABLE odd (id UUID) ENGINE = MergeTree ORDER BY id", database=DATABASE)
