@@ -100,6 +100,15 @@ def test_every_statement_comes_after_the_rows_before_it(
         )
 
 
+def test_json_functions_too(shared: Server, function: str) -> None:
+    """Their inferences are in a table of their own, behind the same views."""
+    row = {**chat(function, output={"raw": "{}", "parsed": {}}), "output_schema": {}, "auxiliary_content": []}
+    row.pop("dynamic_tools", None)
+    assert was_kept(send(shared, "JsonInference", row))
+    found = inferences(shared, function, "InferenceById", "InferenceTag", "TagInference", "VariantStatistics")
+    assert found == dict.fromkeys(found, 1)
+
+
 def test_several_rows_in_one_statement(shared: Server, function: str) -> None:
     """The gateway inserts all of an inference's calls at once."""
     rows = [model(function) for _ in range(3)]
