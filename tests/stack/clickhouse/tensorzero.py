@@ -10,6 +10,7 @@ from t0dspy.runtime.episode import new_episode
 
 DATABASE = "tensorzero"
 ASKED = "SETTINGS async_insert=1, wait_for_async_insert=1"
+_AS_THE_GATEWAY = {"input_format_skip_unknown_fields": "0", "input_format_null_as_default": "0"}
 HASH = str((1 << 256) - 1)
 TAGS = {"a": "1", "b": "2"}
 
@@ -66,6 +67,11 @@ ROWS = {"ChatInference": chat, "ModelInference": model}
 def insertion(table: str, *rows: dict[str, Any], settings: str = ASKED) -> str:
     """The statement with `rows` behind it."""
     return f"INSERT INTO {table}\n{settings}\nFORMAT JSONEachRow\n" + "\n".join(map(json.dumps, rows))
+
+
+def send(server: Server, table: str, *rows: dict[str, Any], **options: Any) -> httpx.Response:
+    """The answer to an insertion as the gateway makes it."""
+    return server.post(insertion(table, *rows, **options), database=DATABASE, **_AS_THE_GATEWAY)
 
 
 def was_kept(answer: httpx.Response) -> bool:

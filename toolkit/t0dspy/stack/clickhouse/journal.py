@@ -54,7 +54,7 @@ class Journal:
 
         If not, nothing has happened; they are to be given to the engine, `beside` the journal.
         """
-        if name not in sources.NAMES or len(rows) > segment.LARGEST:
+        if name not in sources.NAMES or len(rows) > segment.LARGEST or rows.count(b"\n") >= segment.MOST:
             return False
         generation, source = self._known(connection, database, name)
         if source is None or not source.takes(rows):
