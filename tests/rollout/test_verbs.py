@@ -237,17 +237,17 @@ def test_a_stack_on_other_configs_is_not_asked(project: Project, run: Run) -> No
 
 
 def test_a_command_of_the_users_applies(project: Project, run: Run, tmp_path: Path) -> None:
-    """From the settings, without a shell; it failed when its exit code says so."""
+    """From the settings, without a shell; exit code 78 says that the gateway refused the config."""
     pid = project.process.pid
     project.settings(f'command = ["kill", "-HUP", "{pid}"]\n')
     ran = run("traffic", "question", "v2=1", "--apply")
     assert ran.code == 0, ran.err
     assert f"the command `kill -HUP {pid}`" in ran.out
     assert project.variants() == {"v2"}
-    project.settings('command = ["sh", "-c", "echo no such cluster >&2; exit 3"]\n')
+    project.settings('command = ["sh", "-c", "echo no such model >&2; exit 78"]\n')
     ran = run("rollback", "question")
     assert ran.code == 1
-    assert "did not take it: exit code 3: no such cluster" in ran.err
+    assert "did not take it: exit code 78: no such model" in ran.err
     assert json.loads(run("traffic", "question", "--json").out)["incumbent"] == "v2"
 
 

@@ -18,6 +18,7 @@
     ├── RetrainError            a retrain cannot begin or go on: another one runs, or something changed meanwhile
     ├── OptimizeError           optimizing came to nothing: the model does not answer, or all scores are 0
     ├── RolloutError            the gateway does not serve what is written; says what it serves instead
+    │   └── UnconfirmedError    the config is written, and no gateway confirmed it; nothing was undone
     └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
 
 Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
@@ -130,6 +131,10 @@ class OptimizeError(T0dspyError):
 
 class RolloutError(T0dspyError):
     """The gateway does not serve what is written; the message says what it serves instead."""
+
+
+class UnconfirmedError(RolloutError):
+    """The config is written, but the gateway could not be reached to confirm it; nothing was undone."""
 
 
 class WireInequalityError(T0dspyError):

@@ -20,10 +20,17 @@ class Verdict:
     """How the gateway took it."""
 
     config_hash: str | None
-    """What it serves now; None when it refused."""
+    """What it serves now; None when it refused, or when that is not known."""
     refusal: str = ""
+    """Why the gateway itself refused the config."""
     still_serving: bool = False
     """Whether it serves what it served before, although it refused."""
+    unconfirmed: str = ""
+    """Why it is not known whether the gateway takes the config, such as that it does not answer: not a refusal."""
+
+
+REFUSED_EXIT = 78
+"""The exit code by which a user's command reports that the gateway refused the config: EX_CONFIG of sysexits.h."""
 
 
 class Action(Protocol):
@@ -61,21 +68,29 @@ class Reload:
         """What the stack says about a load that began after the signal."""
         running = find_running(self._data_dir)
         if running is None:
-            return Verdict(None, "the embedded stack has ended.")
+            return Verdict(None, unconfirmed=f"{self.what} ended before it served the config.")
+        if running.pid != self._pid:  # started since the signal, so it has read what is written
+            config_hash = status(running.urls.get("gateway", self.gateway_url))
+            return None if config_hash is None else Verdict(config_hash)
         load = running.load
         if load is None or load.began < self._asked:
             return None
-        return Verdict(load.config_hash, load.refusal, still_serving=load.config_hash is None)
+        refused = load.config_hash is None
+        return Verdict(load.config_hash, load.refusal, still_serving=refused, unconfirmed=load.failure)
 
 
 class Command:
-    """A command of the user's that restarts the gateway; it is done when `/status` has another hash than before."""
+    """A command of the user's that restarts the gateway; it is done when `/status` has another hash than before.
+
+    A command that fails or takes too long may not have reached the gateway, so it is not a refusal. The exit code
+    `REFUSED_EXIT` is.
+    """
 
     def __init__(self, arguments: Sequence[str], gateway_url: str, seconds: float) -> None:
         self._arguments, self._seconds, self._before = list(arguments), seconds, status(gateway_url)
         self.what = f"the command `{shlex.join(arguments)}`"
         self.gateway_url = gateway_url
-        self._failure = ""
+        self._failure, self._refused = "", False
 
     def start(self) -> None:
         """Run the command to its end."""
@@ -91,12 +106,15 @@ class Command:
             if done.returncode != 0:
                 said = (done.stderr or done.stdout).strip().splitlines()
                 self._failure = f"exit code {done.returncode}" + (f": {said[-1]}" if said else ".")
+                self._refused = done.returncode == REFUSED_EXIT
 
     def verdict(self) -> Verdict | None:
-        """Refused when the command failed; served when the hash is another one."""
+        """Return the new hash once `/status` has it; a command that failed confirms nothing."""
         now = status(self.gateway_url)
-        if self._failure:
+        if self._refused:
             return Verdict(None, self._failure, still_serving=now is not None and now == self._before)
+        if self._failure:
+            return Verdict(None, unconfirmed=f"{self.what} failed: {self._failure}")
         return Verdict(now) if now is not None and now != self._before else None
 
 

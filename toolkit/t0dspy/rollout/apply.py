@@ -1,5 +1,9 @@
-"""Apply: make the gateway serve what is written, and put the old files back if it does not take them."""
+"""Apply: make the gateway serve what is written, and put the old files back if it refuses them.
 
+A gateway that cannot be reached, or that ends meanwhile, refuses nothing: then the files stay as they are.
+"""
+
+import shutil
 import time
 import tomllib
 from collections.abc import Callable
@@ -9,7 +13,7 @@ from pathlib import Path
 
 from t0dspy.bundle import MANIFEST
 from t0dspy.configured import toml_files
-from t0dspy.errors import RolloutError, T0dspyError
+from t0dspy.errors import RolloutError, T0dspyError, UnconfirmedError
 from t0dspy.rollout.actions import Action, Command, Verdict, embedded, status
 from t0dspy.rollout.change import read
 from t0dspy.rollout.containers import gateway_container
@@ -83,6 +87,11 @@ def choose(place: Place) -> Action:
         RolloutError: there is none, or there are several.
     """
     if place.how.command:
+        if shutil.which(place.how.command[0]) is None:
+            raise RolloutError(
+                f"there is no command {place.how.command[0]!r} on this machine. Correct `command` in "
+                "[tool.t0dspy.apply]; nothing was changed."
+            )
         return Command(place.how.command, place.gateway_url, place.how.timeout)
     stack = embedded(Path(place.how.data_dir))
     if stack is not None and (not place.given or _port(stack.gateway_url) == _port(place.gateway_url)):
@@ -124,6 +133,7 @@ def apply(place: Place, action: Action, journal: Journal, pending: Pending) -> A
 
     Raises:
         RolloutError: the gateway refused; the old files are back and served, or why not.
+        UnconfirmedError: the gateway could not be reached or ended; the files stay, and the change stays pending.
     """
     began = time.monotonic()
     files = config_files(place.configs)
@@ -133,6 +143,8 @@ def apply(place: Place, action: Action, journal: Journal, pending: Pending) -> A
         return Applied(action.what, known.config_hash, time.monotonic() - began, unchanged=True)
     journal.begin(pending)
     verdict = _tried(place, action)
+    if verdict.unconfirmed:
+        raise UnconfirmedError(_unconfirmed(place, pending, verdict.unconfirmed))
     if verdict.config_hash is None:
         raise _put_back(place, action, journal, pending, verdict)
     journal.note_served(verdict.config_hash, files)
@@ -161,21 +173,34 @@ def _put_back(place: Place, action: Action, journal: Journal, pending: Pending, 
     kept = f"\nSet aside: {', '.join(aside)}." if aside else ""
     verdict = Verdict(status(action.gateway_url)) if refused.still_serving else _tried(place, action)
     journal.end()
+    if verdict.unconfirmed or (refused.still_serving and verdict.config_hash is None):
+        why_not = verdict.unconfirmed or "it does not answer any more."
+        return RolloutError(
+            f"{why}\nThe old files are back, and it is not known whether the gateway serves them: {why_not} "
+            f"Run `t0dspy apply` when it is back.{kept}"
+        )
     if verdict.config_hash is None:
         return RolloutError(f"{why}\nThe old files are back, but it does not take them either: {verdict.refusal}{kept}")
     journal.note_served(verdict.config_hash, config_files(place.configs))
     return RolloutError(f"{why}\nThe old files are back, and the gateway serves them.{kept}")
 
 
+def _unconfirmed(place: Place, pending: Pending, why: str) -> str:
+    return (
+        f"`{pending.what}` is written in {place.configs}, and nothing was undone, but no gateway confirmed that it "
+        f"serves it: {why} Run `t0dspy apply` when the gateway is back. A stack that starts with `t0dspy up` serves it, too."
+    )
+
+
 def _tried(place: Place, action: Action) -> Verdict:
-    action.start()
     give_up = time.monotonic() + place.how.timeout
-    while time.monotonic() < give_up:
-        verdict = action.verdict()
-        if verdict is not None:
-            return verdict
-        place.pause(0.05)
-    return _overdue(place, action)
+    try:
+        action.start()
+        while (verdict := action.verdict()) is None and time.monotonic() < give_up:
+            place.pause(0.05)
+    except RolloutError as error:  # it could not be asked
+        return Verdict(None, unconfirmed=str(error))
+    return verdict or _overdue(place, action)
 
 
 def _overdue(place: Place, action: Action) -> Verdict:
@@ -184,7 +209,7 @@ def _overdue(place: Place, action: Action) -> Verdict:
     if serving is not None and traffic_is_served(place, action.gateway_url):
         return Verdict(serving)
     answer = f"its config_hash is still {serving}" if serving else "it does not answer"
-    return Verdict(None, f"after {place.how.timeout:g} s {answer}.")
+    return Verdict(None, unconfirmed=f"after {place.how.timeout:g} s {answer}.")
 
 
 def traffic_is_served(place: Place, gateway_url: str) -> bool:

@@ -2,16 +2,19 @@
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from t0dspy.errors import RolloutError
 from t0dspy.rollout.actions import Verdict, status
+from t0dspy.stack.messages import is_about_config
 
 PROJECT, SERVICE, DIRECTORY = (f"com.docker.compose.{name}" for name in ("project", "service", "project.working_dir"))
 _SOCKET = "/var/run/docker.sock"
+_SIGNALS = 128
+"""Exit codes above it are signals."""
 _GONE = ("exited", "dead", "restarting", "removing")
 
 
@@ -32,12 +35,12 @@ class Restart:
             self._restarts = self._container.attrs["RestartCount"]
 
     def verdict(self) -> Verdict | None:
-        """Served once the gateway answers; refused when its process ended."""
+        """Served once the gateway answers; refused when its process ended because of the config."""
         with _translated():
             self._container.reload()
             ended = self._container.status in _GONE or self._container.attrs["RestartCount"] > self._restarts
             if ended:
-                return Verdict(None, self._last_words())
+                return ended_verdict(self._container.attrs.get("State", {}), self._last_words(), self.what)
         now = status(self.gateway_url)
         return None if now is None else Verdict(now)
 
@@ -46,6 +49,23 @@ class Restart:
         said = [line.strip() for line in lines if line.strip()]
         wrong = [line for line in said if "error" in line.lower() or line.startswith("t0dspy: ")]
         return (wrong or said or ["it ended without a word."])[-1].removeprefix("t0dspy: ")
+
+
+def ended_verdict(state: Mapping[str, Any], words: str, name: str) -> Verdict:
+    """Return whether a gateway that ended refused its config: not if it was killed, or if its database is the reason.
+
+    Args:
+        state: the container's `State`, as Docker reports it.
+        words: the last line of its log that tells of an error.
+        name: the container, for people.
+    """
+    code = int(state.get("ExitCode") or 0)
+    if state.get("OOMKilled") or code >= _SIGNALS:
+        reason = "it ran out of memory" if state.get("OOMKilled") else f"it was killed by signal {code - _SIGNALS}"
+        return Verdict(None, unconfirmed=f"{name} ended: {reason}.")
+    if not is_about_config(words):
+        return Verdict(None, unconfirmed=f"{name} ended: {words}")
+    return Verdict(None, words)
 
 
 def gateway_container(directory: Path, service: str, project: str | None, gateway_url: str) -> Restart | None:

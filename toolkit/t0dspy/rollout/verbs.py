@@ -46,7 +46,8 @@ def set_traffic(
 
     Raises:
         SettingsError: a version may hold no traffic.
-        RolloutError: the gateway did not take it, and the old shares are back.
+        RolloutError: the gateway refused it, and the old shares are back.
+        UnconfirmedError: the gateway could not be reached; the shares are written, and nothing is undone.
     """
     return _change(place, name, lambda program: plan_traffic(program, shares, now(), reason), applying, "traffic")
 
@@ -58,7 +59,8 @@ def undo(
 
     Raises:
         SettingsError: there was no other incumbent, or the version may hold no traffic.
-        RolloutError: the gateway did not take it, and the old shares are back.
+        RolloutError: the gateway refused it, and the old shares are back.
+        UnconfirmedError: the gateway could not be reached; the shares are written, and nothing is undone.
     """
     return _change(place, name, lambda program: plan_rollback(program, to, now(), reason), applying, "rollback")
 
@@ -84,7 +86,8 @@ def rollback(
 
     Raises:
         SettingsError: there was no other incumbent, or the version may hold no traffic.
-        RolloutError: the gateway did not take it, and the old shares are back.
+        RolloutError: the gateway refused it, and the old shares are back.
+        UnconfirmedError: the gateway could not be reached; the shares are written, and nothing is undone.
     """
     place = Place.of(load_settings(configs=configs, gateway_url=gateway_url), say=lambda text: None)
     return undo(place, name, to, applying=apply, reason=reason)
@@ -116,13 +119,16 @@ def applied_after(place: Place, what: str, work: Callable[[], T]) -> tuple[T, Ap
         _finish(place, journal, action)
         check_toml(place.configs)
         before = None if what == "apply" else config_files(place.configs)
-        old, stale = old_files(journal, action.gateway_url, before)
-        pending = Pending(what, old, stale)
+        left = journal.pending()  # an earlier change that is still not confirmed
+        pending = _begun(journal, action, what, before, left)
         journal.begin(pending)
         try:
             done = work()
         except BaseException:
-            journal.end()
+            if left is None:
+                journal.end()
+            else:
+                journal.begin(left)
             raise
         return done, apply(place, action, journal, pending)
 
@@ -141,7 +147,14 @@ def apply_written(place: Place, what: str, before: Files) -> Applied:
     journal = Journal(place.configs)
     with journal.held():
         action = choose(place)
-        return apply(place, action, journal, Pending(what, *old_files(journal, action.gateway_url, before)))
+        return apply(place, action, journal, _begun(journal, action, what, before, journal.pending()))
+
+
+def _begun(journal: Journal, action: Action, what: str, before: Files | None, left: Pending | None) -> Pending:
+    """Return the pending change; the files to put back are those from before a change that is not confirmed yet."""
+    if left is not None and not left.putting_back:
+        return Pending(what, left.old, left.stale)
+    return Pending(what, *old_files(journal, action.gateway_url, before))
 
 
 def finish(place: Place) -> None:
@@ -164,7 +177,7 @@ def _finish(place: Place, journal: Journal, action: Action) -> None:
     place.say(f"`{pending.what}` was cut off before the gateway was known to serve it; finishing it now.")
     try:
         (put_back if pending.putting_back else apply)(place, action, journal, pending)
-    except RolloutError as error:  # the old files are back, and whoever looks goes on with those
+    except RolloutError as error:  # refused: the old files are back; unconfirmed: the change stays pending
         place.say(str(error))
 
 

@@ -23,10 +23,12 @@ from t0dspy.errors import GatewayError, T0dspyError
 from t0dspy.stack.addresses import parse_address, resolve
 from t0dspy.stack.front import application
 from t0dspy.stack.generations import Generation, Generations
-from t0dspy.stack.native import Native
+from t0dspy.stack.loads import clock_of, config_hash_since, from_the_future
+from t0dspy.stack.messages import is_about_config
+from t0dspy.stack.native import Native, NotLoadedError
 from t0dspy.stack.orphan import die_with
 from t0dspy.stack.reports import Reporter
-from t0dspy.stack.rows import ClickHouse, config_hash_since, newest_load
+from t0dspy.stack.rows import ClickHouse
 from t0dspy.stack.service import Gateway
 
 
@@ -48,11 +50,11 @@ async def load(options: Options, clickhouse: ClickHouse) -> Generation:
     directory = resolve(options.configs, options.addresses, options.scratch)
     if not any(directory.rglob("*.toml")):
         raise GatewayError(f"{options.configs} holds no TOML file. Name the directory of your config with --configs.")
-    before = await newest_load(clickhouse)
+    before = await clock_of(clickhouse)
     try:
         native = await Native.load(f"{_escaped(directory)}/**/*.toml", options.clickhouse_url)
     except GatewayError as error:
-        raise GatewayError(str(error).replace(str(directory), str(options.configs))) from error
+        raise type(error)(str(error).replace(str(directory), str(options.configs))) from error
     try:
         loaded = Written.in_directory(directory)
         config_hash = await config_hash_since(clickhouse, before)
@@ -106,6 +108,8 @@ async def serve(options: Options) -> None:
     _on_signals(outer, gateway, reloader, reporter)
     await outer.started()
     await inner.started()
+    if ahead := await from_the_future(clickhouse):
+        reporter.say("note", ahead)
     reporter.say("ready", gateway.generations.current.config_hash)
     await outer.drained()
     # Programs in flight still call the gateway for their stages, so their door closes last.
@@ -184,7 +188,8 @@ class Reloader:
             try:
                 new = await load(self._options, self._gateway.clickhouse)
             except (T0dspyError, OSError) as error:
-                self._reporter.say("kept", str(error), began)
+                refused = not isinstance(error, NotLoadedError | OSError) and is_about_config(str(error))
+                self._reporter.say("kept" if refused else "unloaded", str(error), began)
             else:
                 self._gateway.generations.swap(new)
                 self._reporter.say("reloaded", new.config_hash, began)

@@ -27,9 +27,11 @@ class Load:
     began: float
     """By `time.monotonic`, which all processes of a machine share."""
     config_hash: str | None
-    """What it serves since then; None when it refused and serves what it had."""
+    """What it serves since then; None when it serves what it had."""
     refusal: str = ""
     """Why it refused, in TensorZero's words."""
+    failure: str = ""
+    """Why it could not load, where the config is not the reason, such as a full disk."""
 
 
 @dataclass(frozen=True)

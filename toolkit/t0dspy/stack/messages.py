@@ -8,6 +8,18 @@ _MISSING_KEY = re.compile(
 )
 
 
+_NOT_THE_CONFIG = re.compile(
+    r"ClickHouse(Connection|Query|Migration|Deserialization)\b|ClickHouse is not healthy|Error connecting to ClickHouse"
+    r"|ClickHouse (at \S+ does not answer|refused a query)|No space left on device|Too many open files"
+    r"|Read-only file system|NOT_ENOUGH_SPACE|Connection refused|dns error|error sending request"
+)
+
+
+def is_about_config(words: str) -> bool:
+    """Return whether a gateway that did not load gives the config as the reason, not its database or the machine."""
+    return _NOT_THE_CONFIG.search(words) is None
+
+
 def config_refused(configs: Path, words: str) -> str:
     """One message for a config that the gateway does not take, with TensorZero's own words."""
     missing = _MISSING_KEY.search(words)

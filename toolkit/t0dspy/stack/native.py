@@ -19,6 +19,7 @@ from tensorzero import AsyncTensorZeroGateway, TensorZeroError
 from tensorzero.types import TensorZeroInternalError
 
 from t0dspy.errors import GatewayError
+from t0dspy.stack.messages import is_about_config
 from t0dspy.stack.wire import Json, Refusal, refusal
 
 _INFERENCE = frozenset(
@@ -28,6 +29,10 @@ _INFERENCE = frozenset(
     extra_headers internal_dynamic_variant_config""".split()  # noqa: SIM905 - thirty names read better so
 )
 _FEEDBACK = ("episode_id", "inference_id", "metric_name", "value", "internal", "tags", "dryrun")
+
+
+class NotLoadedError(GatewayError):
+    """The gateway did not load, and the config is not the reason: its database is, or the machine."""
 
 
 class Native:
@@ -45,7 +50,8 @@ class Native:
     async def load(cls, config_glob: str, clickhouse_url: str) -> "Native":
         """Load the config, connect to ClickHouse and migrate it.
 
-        Raises GatewayError with TensorZero's own words when the config or the database does not hold.
+        Raises GatewayError with TensorZero's own words when it refuses the config, and NotLoadedError when ClickHouse
+        or the machine is the reason.
         """
         _speak_json()
         try:
@@ -60,7 +66,8 @@ class Native:
                 async_setup=True,
             )
         except TensorZeroInternalError as error:
-            raise GatewayError(own_words(str(error))) from error
+            kind = GatewayError if is_about_config(str(error)) else NotLoadedError
+            raise kind(own_words(str(error))) from error
         return cls(client, openai)
 
     async def inference(self, body: Mapping[str, Json]) -> Json:

@@ -148,7 +148,8 @@ class Parts:
         ]
 
     async def _gateway_ready(self, child: Child) -> None:
-        report = await child.reports.get()
+        while (report := await child.reports.get()).event == "note":
+            self._say(report.text)
         if report.event == "failed":
             raise StackError(config_refused(self._plan.configs, report.text))
 
@@ -196,6 +197,8 @@ class Parts:
 def _load(report: Report, plan: Plan) -> Load | None:
     if report.event == "reloaded":
         return Load(report.began, report.text)
+    if report.event == "unloaded":
+        return Load(report.began, None, failure=f"the gateway could not load it: {report.text}")
     return Load(report.began, None, config_refused(plan.configs, report.text)) if report.event == "kept" else None
 
 
@@ -204,6 +207,10 @@ def _news(report: Report, plan: Plan) -> str:
         return f"The gateway serves what {plan.configs} says now (config_hash {report.text})."
     if report.event == "kept":
         return f"The gateway keeps serving the config it had. {config_refused(plan.configs, report.text)}"
+    if report.event == "unloaded":
+        return f"The gateway keeps serving the config it had, because it could not load again: {report.text}"
+    if report.event == "note":
+        return report.text
     if report.event == "draining" and report.text != "0":
         return f"Finishing {report.text} requests in flight; Ctrl-C again stops at once."
     return ""

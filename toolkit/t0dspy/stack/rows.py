@@ -1,4 +1,4 @@
-"""Rows in ClickHouse: which are there, and which config wrote last.
+"""Rows in ClickHouse: which are there.
 
 The gateway writes feedback in the background and swallows the errors of its inserts, so its answer alone proves
 nothing. A `Witness` reads rows back, or hears of them where ClickHouse is the stack's own. Reads of many requests share
@@ -172,27 +172,3 @@ def _settled(row: _Expected, stored: set[str]) -> bool:
 
 def _array(values: Iterable[str]) -> str:
     return f"[{','.join(sorted(values))}]"
-
-
-async def newest_load(clickhouse: ClickHouse) -> str:
-    """When a config was loaded last, as ClickHouse writes times; before all times if never."""
-    try:
-        return (await clickhouse.column("SELECT toString(max(last_used)) FROM ConfigSnapshot"))[0]
-    except GatewayError:  # the first start: no tables yet
-        return "1970-01-01 00:00:00.000000"
-
-
-async def config_hash_since(clickhouse: ClickHouse, before: str) -> str:
-    """The hash of the config that was loaded after `before`, spelled as `/status` spells it (a decimal number).
-
-    Loading a config writes its row in ConfigSnapshot anew, so right after a load the newest row is it. Raises
-    GatewayError when there is none.
-    """
-    newer = "SELECT toString(hash) FROM ConfigSnapshot WHERE last_used > {before:DateTime64(6)}"
-    found = await clickhouse.column(f"{newer} ORDER BY last_used DESC LIMIT 1", before=before)
-    if not found:
-        raise GatewayError(
-            "The gateway stored nothing about this config, so it would store no inference either. Set "
-            "enabled = true in [gateway.observability]."
-        )
-    return found[0]
