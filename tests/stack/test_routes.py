@@ -232,11 +232,6 @@ def test_a_decompression_bomb_is_refused(stack: Stack) -> None:
     assert "limit" in answer.json()["error"]
 
 
-def test_web_pages_of_others_get_nothing(stack: Stack) -> None:
-    """A browser says when a request comes from another site; such a request is refused."""
-    assert stack.post("/inference", {}, headers={"sec-fetch-site": "cross-site"}).status_code == 403
-
-
 def test_the_model_sees_what_the_config_says(stack: Stack, scripted: ScriptedUpstream) -> None:
     """The provider gets the system template and the user's text, at the address given for this run."""
     stack.infer()

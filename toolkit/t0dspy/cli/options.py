@@ -47,6 +47,17 @@ ClickhouseUrl = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing when all is well.")]
 
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(metavar="H", help="A further name or IP address that requests may have as their Host; repeatable."),
+]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="O", help="Origin of a web page that may send requests, such as http://localhost:5173; repeatable."
+    ),
+]
+
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the program's history.")]
 
 

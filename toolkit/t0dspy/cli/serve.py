@@ -21,6 +21,8 @@ def serve(
     ] = 128,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
+    allow_host: options.AllowHost = None,
+    allow_origin: options.AllowOrigin = None,
 ) -> None:
     """Run the exported programs that need Python, for the gateway, which calls this like any provider.
 
@@ -33,7 +35,9 @@ def serve(
 
     from t0dspy.runtime.server.pool import Size
     from t0dspy.runtime.server.start import run_server
+    from t0dspy.stack.web_pages import Allowed
 
+    allowed = Allowed.parse(allow_host or [], allow_origin or [])
     settings = options.settings(configs=configs, gateway_url=gateway_url)
     size = Size(workers or min(4, os.cpu_count() or 2), runs, queue)
-    run_server(settings.configs_dir, settings.gateway_url.value, host, port, size)
+    run_server(settings.configs_dir, settings.gateway_url.value, host, port, size, allowed)

@@ -40,6 +40,8 @@ def up(
     only: Annotated[
         Part | None, typer.Option(metavar="PART", help="Run one part alone: clickhouse, gateway or programs.")
     ] = None,
+    allow_host: options.AllowHost = None,
+    allow_origin: options.AllowOrigin = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
@@ -51,7 +53,9 @@ def up(
     """
     from t0dspy.stack.plan import Plan
     from t0dspy.stack.supervisor import Supervisor
+    from t0dspy.stack.web_pages import Allowed
 
+    allowed = Allowed.parse(allow_host or [], allow_origin or [])
     directory = options.settings(configs=configs).configs_dir
     parts = _parts(only)
     user = _clickhouse_user() if only == "clickhouse" else None
@@ -71,6 +75,7 @@ def up(
         addresses=_addresses(address or []),
         clickhouse_url=_clickhouse_url(clickhouse_port) if only == "gateway" else None,
         clickhouse_user=user,
+        allowed_flags=allowed.flags(),
     )
 
     terminal = _Terminal(quiet=quiet)

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from t0dspy.stack.background import Send as SendBytes
 from t0dspy.stack.openai_routes import relay_embeddings, relay_openai
 from t0dspy.stack.service import Gateway
-from t0dspy.stack.wire import Json, Refusal, read_body, read_object, refusal, to_json
+from t0dspy.stack.web_pages import Allowed, WebPageGuard
+from t0dspy.stack.wire import Json, Refusal, read_body, read_object, to_json
 
 TENSORZERO = version("tensorzero")
 
@@ -24,8 +25,8 @@ _SERVED = (
 )
 
 
-def application(gateway: Gateway) -> ASGIApp:
-    """The ASGI application that serves `gateway`."""
+def application(gateway: Gateway, allowed: Allowed, *, local_only: bool) -> ASGIApp:
+    """The ASGI application that serves `gateway`; no web page reaches it that `allowed` does not name."""
     routes = [
         Route("/inference", _route(gateway, _inference), methods=["POST"]),
         Route("/feedback", _route(gateway, _feedback), methods=["POST"]),
@@ -38,7 +39,8 @@ def application(gateway: Gateway) -> ASGIApp:
     ]
     app = Starlette(routes=routes, exception_handlers={404: _not_here, 405: _wrong_method, Refusal: _refused})
     app.router.redirect_slashes = False
-    return _versioned(_prefixed(app, gateway))
+    guarded = WebPageGuard(_prefixed(app, gateway), allowed, local_only=local_only, refusal=_from_web_page)
+    return _versioned(guarded)
 
 
 Handler = Callable[[Gateway, bytes, Request], Coroutine[Any, Any, Response]]
@@ -46,8 +48,6 @@ Handler = Callable[[Gateway, bytes, Request], Coroutine[Any, Any, Response]]
 
 def _route(gateway: Gateway, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        if request.headers.get("sec-fetch-site") == "cross-site":
-            raise refusal(403, "Nothing here is authenticated, so requests from other web sites are refused.")
         body = await read_body(request) if request.method == "POST" else b""
         return await gateway.background.start(handler(gateway, body, request))
 
@@ -140,6 +140,10 @@ def _json(value: Json, status: int = 200) -> Response:
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101 - tells mypy what the table above says
     return Response(error.body, error.status, media_type="application/json")
+
+
+def _from_web_page(reason: str) -> Response:
+    return _json({"error": reason}, 403)
 
 
 async def _not_here(request: Request, _: Exception) -> Response:

@@ -17,12 +17,14 @@ from pathlib import Path
 os.environ.setdefault("RUST_LOG", "off,tensorzero.overhead=debug")
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from t0dspy.configured import toml_files
 from t0dspy.errors import GatewayError, T0dspyError
 from t0dspy.stack.addresses import parse_address, resolve
 from t0dspy.stack.front import application
 from t0dspy.stack.generations import Generation, Generations
+from t0dspy.stack.host_names import is_loopback_address
 from t0dspy.stack.loads import clock_of, config_hash_since, from_the_future
 from t0dspy.stack.messages import is_about_config
 from t0dspy.stack.native import Native, NotLoadedError
@@ -30,6 +32,7 @@ from t0dspy.stack.orphan import die_with
 from t0dspy.stack.reports import Reporter
 from t0dspy.stack.rows import ClickHouse
 from t0dspy.stack.service import Gateway
+from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Options:
     listen_fd: int
     inner_fd: int | None
     report_fd: int | None
+    allowed: Allowed = NONE_ALLOWED
+    """The hosts and origins that requests may name."""
 
 
 async def load(options: Options, clickhouse: ClickHouse) -> Generation:
@@ -104,7 +109,7 @@ async def serve(options: Options) -> None:
     clickhouse = ClickHouse(options.clickhouse_url)
     gateway = Gateway(Generations(await load(options, clickhouse)), clickhouse)
     reloader = Reloader(options, gateway, reporter)
-    outer, inner = _Listener(gateway, options.listen_fd), _Listener(gateway, options.inner_fd)
+    outer, inner = (_Listener(gateway, fd, options.allowed) for fd in (options.listen_fd, options.inner_fd))
     _on_signals(outer, gateway, reloader, reporter)
     await outer.started()
     await inner.started()
@@ -123,9 +128,10 @@ async def serve(options: Options) -> None:
 class _Listener:
     """One listening socket (none, if `fd` is None) and its server."""
 
-    def __init__(self, gateway: Gateway, fd: int | None) -> None:
-        self._server = _Server(_uvicorn(gateway))
+    def __init__(self, gateway: Gateway, fd: int | None, allowed: Allowed) -> None:
         sockets = [] if fd is None else [socket.socket(fileno=fd)]
+        local_only = all(is_loopback_address(bound.getsockname()[0]) for bound in sockets)
+        self._server = _Server(_uvicorn(application(gateway, allowed, local_only=local_only)))
         self._task = asyncio.create_task(self._server.serve(sockets=sockets)) if sockets else None
 
     async def started(self) -> None:
@@ -140,9 +146,9 @@ class _Listener:
             await self._task
 
 
-def _uvicorn(gateway: Gateway) -> uvicorn.Config:
+def _uvicorn(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        application(gateway),
+        app,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -203,6 +209,8 @@ def _options(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--inner-fd", type=int, help="another, for the program server; it stays open while we drain")
     parser.add_argument("--parent-pid", type=int, help="end when this parent is gone")
     parser.add_argument("--report-fd", type=int, help="where to say what happens")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
     parser.add_argument("--address", action="append", default=[], metavar="NAME=HOST:PORT")
     args = parser.parse_args(argv)
     pairs = (text.split("=", 1) for text in args.address)
@@ -210,7 +218,8 @@ def _options(argv: Sequence[str] | None) -> Options:
     if args.parent_pid is not None:
         die_with(args.parent_pid)
     url = os.environ["TENSORZERO_CLICKHOUSE_URL"]  # in the environment, since it may hold a password
-    return Options(args.configs, url, args.scratch, addresses, args.listen_fd, args.inner_fd, args.report_fd)
+    allowed = Allowed.parse(args.allow_host, args.allow_origin)
+    return Options(args.configs, url, args.scratch, addresses, args.listen_fd, args.inner_fd, args.report_fd, allowed)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

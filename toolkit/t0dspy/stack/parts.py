@@ -109,6 +109,7 @@ class Parts:
             port=port,
             user=user,
             password_env="CLICKHOUSE_PASSWORD" if user else None,  # the variable's name
+            allowed=self._plan.allowed_flags,
         )
         child = await self._spawn("clickhouse", command)
         await self._unless_it_ends(child, _answers(self._plan.url(port) + "/ping"))
@@ -145,6 +146,7 @@ class Parts:
             *("--listen-fd", str(listen_fd), "--inner-fd", str(inner_fd)),
             *("--parent-pid", str(os.getpid())),
             *(f"--address={name}={address}" for name, address in addresses.items()),
+            *self._plan.allowed_flags,
         ]
 
     async def _gateway_ready(self, child: Child) -> None:
@@ -154,7 +156,8 @@ class Parts:
             raise StackError(config_refused(self._plan.configs, report.text))
 
     async def _programs(self, port: int) -> None:
-        command = programs.command_line(self._plan.configs, host=self._plan.host, port=port)
+        plan = self._plan
+        command = programs.command_line(plan.configs, host=plan.host, port=port, allowed=plan.allowed_flags)
         child = await self._spawn("programs", command)
         await self._unless_it_ends(child, _connects(self._plan.reachable_host, port))
         self.urls["programs"] = self._plan.url(port)

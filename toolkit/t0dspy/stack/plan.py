@@ -1,6 +1,6 @@
 """What a stack is to run, and where."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,9 @@ class Plan:
     """For a gateway run alone; may hold a password."""
     clickhouse_user: str | None = None
     """For ClickHouse run alone: who may use it, with the password in the environment's `CLICKHOUSE_PASSWORD`."""
+
+    allowed_flags: Sequence[str] = ()
+    """What `web_pages.Allowed.flags` returns, for each part."""
 
     @property
     def reachable_host(self) -> str:

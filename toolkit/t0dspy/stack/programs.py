@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,11 +17,11 @@ def available() -> bool:
         return False
 
 
-def command_line(configs: Path, *, host: str, port: int) -> list[str]:
+def command_line(configs: Path, *, host: str, port: int, allowed: Sequence[str] = ()) -> list[str]:
     """The arguments that start the server, as `subprocess.Popen` takes them.
 
     It finds the gateway in `TENSORZERO_GATEWAY_URL` and its key in `T0DSPY_PROGRAMS_KEY`, and it is ready when its
-    port answers.
+    port answers. `allowed` are the flags of `web_pages.Allowed`.
     """
     command = [sys.executable, "-m", _MODULE, "--configs", str(configs), "--host", host, "--port", str(port)]
-    return [*command, "--parent-pid", str(os.getpid())]
+    return [*command, "--parent-pid", str(os.getpid()), *allowed]

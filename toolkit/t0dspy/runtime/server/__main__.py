@@ -8,6 +8,7 @@ from pathlib import Path
 from t0dspy.errors import T0dspyError
 from t0dspy.runtime.server.start import run_server
 from t0dspy.stack.orphan import die_with
+from t0dspy.stack.web_pages import Allowed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,11 +19,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8100)
     parser.add_argument("--parent-pid", type=int, help="end when this parent is gone")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
     args = parser.parse_args(argv)
     if args.parent_pid is not None:
         die_with(args.parent_pid)
     try:
-        run_server(args.configs, args.gateway_url, args.host, args.port)
+        allowed = Allowed.parse(args.allow_host, args.allow_origin)
+        run_server(args.configs, args.gateway_url, args.host, args.port, allowed=allowed)
     except T0dspyError as error:
         print(f"t0dspy: {error}", file=sys.stderr)  # noqa: T201 - a process of its own
         return error.exit_code

@@ -1,6 +1,7 @@
 """The server's HTTP routes: OpenAI's chat completions, liveness, readiness."""
 
 import asyncio
+import functools
 import hmac
 import json
 import time
@@ -12,11 +13,13 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from t0dspy.runtime.episode import new_episode
 from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Order, Outcome
 from t0dspy.runtime.server.pool import Busy, Pool
+from t0dspy.stack.web_pages import Allowed, WebPageGuard
 
 RETRY_AFTER = "1"
 """Seconds after which a caller that was turned away may try again."""
@@ -30,8 +33,8 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
         super().__init__(text)
 
 
-def application(pool: Pool, key: str) -> Starlette:
-    """The ASGI application; requests must carry `key` as their bearer token."""
+def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> ASGIApp:
+    """The ASGI application; requests must carry `key` as their bearer token, and not come from other web pages."""
     expected = f"Bearer {key}".encode()
 
     async def completions(request: Request) -> Response:
@@ -59,13 +62,15 @@ def application(pool: Pool, key: str) -> Starlette:
         content = {"ready": pool.ready > 0, "workers": pool.ready, "in_flight": pool.in_flight}
         return JSONResponse(content, 200 if pool.ready else 503)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/chat/completions", completions, methods=["POST"]),
             Route("/live", live, methods=["GET"]),
             Route("/ready", ready, methods=["GET"]),
         ]
     )
+    refusal = functools.partial(_error, 403, "web_page")
+    return WebPageGuard(app, allowed, local_only=local_only, refusal=refusal)
 
 
 async def _order(pool: Pool, body: dict[str, Any]) -> Order:

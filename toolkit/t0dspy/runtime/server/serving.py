@@ -13,6 +13,8 @@ import uvicorn
 from t0dspy.runtime.server.app import application
 from t0dspy.runtime.server.logs import JsonHandler, log
 from t0dspy.runtime.server.pool import Pool, Size
+from t0dspy.stack.host_names import is_loopback_address
+from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Plan:
     host: str = "127.0.0.1"
     port: int = 8100
     size: Size = field(default_factory=Size)
+    allowed: Allowed = NONE_ALLOWED
+    """The hosts and origins that requests may name."""
 
 
 class _Server(uvicorn.Server):
@@ -71,7 +75,7 @@ def _asked_to_stop(server: uvicorn.Server, pool: Pool) -> None:
 
 def _config(plan: Plan, pool: Pool) -> uvicorn.Config:
     return uvicorn.Config(
-        application(pool, plan.key),
+        application(pool, plan.key, plan.allowed, local_only=is_loopback_address(plan.host)),
         host=plan.host,
         port=plan.port,
         lifespan="off",

@@ -9,6 +9,7 @@ from t0dspy.errors import SettingsError
 from t0dspy.runtime.server.pool import Size
 from t0dspy.runtime.server.serving import Plan, serve
 from t0dspy.settings import load_settings
+from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
 
 
 def run_server(
@@ -17,6 +18,7 @@ def run_server(
     host: str = "127.0.0.1",
     port: int = 8100,
     size: Size | None = None,
+    allowed: Allowed = NONE_ALLOWED,
 ) -> None:
     """Serve the exported programs in the foreground until SIGTERM or SIGINT.
 
@@ -26,6 +28,7 @@ def run_server(
         host: the address to listen on.
         port: the port to listen on.
         size: how much is done at once.
+        allowed: the hosts and origins that requests may name.
 
     Raises:
         SettingsError: there is no key, no such directory, or the port is taken.
@@ -39,6 +42,7 @@ def run_server(
     if not settings.configs_dir.is_dir():
         raise SettingsError(f"no directory {settings.configs_dir} (--configs, from {settings.configs.origin}).")
     url = settings.gateway_url.value
-    plan = Plan(settings.configs_dir, url, key, host, port, size or Size(workers=min(4, os.cpu_count() or 2)))
+    size = size or Size(workers=min(4, os.cpu_count() or 2))
+    plan = Plan(settings.configs_dir, url, key, host, port, size, allowed)
     if not asyncio.run(serve(plan)):
         raise SettingsError(f"cannot listen on {host}:{port}: it is taken. Choose another --port.")

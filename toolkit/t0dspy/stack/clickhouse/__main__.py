@@ -32,11 +32,13 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         from t0dspy.stack.clickhouse.access import User
         from t0dspy.stack.clickhouse.server import Options, serve
+        from t0dspy.stack.web_pages import Allowed
     except ImportError as error:
         raise StackError(f"{error}. The embedded stack needs: pip install 't0dspy[embedded]'") from error
     named = ((options.user, options.password_env, False), (options.reader, options.reader_password_env, True))
     users = tuple(User(name, _password(env), read_only) for name, env, read_only in named if name is not None)
-    serve(Options(options.data_dir, options.host, options.port, users, options.parent_pid))
+    allowed = Allowed.parse(options.allow_host, options.allow_origin)
+    serve(Options(options.data_dir, options.host, options.port, users, options.parent_pid, allowed))
 
 
 def _password(variable: str | None) -> str:
@@ -61,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--parent-pid", type=int, metavar="PID", help="stop when the parent process is not PID any more"
     )
+    parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
     return parser
 
 

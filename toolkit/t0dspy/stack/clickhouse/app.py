@@ -1,6 +1,5 @@
 """The routes of ClickHouse's HTTP interface."""
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
@@ -9,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from t0dspy.stack.clickhouse.access import Access
 from t0dspy.stack.clickhouse.answer import Answer, refusal
@@ -17,6 +17,7 @@ from t0dspy.stack.clickhouse.execution import Execution
 from t0dspy.stack.clickhouse.failure import EngineError, unexpected
 from t0dspy.stack.clickhouse.news import CONTENT_TYPE, PATH
 from t0dspy.stack.clickhouse.request import Delivery, delivery_of, query_of
+from t0dspy.stack.web_pages import Allowed, WebPageGuard
 
 _NOTHING_HERE = """There is no handle {path}
 
@@ -25,10 +26,10 @@ Send queries from your program with POST method or GET /?query=...
 """
 
 
-def application(engine: Engine, access: Access, workers: Executor, *, local_only: bool) -> Starlette:
+def application(engine: Engine, access: Access, workers: Executor, allowed: Allowed, *, local_only: bool) -> ASGIApp:
     """The ASGI application that answers for `engine`; queries run on the threads of `workers`.
 
-    With `local_only`, requests must name this machine as their host, so no web page reaches it by a name of its own.
+    No route answers a web page that `allowed` does not name; `local_only` as in `refuse_web_page`.
     """
 
     async def ok(request: Request) -> Response:
@@ -40,11 +41,10 @@ def application(engine: Engine, access: Access, workers: Executor, *, local_only
             return PlainTextResponse(_NOTHING_HERE.format(path=request.url.path), 404)
         if request.method != "POST" and "query" not in request.query_params:
             return PlainTextResponse("Ok.\n")
-        return await _guarded(engine, request, lambda: _answer(engine, access, workers, request, local_only=local_only))
+        return await _guarded(engine, request, lambda: _answer(engine, access, workers, request))
 
     async def news(request: Request) -> Response:
         async def lines() -> Response:
-            _refuse_web_pages(request, local_only=local_only)
             access.user(request.headers, request.query_params)
             if request.method == "HEAD":
                 return Response(media_type=CONTENT_TYPE)
@@ -60,11 +60,15 @@ def application(engine: Engine, access: Access, workers: Executor, *, local_only
         Route(PATH, news, methods=["GET"]),
         Route("/{path:path}", query, methods=methods),
     ]
-    return Starlette(routes=routes)
+    return WebPageGuard(
+        Starlette(routes=routes),
+        allowed,
+        local_only=local_only,
+        refusal=lambda reason: _refused(EngineError("DATABASE_ACCESS_DENIED", reason), engine),
+    )
 
 
-async def _answer(engine: Engine, access: Access, workers: Executor, request: Request, *, local_only: bool) -> Response:
-    _refuse_web_pages(request, local_only=local_only)
+async def _answer(engine: Engine, access: Access, workers: Executor, request: Request) -> Response:
     user = access.user(request.headers, request.query_params)
     delivery = delivery_of(request)
     execution = Execution(engine, await query_of(request, user))
@@ -87,18 +91,3 @@ async def _guarded(engine: Engine, request: Request, answer: Callable[[], Awaita
 def _refused(failure: EngineError, engine: Engine) -> Response:
     status, headers, body = refusal(failure, engine, Delivery("", None, whole=True))
     return Response(body, status, headers)
-
-
-def _refuse_web_pages(request: Request, *, local_only: bool) -> None:
-    """Any page that a browser shows may send requests to localhost; only browsers tell where a request comes from."""
-    if "origin" in request.headers:
-        raise EngineError("DATABASE_ACCESS_DENIED", "Requests from web pages are not allowed.")
-    if local_only and not _is_this_machine(request.url.hostname or ""):
-        raise EngineError("DATABASE_ACCESS_DENIED", "This server is for this machine only: ask for it as localhost.")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -13,12 +14,14 @@ def command_line(
     user: str | None = None,
     password_env: str | None = None,
     parent_pid: int | None = None,
+    allowed: Sequence[str] = (),
 ) -> list[str]:
     """The arguments that start the server, as `subprocess.Popen` takes them.
 
     The server prints `ready http://HOST:PORT` on stdout once it answers. If it cannot start it says why in one line on
     stderr and exits with 1. It stops when the process `parent_pid` (default: this one), which must be its parent, is
     gone. The password is read from the environment variable `password_env`: a command line is public.
+    `allowed` are the flags of `web_pages.Allowed`.
     """
     command = [sys.executable, "-m", "t0dspy.stack.clickhouse"]
     command += ["--host", host, "--port", str(port), "--data-dir", str(data_dir)]
@@ -27,4 +30,4 @@ def command_line(
         command += ["--user", user]
     if password_env is not None:
         command += ["--password-env", password_env]
-    return command
+    return [*command, *allowed]

@@ -22,6 +22,7 @@ from t0dspy.stack.clickhouse.app import application
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.failure import EngineError
 from t0dspy.stack.clickhouse.news import News
+from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
 
 log = logging.getLogger("t0dspy.clickhouse")
 
@@ -42,6 +43,8 @@ class Options:
     port: int = 8123
     users: tuple[User, ...] = ()
     parent_pid: int | None = None
+    allowed: Allowed = NONE_ALLOWED
+    """The hosts and origins that requests may name."""
 
 
 def serve(options: Options) -> None:
@@ -55,7 +58,9 @@ def serve(options: Options) -> None:
         logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
         try:
             _warn_if_open(options, listener)
-            app = application(engine, Access(options.users), workers, local_only=_is_loopback(listener))
+            app = application(
+                engine, Access(options.users), workers, options.allowed, local_only=_is_loopback(listener)
+            )
             _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
         finally:
             engine.journal.close()  # before everything that still runs is killed
