@@ -10,7 +10,18 @@ import pytest
 import t0dspy
 
 SOURCE = Path(t0dspy.__file__).parent
-LEAVES = {"errors", "settings", "model", "bundle", "gateway", "warehouse", "manifest", "replacing", "testing"}
+LEAVES = {
+    "errors",
+    "settings",
+    "model",
+    "bundle",
+    "gateway",
+    "warehouse",
+    "manifest",
+    "replacing",
+    "testing",
+    "program_failures",
+}
 DOORS = {"gateway", "warehouse", "bundle"}
 HEAVY = {"dspy", "tensorzero", "chdb", "pyarrow", "clickhouse_connect", "numpy", "scipy"}
 

@@ -10,10 +10,10 @@ import pytest
 
 import t0dspy
 from flywheel.scripted import failing
-from runtime.harness import APPS, Served, export, storyteller
+from runtime.harness import APPS, Served, asked, export, storyteller
 from t0dspy.errors import BundleError, GatewayError, MetricError, OptimizeError, SettingsError
 from t0dspy.flywheel.intervals import mean_interval
-from t0dspy.testing import ScriptedUpstream
+from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
 
 QUESTIONS = [{"question": f"q{at}", "answer": f"{'NEW ' if at < 6 else ''}answer to q{at}"} for at in range(8)]
 """What v1 gets right in 2 of 8 cases, v2 in 6."""
@@ -41,6 +41,7 @@ def exported(configs: Path) -> None:
     export(configs, "stories:question", instructions="NEW instructions.")
     export(configs, "stories:stories", name="tales")
     export(configs, "stories:stories", name="parts", stages_only=True)
+    export(configs, "stories:naughty", signature="topic: str -> text: str")
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,83 @@ def test_failures_are_no_scores(evaluate: Callable[..., Any], scripted: Scripted
     scripted.script = failing(storyteller, 0.5)  # type: ignore[arg-type]
     with pytest.raises(OptimizeError, match="no answer for"):
         evaluate()
+
+
+TOPICS = [{"topic": f"t{at}", "text": f"text of outline of t{at}"} for at in range(8)]
+
+DIRECT = """
+[programs.{name}]
+program = "stories:{attribute}"
+task_model = {{ model = "openai/m", api_base = "{url}", num_retries = 0 }}
+"""
+
+
+def mumbling(request: RecordedRequest) -> str | Reply:
+    """A storyteller whose answer about 3 of 8 does not parse, and who is never there for what ends in `away`."""
+    fields = asked(request)
+    if any(value.endswith("away") for value in fields.values()):
+        return Reply("scripted failure", status=500)
+    if any(value.endswith(("1", "4", "6")) for value in fields.values()):
+        return 'prose, and {"type": "stage_failed"} in it'
+    return storyteller(request)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "attribute"),
+    [("question", QUESTIONS, "question"), ("tales", TOPICS, "stories"), ("parts", TOPICS, "stories")],
+)
+def test_an_answer_that_does_not_parse_scores_0_either_way(
+    evaluate: Callable[..., Any],
+    scripted: ScriptedUpstream,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    data: Any,
+    attribute: str,
+) -> None:
+    """One predictor, a program function, or stages only: the gateway and `--direct` give one score and one count."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    (project / "t0dspy.toml").write_text(DIRECT.format(name=name, attribute=attribute, url=scripted.url))
+    scripted.script = mumbling
+    metric = {"metric": "grades:right"} if name == "question" else {"metric": "grades:told"}
+    direct, through = (evaluate(name, data, direct=way, versions=["v1"], **metric).versions[0] for way in (True, False))
+    assert through.failed == direct.failed == {"answer": 3}
+    assert through.scores == direct.scores
+    assert through.interval.mean == direct.interval.mean
+    assert through.examples["answer"].startswith(("AnswerNotParsedError: ", "AdapterParseError: "))
+
+
+def test_an_outage_is_no_score_either_way(evaluate: Callable[..., Any], scripted: ScriptedUpstream) -> None:
+    """Mixed with answers that do not parse, the runs that got no answer are still an error."""
+    scripted.script = mumbling
+    data = [*TOPICS[:4], {"topic": "far away", "text": "x"}, {"topic": "away", "text": "x"}]
+    with pytest.raises(OptimizeError, match="no answer for 2 of 6 runs"):
+        evaluate("tales", data, metric="grades:told")
+
+
+def test_code_that_raises_scores_0_either_way(
+    evaluate: Callable[..., Any], scripted: ScriptedUpstream, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception in the program's own code is the program's failure, through the program server too."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    (project / "t0dspy.toml").write_text(DIRECT.format(name="naughty", attribute="naughty", url=scripted.url))
+    data = [{"topic": topic, "text": f"text of outline of {topic}"} for topic in ("calm", "raise", "still")]
+    for direct in (True, False):
+        found = evaluate("naughty", data, metric="grades:told", direct=direct).versions[0]
+        assert (list(found.scores), found.failed) == ([1.0, 0.0, 1.0], {"program": 1}), direct
+        assert "KeyError" in found.examples["program"]
+
+
+def test_scores_of_answers_that_do_not_parse_go_back(
+    evaluate: Callable[..., Any], scripted: ScriptedUpstream, served: Served
+) -> None:
+    """A stored answer gets 0; a run that has no inference of the program gets nothing, and the count says so."""
+    scripted.script = mumbling
+    before = len(served.rows("SELECT 1 FROM BooleanMetricFeedback WHERE metric_name = 'good' AND NOT value"))
+    assert evaluate(record="good", versions=["v2"]).versions[0].recorded == 8
+    after = len(served.rows("SELECT 1 FROM BooleanMetricFeedback WHERE metric_name = 'good' AND NOT value"))
+    assert after - before == 4  # 3 that do not parse, and 1 that is wrong
+    assert evaluate("tales", TOPICS, metric="grades:told", record="good").versions[0].recorded == 5
 
 
 def test_wrong_questions_are_answered_at_once(evaluate: Callable[..., Any], served: Served, project: Path) -> None:

@@ -9,7 +9,9 @@
     ├── BundleError             generated files could not be written safely
     │   └── HandEditedError     a generated file was changed by hand
     ├── GatewayError            TensorZero refused a config or a request, or is not there
-    │   └── GatewayUnreachableError  nothing answers at its address; nothing was sent
+    │   ├── GatewayUnreachableError  nothing answers at its address; nothing was sent
+    │   ├── AnswerNotParsedError  the model answered, but its answer does not hold the output fields
+    │   └── ProgramRunError     the code of a served program raised an exception
     ├── RunError                a run of a deployed program could not go on
     ├── WarehouseError          ClickHouse refused a query, or is not there
     ├── SetStateError           the file that keeps training and judging apart is damaged or cannot be written
@@ -99,6 +101,19 @@ class GatewayError(T0dspyError):
 
 class GatewayUnreachableError(GatewayError):
     """No connection to the gateway could be made, so nothing was sent and asking again is safe."""
+
+
+class AnswerNotParsedError(GatewayError):
+    """The model answered, but DSPy's parser does not find the output fields in its answer."""
+
+    def __init__(self, message: str, inference: str | None = None, episode: str | None = None) -> None:
+        """Keep the ids of the inference and its episode, where the answer was stored as an inference."""
+        super().__init__(message)
+        self.inference, self.episode = inference, episode
+
+
+class ProgramRunError(GatewayError):
+    """The code of a program that the program server ran raised an exception."""
 
 
 class RunError(T0dspyError):

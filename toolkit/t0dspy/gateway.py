@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from t0dspy.errors import GatewayError, GatewayUnreachableError
+from t0dspy.program_failures import program_failure
 
 if TYPE_CHECKING:
     from tensorzero import TensorZeroGateway
@@ -247,7 +248,8 @@ def _within(timeout: float | None) -> httpx.Timeout:
 
 def _answer(response: httpx.Response) -> dict[str, Any]:
     if response.status_code >= 400:
-        raise GatewayError(f"the gateway answered {response.status_code}: {_reason(response)}")
+        reason, status = _reason(response), response.status_code
+        raise program_failure(reason, status) or GatewayError(f"the gateway answered {status}: {reason}")
     answer = response.json()
     if not isinstance(answer, dict):
         raise ValueError("not an object")

@@ -43,6 +43,7 @@ def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hints(program: dspy.Module) -> dict[str, Any]:
     try:
-        return get_type_hints(getattr(type(program), "forward", None), include_extras=True)
+        hints = get_type_hints(getattr(type(program), "forward", None), include_extras=True)
     except (NameError, TypeError):
         return {}
+    return {name: hint for name, hint in hints.items() if name != "return"}

@@ -53,6 +53,13 @@ def evaluate(
         _print(found)
 
 
+def _failed(kind: str, count: int) -> str:
+    """What failed how often, such as `2 answers did not parse`."""
+    if kind == "answer":
+        return f"{count:,} {'answer' if count == 1 else 'answers'} did not parse"
+    return f"{count:,} {'run' if count == 1 else 'runs'} failed ({kind})"
+
+
 def _print(found: "Evaluation") -> None:
     route = {"gateway": "through the gateway", "direct": "straight through DSPy"}[found.route]
     print(f"{found.name}: {found.metric} on {found.examples:,} examples, {route}")
@@ -61,7 +68,7 @@ def _print(found: "Evaluation") -> None:
         recorded = f"  {one.recorded:,} recorded" if one.recorded else ""
         print(f"  {one.version:<9} {at.mean:7.3f}  [{at.low:.3f}, {at.high:.3f}]{recorded}")
         for kind, count in one.failed.items():
-            print(f"            {count:,} runs failed ({kind}), such as: {one.failures[0]}")
+            print(f"            {_failed(kind, count)}, such as: {one.examples[kind]}")
     for pair in found.differences:
         at, what = pair.paired.interval, f"{pair.version} - {pair.against}"
         counts = f"{pair.paired.better:,} better, {pair.paired.worse:,} worse"

@@ -49,11 +49,13 @@ class VersionScores:
     """One for each example, in the order of the data; 0 where the run failed."""
     interval: Interval
     failed: Mapping[str, int]
-    """What failed (`program`, `model`, `metric`) -> how many runs."""
+    """What failed (`answer`, `program`, `model`, `metric`) -> how many runs."""
     failures: Sequence[str]
     """What the first few failures said."""
     recorded: int = 0
     """How many scores went back as feedback."""
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """Kind of failure -> the message of its first run."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ def _version_scores(version: str, scored: Sequence[Scored], recorded: int) -> Ve
     scores = [one.score for one in scored]
     failed = Counter[str](one.failure for one in scored if one.failure)
     said = tuple(one.why for one in scored if one.failure)[:3]
-    return VersionScores(version, scores, mean_interval(scores), dict(failed), said, recorded)
+    examples = {kind: next(one.why for one in scored if one.failure == kind) for kind in failed}
+    return VersionScores(version, scores, mean_interval(scores), dict(failed), said, recorded, examples)
 
 
 def _difference(new: VersionScores, old: VersionScores) -> Difference:

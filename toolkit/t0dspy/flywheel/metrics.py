@@ -18,7 +18,9 @@ from typing import Any
 import dspy
 
 from t0dspy.errors import MetricError, ProgramError
+from t0dspy.flywheel.advice import NoLabelError, advice
 from t0dspy.program import import_attribute
+from t0dspy.settings import Gold
 
 MetricFunction = Callable[..., Any]
 
@@ -48,11 +50,8 @@ class Score:
 
 
 def raised(count: int, of: int, said: str) -> str:
-    """What is to be told when a metric raised for `count` of `of` runs; `said` is one of its exceptions."""
-    hint = ""
-    if "'Example' object has no attribute" in said:
-        hint = ' Where the metric compares with the right answer, set gold = "required" in the program\'s settings.'
-    return f"the metric raised for {count} of {of} runs, such as: {said}{hint}"
+    """Return the message for a metric that raised for `count` of `of` runs; `said` describes one of its exceptions."""
+    return f"the metric raised for {count} of {of} runs, such as: {said}"
 
 
 class Metric:
@@ -61,9 +60,22 @@ class Metric:
     With a trace (bootstrapping) it gives a bool, without one a float; `gepa` is the same as `dspy.GEPA` wants it.
     """
 
-    def __init__(self, function: MetricFunction, threshold: float = THRESHOLD, name: str | None = None) -> None:
-        """Wraps `function`; a number of at least `threshold` is good enough for a demo."""
-        self.function, self.threshold = function, threshold
+    def __init__(
+        self,
+        function: MetricFunction,
+        threshold: float = THRESHOLD,
+        name: str | None = None,
+        gold: Gold | None = None,
+    ) -> None:
+        """Wrap `function`.
+
+        Args:
+            function: the user's metric.
+            threshold: a number of at least this is good enough for a demo.
+            name: by default the function's own.
+            gold: the program's setting, for advice on exceptions; None where it does not apply.
+        """
+        self.function, self.threshold, self.gold = function, threshold, gold
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.__name__ = self.name
         self._accepts = _positionals(function, self.name)
@@ -104,9 +116,14 @@ class Metric:
         """
         return as_score(self.function(*(example, prediction, trace, None, None)[: self._accepts]), self.name)
 
+    def explained(self, error: Exception, example: Any, prediction: Any) -> str:
+        """Return what an exception of the metric said, and what to do about it."""
+        said = f"{type(error).__name__}: {str(error)[:300]}"
+        return " ".join(filter(None, (said, advice(error, example, prediction, self.gold))))
 
-def load_metric(reference: str, threshold: float = THRESHOLD) -> Metric:
-    """The metric at `reference`, such as `app.metrics:grade`.
+
+def load_metric(reference: str, threshold: float = THRESHOLD, gold: Gold | None = None) -> Metric:
+    """Return the metric at `reference`, such as `app.metrics:grade`, with the settings `threshold` and `gold`.
 
     Raises:
         MetricError: there is none, or it cannot be called as a metric.
@@ -118,8 +135,8 @@ def load_metric(reference: str, threshold: float = THRESHOLD) -> Metric:
     if not callable(found):
         raise MetricError(f"the metric {reference!r} is a {type(found).__name__}, not a function.")
     if isinstance(found, Metric):
-        return found
-    return Metric(found, threshold, reference.rpartition(":")[2])
+        return Metric(found.function, found.threshold, found.name, gold)
+    return Metric(found, threshold, reference.rpartition(":")[2], gold)
 
 
 def as_score(value: Any, name: str = "the metric") -> Score:
@@ -162,11 +179,9 @@ def exact_match(*fields: str) -> MetricFunction:
         names = fields or tuple(name for name in example.labels() if name in prediction)
         missing = [name for name in names if name not in example]
         if missing or not names:
-            raise MetricError(
-                f"exact_match: the example has no {missing[0]!r}."
-                if missing
-                else "exact_match: the example has no gold."
-            )
+            label = missing[0] if missing else next(iter(prediction.keys()), None)
+            lacks = repr(missing[0]) if missing else "gold"
+            raise NoLabelError(f"exact_match: the example has no {lacks}.", label)
         return float(all(_same(example[name], prediction.get(name)) for name in names))
 
     return exact_match

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import jsonschema
 
 from t0dspy.bundle import MANIFEST, ROLLOUT
-from t0dspy.errors import BundleError, GatewayError, SettingsError
+from t0dspy.errors import AnswerNotParsedError, BundleError, SettingsError
 from t0dspy.exporting import read_program
 from t0dspy.gateway import Call, Inference, input_messages
 from t0dspy.manifest import Manifest
@@ -49,14 +49,16 @@ class ExportedFunction:
         """The output fields, read by DSPy's own parser.
 
         Raises:
-            GatewayError: the answer does not hold them.
+            AnswerNotParsedError: the answer does not hold them.
         """
         fields = read_fields(inference.text, self.outputs, self.type)
         if fields is None:
             names = ", ".join(self.outputs["properties"])
-            raise GatewayError(
+            raise AnswerNotParsedError(
                 f"{self.name} answered (inference {inference.inference_id}), but not with the fields {names} in a form "
-                f"that DSPy's parser reads. It said: {inference.text[:300]!r}"
+                f"that DSPy's parser reads. It said: {inference.text[:300]!r}",
+                inference.inference_id,
+                inference.episode_id,
             )
         return fields
 

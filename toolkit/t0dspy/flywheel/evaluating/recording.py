@@ -38,24 +38,31 @@ class Recorder:
             )
 
     def record(self, gateway: HttpGateway, scored: Sequence[Scored]) -> int:
-        """Give the scores of the runs that have an answer; returns how many.
+        """Give back the scores of the runs that have an inference; returns how many.
+
+        A stored answer that does not parse gets the worst value, 0 or false, because 0 is its score.
 
         Raises:
             GatewayError: the gateway refused one.
         """
         ids = INFERENCE if self.kind.get("level") == "inference" else EPISODE
-        answered = [one for one in scored if one.prediction is not None and one.failure is None]
+        known = [(one, _id(one, ids)) for one in scored if one.failure in (None, "answer")]
+        stored = [(one, id) for one, id in known if id is not None]
         try:
-            for one in answered:
-                gateway.feedback({"metric_name": self.metric, ids: _id(one, ids), "value": self._value(one.score)})
+            for one, id in stored:
+                gateway.feedback({"metric_name": self.metric, ids: id, "value": self._value(one)})
         finally:
             gateway.close()
-        return len(answered)
+        return len(stored)
 
-    def _value(self, score: float) -> bool | float:
-        return score >= self.threshold if self.kind.get("type") == "boolean" else score
+    def _value(self, scored: Scored) -> bool | float:
+        if self.kind.get("type") != "boolean":
+            return scored.score
+        return scored.failure is None and scored.score >= self.threshold
 
 
 def _id(scored: Scored, key: str) -> str | None:
     prediction: Any = scored.prediction
+    if prediction is None:
+        return scored.inference if key == INFERENCE else scored.episode
     return prediction[key] if key in prediction else getattr(prediction, key, None)

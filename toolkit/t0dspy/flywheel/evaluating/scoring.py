@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import dspy
+from dspy.utils.exceptions import AdapterParseError
 from dspy.utils.parallelizer import ParallelExecutor
 
-from t0dspy.errors import GatewayError, MetricError, OptimizeError
+from t0dspy.errors import AnswerNotParsedError, GatewayError, MetricError, OptimizeError, ProgramRunError
 from t0dspy.flywheel.metrics import Metric, raised, traced
 from t0dspy.flywheel.optimizing.models import is_lm_failure
 from t0dspy.flywheel.optimizing.spending import Stop
 
-Failure = Literal["program", "model", "metric"]
+Failure = Literal["answer", "program", "model", "metric"]
+
+OWN: tuple[Failure, ...] = ("answer", "program")
+"""Failures of the prompt or the program itself, which count as a score of 0."""
 
 TOLERATED = 0.1
 """The share of runs whose model or metric may fail before the whole evaluation is an error."""
@@ -27,11 +31,14 @@ class Scored:
     """0 where the run failed."""
     feedback: str = ""
     failure: Failure | None = None
-    """`program`: the prompt or the program's code, as for an answer that does not parse; `model`: no answer came;
+    """`answer`: the model's answer did not parse; `program`: the program's code raised; `model`: no answer came;
     `metric`: the metric raised."""
     why: str = ""
     """What a failure said."""
     prediction: Any = None
+    inference: str | None = None
+    """The inference that an answer without a prediction was stored as, where there is one."""
+    episode: str | None = None
 
 
 Run = Callable[[Any], Any]
@@ -102,7 +109,7 @@ def check_failures(scored: Sequence[Scored], what: str) -> None:
     for kind in ("metric", "model"):
         if failed[kind] > TOLERATED * len(scored):
             raise _failed(kind, failed[kind], scored, what)
-    if scored and failed["program"] == len(scored):
+    if scored and sum(failed[kind] for kind in OWN) == len(scored):
         raise OptimizeError(f"{what}: every one of {len(scored)} runs failed, the first with: {scored[0].why}")
 
 
@@ -117,14 +124,28 @@ def _scored(run: Run, example: Any, metric: Metric) -> Scored:
         with dspy.context(trace=trace):
             prediction = run(example)
     except Exception as error:
-        kind: Failure = "model" if is_lm_failure(error) or isinstance(error, GatewayError) else "program"
-        return Scored(0.0, failure=kind, why=_said(error))
+        inference, episode = _ids(error)
+        return Scored(0.0, failure=_failure(error), why=_said(error), inference=inference, episode=episode)
     try:
         with traced(trace):
             score = metric.score(example, prediction)
     except Exception as error:
-        return Scored(0.0, failure="metric", why=_said(error), prediction=prediction)
+        why = metric.explained(error, example, prediction)
+        return Scored(0.0, failure="metric", why=why, prediction=prediction)
     return Scored(score.value, score.feedback, prediction=prediction)
+
+
+def _failure(error: Exception) -> Failure:
+    """The kind of failure that the exception of a run is, whichever way the program was run."""
+    if isinstance(error, AdapterParseError | AnswerNotParsedError):
+        return "answer"
+    if isinstance(error, ProgramRunError):
+        return "program"
+    return "model" if is_lm_failure(error) or isinstance(error, GatewayError) else "program"
+
+
+def _ids(error: Exception) -> tuple[str | None, str | None]:
+    return (error.inference, error.episode) if isinstance(error, AnswerNotParsedError) else (None, None)
 
 
 def _failed(kind: str, count: int, scored: Sequence[Scored], what: str) -> MetricError | OptimizeError:

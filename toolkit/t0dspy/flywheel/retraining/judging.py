@@ -8,7 +8,7 @@ from typing import Any
 import dspy
 
 from t0dspy.compiler.layout import served_adapter
-from t0dspy.flywheel.evaluating.scoring import Scored, check_failures, program_run, score_all
+from t0dspy.flywheel.evaluating.scoring import OWN, Scored, check_failures, program_run, score_all
 from t0dspy.flywheel.judge import Judgement, JudgeOptions, judge
 from t0dspy.flywheel.metrics import ANSWER, FEEDBACK, Metric
 from t0dspy.flywheel.optimizing.candidates import student_of
@@ -78,7 +78,7 @@ def judged(
                 if stop.why is None:
                     return None
                 raise stop.why from stop
-            if name == version or any(one.failure != "program" for one in runs[name] if one.failure):
+            if name == version or any(one.failure not in OWN for one in runs[name] if one.failure):
                 check_failures(runs[name], what)
     scores = {metric.name: {name: [one.score for one in scored] for name, scored in runs.items()}}
     found = judge(scores, metric=metric.name, incumbent=version, challenger=CHALLENGER, tags=tags, options=options)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError
+from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
 
 from t0dspy.errors import GatewayError, ProgramError, RunError, T0dspyError
 from t0dspy.gateway import HttpGateway
+from t0dspy.program_failures import NOT_PARSED
 from t0dspy.runtime.engine import gateway_lm
 from t0dspy.runtime.run import SETTING, Run
 from t0dspy.runtime.server.answers import answer_text
@@ -80,11 +81,14 @@ def _called(program: dspy.Module, inputs: dict[str, Any]) -> Any:
 def _failure(error: BaseException, runnable: Runnable, order: Order) -> tuple[int, str, str]:
     """Status, kind, and what the caller is told; the rest goes to the log."""
     if isinstance(error, AdapterParseError):
-        return 502, "stage_not_parsed", _not_parsed(error, runnable)
+        return 502, NOT_PARSED, _not_parsed(error, runnable)
     if isinstance(error, GatewayError):
         return 502, "stage_failed", f"a stage of {runnable.served} failed: {error}"
     if isinstance(error, RunError):
         return 504, "run_stopped", str(error)
+    if isinstance(error, LMError) and not isinstance(error, ContextWindowExceededError):
+        log("error", "run failed", run=order.run, program=order.model, traceback=frames(error))
+        return 502, "model_failed", f"a model that the code of {runnable.served} calls failed: {type(error).__name__}."
     if isinstance(error, ProgramError | T0dspyError):
         log("error", "run failed", run=order.run, program=order.model, why=str(error))
         return 500, type(error).__name__, str(error)
