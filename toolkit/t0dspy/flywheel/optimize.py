@@ -22,6 +22,7 @@ from t0dspy.flywheel.optimizing.candidates import (
     student_of,
     with_prompts_of,
 )
+from t0dspy.flywheel.optimizing.proposals import Proposals
 from t0dspy.flywheel.optimizing.silence import quietly
 from t0dspy.flywheel.optimizing.spending import Ledger, Stop
 from t0dspy.flywheel.optimizing.trials import Trial, Trials
@@ -110,7 +111,8 @@ def optimize(
         log: where the optimizer's own output goes; by default nowhere.
 
     Raises:
-        OptimizeError: optuna is missing, the model does not answer, every score is 0, or the optimizer failed.
+        OptimizeError: optuna is missing, the model does not answer, nothing could be proposed, every score is 0, or the
+            optimizer failed.
         MetricError: the metric raises.
         SettingsError: the cost is limited and a model has no price.
     """
@@ -119,17 +121,18 @@ def optimize(
     student = student_of(incumbent)
     only = stage_index(student, options.stage)
     trials = Trials(_sampled(data.validation, options), metric, models.ledger, options.threads, progress)
-    notes: list[str] = []
+    proposals = Proposals(options.optimizer)
     ended: Literal["finished", "budget"] = "finished"
     with quietly(log), dspy.context(lm=models.task, adapter=served_adapter(form), disable_history=True):
         try:
             trials.begin(student)
-            _search(student, data, models, options, trials, only, notes, progress)
+            _search(student, data, models, options, trials, only, proposals, progress)
         except Stop as stop:
             if stop.why is not None:
                 raise stop.why from stop
             ended = "budget"
-    return _optimized(incumbent, trials, ended, notes)
+    proposals.check(models.ledger.spent.calls)
+    return _optimized(incumbent, trials, ended, proposals)
 
 
 def _sampled(validation: Sequence[dspy.Example], options: OptimizeOptions) -> list[dspy.Example]:
@@ -147,14 +150,12 @@ def _search(
     options: OptimizeOptions,
     trials: Trials,
     only: int | None,
-    notes: list[str],
+    proposals: Proposals,
     progress: Callable[[str], None],
 ) -> None:
+    search = _gepa if options.optimizer == "gepa" else _miprov2
     try:
-        if options.optimizer == "gepa":
-            notes += _gepa(student, data, models, options, trials, only, progress)
-        else:
-            notes += _miprov2(student, data, models, options, trials, only, progress)
+        search(student, data, models, options, trials, only, proposals, progress)
     except T0dspyError:
         raise
     except Exception as error:
@@ -168,8 +169,9 @@ def _miprov2(
     options: OptimizeOptions,
     trials: Trials,
     only: int | None,
+    proposals: Proposals,
     progress: Callable[[str], None],
-) -> list[str]:
+) -> None:
     from t0dspy.flywheel.optimizing.mipro import Recompiler
 
     teacher = student.deepcopy()
@@ -187,11 +189,11 @@ def _miprov2(
         trials=trials,
         demos=data.demos,
         sealed=data.sealed,
+        proposals=proposals,
         only=only,
         progress=progress,
     )
     optimizer.compile(student, trainset=list(data.train), valset=trials.validation, teacher=teacher)
-    return optimizer.notes
 
 
 def _gepa(
@@ -201,8 +203,9 @@ def _gepa(
     options: OptimizeOptions,
     trials: Trials,
     only: int | None,
+    proposals: Proposals,
     progress: Callable[[str], None],
-) -> list[str]:
+) -> None:
     from t0dspy.flywheel.optimizing.reflect import reflect
 
     path = None if only is None else student.named_predictors()[only][0]
@@ -214,15 +217,13 @@ def _gepa(
         auto=options.auto,
         seed=options.seed,
         only=path,
+        proposals=proposals,
         progress=progress,
     )
-    if len(trials.trials) > 1:
-        return []
-    return ["GEPA kept none of the instructions that the prompt model wrote, if it wrote any; see optimizer.log."]
 
 
 def _optimized(
-    incumbent: dspy.Module, trials: Trials, ended: Literal["finished", "budget"], notes: list[str]
+    incumbent: dspy.Module, trials: Trials, ended: Literal["finished", "budget"], proposals: Proposals
 ) -> Optimized:
     if trials.best is None:
         raise OptimizeError("the budget ended before the incumbent itself was evaluated; allow more calls.")
@@ -241,9 +242,19 @@ def _optimized(
         score=trials.best_score,
         trials=tuple(trials.trials),
         ended=ended,
-        notes=tuple(notes),
+        notes=(*proposals.notes(), *_no_candidate(trials, proposals)),
         incumbent_runs=tuple(trials.incumbent_scores),
     )
+
+
+def _no_candidate(trials: Trials, proposals: Proposals) -> list[str]:
+    """A note where instructions were proposed and none of them became a candidate."""
+    if len(trials.trials) > 1 or not proposals.made:
+        return []
+    return [
+        f"{proposals.optimizer} proposed {proposals.made} instructions, and on its samples of the training examples "
+        "none was better than the incumbent's."
+    ]
 
 
 def expected_calls(

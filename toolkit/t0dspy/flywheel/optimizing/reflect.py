@@ -1,15 +1,17 @@
 """GEPA with people's comments as its textual feedback, and the best so far kept at every moment."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import dspy
+from dspy.teleprompt.gepa import InstructionProposer
 
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import MetricError
 from t0dspy.flywheel.evaluating.scoring import TOLERATED
 from t0dspy.flywheel.metrics import Metric, raised
+from t0dspy.flywheel.optimizing.proposals import Proposals
 from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.flywheel.optimizing.trials import Trials
 
@@ -23,6 +25,7 @@ def reflect(
     auto: Literal["light", "medium", "heavy"],
     seed: int,
     only: str | None,
+    proposals: Proposals,
     progress: Callable[[str], None],
 ) -> None:
     """Run `dspy.GEPA` on `student`; what it finds is in `trials`.
@@ -31,7 +34,7 @@ def reflect(
     is resumed replays from the kept answers.
 
     Raises:
-        Stop: the budget ended, or model or metric fail.
+        Stop: the budget ended, model or metric fail, or nothing can be proposed.
     """
     watch = _Watch(student, trials, progress)
     metric: Any = _Strict(trials.metric)
@@ -43,7 +46,8 @@ def reflect(
         num_threads=trials.threads,
         seed=seed,
         warn_on_score_mismatch=False,
-        gepa_kwargs={"stop_callbacks": [watch]},
+        instruction_proposer=_Counted(proposals, trials),
+        gepa_kwargs={"stop_callbacks": [watch], "callbacks": [_Iterations(proposals, trials)]},
         **options,
     )
     watch.calls_at_most = optimizer.auto_budget(
@@ -52,6 +56,63 @@ def reflect(
         valset_size=len(trials.validation),
     )
     optimizer.compile(student, trainset=list(train), valset=trials.validation)
+
+
+class _Counted(InstructionProposer):
+    """DSPy's proposer, counted. GEPA logs what it raises and goes on with the next iteration."""
+
+    def __init__(self, proposals: Proposals, trials: Trials) -> None:
+        super().__init__()
+        self.proposals, self.trials = proposals, trials
+        self._failed: Any = None
+
+    def __call__(
+        self,
+        candidate: dict[str, str],
+        reflective_dataset: Mapping[str, Sequence[Mapping[str, Any]]],
+        components_to_update: list[str],
+    ) -> dict[str, str]:
+        try:
+            proposed = super().__call__(candidate, reflective_dataset, components_to_update)
+        except Exception as error:
+            if self._failed is not reflective_dataset:  # GEPA asks a second time for what failed once
+                self._failed = reflective_dataset
+                self.proposals.failed(error)
+                self.proposals.check_patience(self.trials.ledger.spent.calls)
+            raise
+        if proposed:
+            self.proposals.made_one()
+        return proposed
+
+
+class _Iterations:
+    """Counts the iterations of GEPA that end before the prompt model is asked, although there was something to mend."""
+
+    def __init__(self, proposals: Proposals, trials: Trials) -> None:
+        self.proposals, self.trials = proposals, trials
+        self._explained = True
+
+    def on_iteration_start(self, event: Any) -> None:
+        """Begin an iteration."""
+        self._explained = False
+
+    def on_merge_attempted(self, event: Any) -> None:
+        """This iteration merges two candidates, and reflects on nothing."""
+        self._explained = True
+
+    def on_reflective_dataset_built(self, event: Any) -> None:
+        """The prompt model is asked next; `_Counted` counts what comes."""
+        self._explained = True
+
+    def on_evaluation_skipped(self, event: Any) -> None:
+        """A sample without a fault needs no proposal."""
+        self._explained = self._explained or event["reason"] == "all_scores_perfect"
+
+    def on_iteration_end(self, event: Any) -> None:
+        """Count an iteration in which no run could be reflected on."""
+        if not self._explained:
+            self.proposals.failed("no run on the training examples has an answer that can be read.")
+            self.proposals.check_patience(self.trials.ledger.spent.calls)
 
 
 class _Watch:
@@ -95,6 +156,6 @@ class _Strict:
         except Exception as error:
             self.raised += 1
             if self.raised > max(3, TOLERATED * self.asked):
-                said = f"{type(error).__name__}: {str(error)[:300]}"
+                said = self.metric.explained(error, gold, pred)
                 raise Stop(MetricError(raised(self.raised, self.asked, said))) from error
             raise
