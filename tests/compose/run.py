@@ -6,9 +6,7 @@ says so in one line.
 """
 
 import json
-import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,124 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
-from images import IMAGE, ROOT, Skip, build, docker
-
-HERE = Path(__file__).parent
-TOOL = str(Path(sys.executable).with_name("t0dspy"))
-PASSWORD, KEY = "a1b2c3d4e5", "f6a7b8c9d0"
-FILES = ("compose.yaml", "compose.airgapped.yaml", "upstream.yaml")
-OURS = ("T0DSPY_", "TENSORZERO_", "CLICKHOUSE_", "COMPOSE_", "OPENAI_", "CODE", "SETTINGS", "OWNER_")
-
-PROGRAM = """
-import dspy
-
-
-class Review(dspy.Module):
-    def __init__(self):
-        super().__init__()
-        self.plan = dspy.Predict(dspy.Signature("spec -> plan", "INSTRUCTIONS"))
-        self.write = dspy.Predict("plan -> review")
-
-    def forward(self, spec):
-        return self.write(plan=self.plan(spec=spec).plan)
-
-
-program = Review()
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-class Project:
-    """A user's directory: the compose files, .env, configs, a program."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.name = f"t0dspytest{os.getpid()}"
-        self.gateway, self.clickhouse = free_port(), free_port()
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        self.env |= {"COMPOSE_PROJECT_NAME": self.name, "T0DSPY_IMAGE": IMAGE}
-        self.compose_command = _compose()
-        for name in FILES[:2]:
-            shutil.copy(ROOT / name, directory)
-        for name in ("upstream.yaml", "upstream.py"):
-            shutil.copy(HERE / name, directory)
-        shutil.copytree(ROOT / "configs", directory / "configs", ignore=shutil.ignore_patterns("programs"))
-        shutil.copy(HERE / "scripted.toml", directory / "configs")
-        (directory / "t0dspy.toml").write_text(f'gateway_url = "{self.url}"\nclickhouse_url = "{self.database}"\n')
-        (directory / ".t0dspy/retrain").mkdir(parents=True)
-        (directory / "app").mkdir()
-        (directory / "app/__init__.py").touch()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.gateway}"
-
-    @property
-    def database(self) -> str:
-        return f"http://t0dspy:{PASSWORD}@127.0.0.1:{self.clickhouse}/tensorzero"
-
-    def write_env(self) -> None:
-        """What a user does with .env.example."""
-        text = (ROOT / ".env.example").read_text()
-        filled = {"CLICKHOUSE_PASSWORD": PASSWORD, "T0DSPY_PROGRAMS_KEY": KEY, "OPENAI_API_KEY": "unused"}
-        for name, value in filled.items():
-            text = text.replace(f"{name}=\n", f"{name}={value}\n")
-        text += f"OWNER_UID={os.getuid()}\nOWNER_GID={os.getgid()}\n"
-        text += f"CODE=app\nSETTINGS=t0dspy.toml\nGATEWAY_PORT={self.gateway}\nCLICKHOUSE_PORT={self.clickhouse}\n"
-        (self.directory / ".env").write_text(text)
-
-    def export(self, instructions: str, *flags: str) -> None:
-        (self.directory / "app/review.py").write_text(PROGRAM.replace("INSTRUCTIONS", instructions))
-        form = ("--name", "review", "--signature", "spec -> review", "--model", "scripted", "--adapter", "chat")
-        self.tool("export", "app.review:program", *form, *flags)
-
-    def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        files = [flag for name in FILES for flag in ("-f", name)]
-        command = [*self.compose_command, *files, *arguments]
-        return subprocess.run(command, cwd=self.directory, env=self.env, text=True, capture_output=True, check=False)
-
-    def tool(self, *arguments: str, code: int = 0) -> str:
-        """Run t0dspy on this machine; returns what it printed."""
-        done = subprocess.run(
-            [TOOL, *arguments], cwd=self.directory, env=self.env, text=True, capture_output=True, check=False
-        )
-        assert done.returncode == code, (
-            f"t0dspy {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
-        )
-        return done.stdout + done.stderr
-
-    def container(self, service: str) -> dict[str, Any]:
-        found = docker("ps", "-aq", "-f", f"label=com.docker.compose.project={self.name}",
-                       "-f", f"label=com.docker.compose.service={service}").stdout.split()  # fmt: skip
-        return dict(json.loads(docker("inspect", found[0]).stdout)[0])
-
-    def rows(self, sql: str) -> list[str]:
-        query = {"database": "tensorzero", "query": sql}
-        auth = ("t0dspy", PASSWORD)
-        answer = httpx.get(f"http://127.0.0.1:{self.clickhouse}/", params=query, auth=auth, trust_env=False)
-        assert answer.status_code == 200, answer.text
-        return answer.text.splitlines()
-
-    def call(self, spec: str) -> httpx.Response:
-        block = {"type": "template", "name": "user", "arguments": {"spec": spec}}
-        body = {"function_name": "review", "input": {"messages": [{"role": "user", "content": [block]}]}}
-        return httpx.post(f"{self.url}/inference", json=body, timeout=60, trust_env=False)
-
-
-def _compose() -> list[str]:
-    if docker("compose", "version").returncode == 0:
-        return ["docker", "compose"]
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    raise Skip("there is no docker compose")
+from hardened import check_hardened, check_networks, check_secrets
+from images import ROOT, Skip, build, docker
+from project import TOOL, Project
+from retraining import CORRECTED, check_retrain
 
 
 class Load:
@@ -216,6 +102,11 @@ def check(project: Project) -> None:
         assert up.returncode == 0, up.stderr[-4000:]
         healthy(project)
     is_closed(project)
+    with step("hardened: root file system, capabilities, limits, networks, secrets"):
+        for service in ("clickhouse", "gateway", "programs"):
+            check_hardened(project.container(service))
+        check_networks(project)
+        check_secrets(project)
     with step("a program called from outside, and feedback"):
         ran = json.loads(project.tool("run", "review", "--input", '{"spec": "a spec"}'))
         assert ran["output"] == {"review": "the review"}, ran
@@ -225,11 +116,14 @@ def check(project: Project) -> None:
     ids = {ran["inference_id"], *traffic_under_load(project)}
     killed(project)
     broken_config(project)
+    check_retrain(project, step)
     with step("nothing lost") as say:
         stored = set(project.rows("SELECT toString(id) FROM JsonInference WHERE function_name = 'review'"))
         assert ids <= stored, f"{len(ids - stored)} of {len(ids)} answered inferences are not stored"
-        assert project.rows("SELECT count() FROM BooleanMetricFeedback") == ["1"]
-        assert project.rows("SELECT count() FROM DemonstrationFeedback") == ["1"]
+        given = project.rows("SELECT count() FROM BooleanMetricFeedback")
+        assert given == ["1"], given
+        given = project.rows("SELECT count() FROM DemonstrationFeedback")
+        assert given == [str(1 + CORRECTED)], given
         say(f"{len(ids)} answered inferences stored, and the feedback")
 
 
@@ -266,12 +160,6 @@ def is_closed(project: Project) -> None:
             assert one["HostConfig"]["LogConfig"]["Config"]["max-size"] == "10m"
             assert one["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
         assert not project.container("programs")["HostConfig"]["PortBindings"]
-        job = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "touch", "retrain")
-        wrote = project.compose(*job, "/configs/written", "/app/.t0dspy/retrain/written")
-        assert wrote.returncode == 0, wrote.stderr
-        written = [project.directory / path for path in ("configs/written", ".t0dspy/retrain/written")]
-        assert [path.stat().st_uid for path in written] == [os.getuid()] * 2
-        written[0].unlink()
         anonymous = httpx.get(f"http://127.0.0.1:{project.clickhouse}/?query=SELECT+1", trust_env=False)
         assert anonymous.status_code in (401, 403, 516), anonymous.status_code
 
