@@ -1,6 +1,7 @@
 """A running stack whose programs the flywheel's tests call."""
 
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 from tensorzero import TensorZeroGateway
 
+from flywheel import looped as loop
 from flywheel.harness import Production, exported
+from flywheel.scripted import drafting, skilled
 from runtime.harness import Served, storyteller
 from t0dspy.testing import ScriptedUpstream
 
@@ -48,3 +51,34 @@ def client(served: Served) -> Iterator[TensorZeroGateway]:
 def production(served: Served, client: TensorZeroGateway) -> Production:
     """The stack, with a mark of this test's own."""
     return Production(served, client, uuid.uuid4().hex)
+
+
+@pytest.fixture(scope="session")
+def looped(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Served]:
+    """A stack in whose production a model of skill 0.4 answered; one for each test process."""
+    directory = tmp_path_factory.mktemp("looped")
+    shutil.copytree(migrated, directory / "data", symlinks=True)
+    sys.path.insert(0, str(loop.APPS))
+    questions = loop.words(90)
+    with ScriptedUpstream(drafting(skilled(0.4))) as upstream, Served(directory, upstream) as stack:
+        stack.env["PYTHONPATH"] = str(loop.APPS)
+        stack.programs(loop.exported)
+        stack.start()
+        loop.produce(stack, questions)
+        loop.produce(stack, questions[:45], "duo")
+        yield stack
+    sys.path.remove(str(loop.APPS))
+
+
+@pytest.fixture
+def task() -> Iterator[ScriptedUpstream]:
+    """The task model of a retrain; an instruction makes it better."""
+    with ScriptedUpstream(loop.CAREFUL) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def shop(project: Path, looped: Served, task: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch) -> loop.Project:
+    """A project with a production of its own, whose task model is `task`."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    return loop.Project(project, looped, task)

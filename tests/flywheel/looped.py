@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import t0dspy
-from flywheel.scripted import luck
+from flywheel.scripted import luck, skilled
 from runtime.harness import Served
 from t0dspy.gateway import Call, HttpGateway, input_messages
 from t0dspy.runtime.chat_text import chat_text
 from t0dspy.testing import ScriptedUpstream
 
 APPS = Path(__file__).parent / "apps"
+
+CAREFUL = skilled(0.4, careful=0.4)
+"""A model that an instruction makes better."""
+
+
+def exported(configs: Path) -> None:
+    """Export the programs that have been in production."""
+    for name in ("shout", "duo"):
+        t0dspy.export(f"shouting:{name}", configs, name=name, model="m", adapter="chat", demos="system", verify=False)
+
 
 SETTINGS = """
 [programs.{name}]

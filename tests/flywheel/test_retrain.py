@@ -3,18 +3,14 @@
 import contextlib
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
 
-import t0dspy
-from flywheel.looped import APPS, Project, produce, words
+from flywheel.looped import APPS, CAREFUL, Project, words
 from flywheel.scripted import drafting, prompts, skilled, stopping
 from runtime.harness import Served
 from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
@@ -23,49 +19,7 @@ from t0dspy.flywheel.retraining.planning import least_calls
 from t0dspy.gateway import Call, HttpGateway, input_messages
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
-PRODUCTION = words(90)
 OWN = words(90, seed=2)
-CAREFUL = skilled(0.4, careful=0.4)
-"""A model that an instruction makes better."""
-
-
-def exported(configs: Path) -> None:
-    for name in ("shout", "duo"):
-        t0dspy.export(f"shouting:{name}", configs, name=name, model="m", adapter="chat", demos="system", verify=False)
-
-
-@pytest.fixture(scope="module")
-def importable() -> Iterator[None]:
-    sys.path.insert(0, str(APPS))
-    yield
-    sys.path.remove(str(APPS))
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, migrated: Path, importable: None) -> Iterator[Served]:
-    """A stack in whose production a model of skill 0.4 answered."""
-    directory = tmp_path_factory.mktemp("looped")
-    shutil.copytree(migrated, directory / "data", symlinks=True)
-    with ScriptedUpstream(drafting(skilled(0.4))) as upstream, Served(directory, upstream) as stack:
-        stack.env["PYTHONPATH"] = str(APPS)
-        stack.programs(exported)
-        stack.start()
-        produce(stack, PRODUCTION)
-        produce(stack, PRODUCTION[:45], "duo")
-        yield stack
-
-
-@pytest.fixture
-def task(served: Served) -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream(CAREFUL) as upstream:
-        yield upstream
-
-
-@pytest.fixture
-def shop(project: Path, served: Served, task: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with a production of its own; the task model makes an instruction better."""
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    return Project(project, served, task)
 
 
 def report(found: Any) -> dict[str, Any]:
@@ -303,7 +257,7 @@ t0dspy.retrain(
 
 
 def test_killed_at_any_stage_it_goes_on_to_the_same_result(
-    shop: Project, served: Served, task: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
+    shop: Project, looped: Served, task: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Configs are untouched by the kill; the resumed run asks for what is missing alone, and makes the same version."""
     whole = shop.retrain(threads=1)
@@ -311,7 +265,7 @@ def test_killed_at_any_stage_it_goes_on_to_the_same_result(
     stages = ["curating", "the incumbent on", "bootstrapping", "proposing", "trial 3", "v1 on the holdout", "exporting"]
     for stage in stages:
         directory = tmp_path_factory.mktemp("killed")
-        other = Project(directory, served, task)
+        other = Project(directory, looped, task)
         before = other.tree()
         task.requests.clear()
         code = KILLED.format(apps=str(APPS), configs=str(other.configs), database=other.database, stage=stage)

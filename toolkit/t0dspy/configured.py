@@ -15,11 +15,21 @@ def toml_files(configs: Path) -> list[Path]:
 
 
 def metrics(configs: Path) -> dict[str, Mapping[str, Any]]:
-    """Name -> the table of every metric in the TOML files below `configs`; files that are no TOML are passed over."""
+    """Return the tables of all metrics in the TOML files below `configs`, by name."""
+    return _tables(configs, "metrics")
+
+
+def models(configs: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the tables of all models in the TOML files below `configs`, by name."""
+    return _tables(configs, "models")
+
+
+def _tables(configs: Path, section: str) -> dict[str, Mapping[str, Any]]:
+    """Return the tables in `section`; files that are not TOML are passed over."""
     found: dict[str, Mapping[str, Any]] = {}
     for path in toml_files(configs):
         try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8")).get("metrics", {})
+            tables = tomllib.loads(path.read_text(encoding="utf-8")).get(section, {})
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
             continue
         if isinstance(tables, dict):

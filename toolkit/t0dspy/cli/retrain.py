@@ -44,7 +44,8 @@ def retrain(
     auto: Annotated[
         Auto, typer.Option(metavar="light|medium|heavy", help="How long to search (default: light).")
     ] = Auto.light,
-    canary: Annotated[float, typer.Option(metavar="SHARE", help="The winner's share; 0: none (default: 0.1).")] = 0.1,
+    traffic: Annotated[float, typer.Option(metavar="SHARE", help="The winner's share; 0: none (default: 0.1).")] = 0.1,
+    canary: Annotated[float | None, typer.Option(metavar="SHARE", hidden=True, help="Same as --traffic.")] = None,
     max_calls: Annotated[
         int | None, typer.Option(metavar="N", help="Calls of models, judging included; ends with the best so far.")
     ] = None,
@@ -54,6 +55,9 @@ def retrain(
     threads: Annotated[int, typer.Option(metavar="N", min=1, help="Runs at once (default: 8).")] = 8,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was cut off, where there is one.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Run although a candidate is undecided; a winner takes its traffic.")
     ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Have the gateway serve a winner at once.")] = False,
     dry_run: Annotated[
@@ -68,10 +72,11 @@ def retrain(
 ) -> None:
     """Recompile programs from what production said, and export what beats the incumbent on examples neither has seen.
 
-    Too little data, nothing new, or no better: the incumbent stays, and the exit code is 0. A run that is killed leaves
-    the configs as they were. Each run leaves report.html and report.json in .t0dspy/retrain/NAME/runs.
+    Too little data, nothing new, no better, or an earlier winner that is still undecided: the incumbent stays, and the
+    exit code is 0. A run that is killed leaves the configs as they were. Each run leaves report.html and report.json in
+    .t0dspy/retrain/NAME/runs. With --quiet only a promotion prints a line, so that cron mails it.
 
-    Example: t0dspy retrain --window 30d --max-calls 2000 --quiet
+    Example: t0dspy retrain --window 30d --apply --max-calls 2000 --quiet
     """
     from t0dspy.flywheel.extras import check_extra
 
@@ -83,7 +88,9 @@ def retrain(
         window=window,
         optimizer=optimizer.value,
         auto=auto.value,
+        traffic=traffic,
         canary=canary,
+        replace=replace,
         max_calls=max_calls,
         max_cost=max_cost,
         stage=stage,
@@ -100,7 +107,10 @@ def retrain(
         from t0dspy.flywheel.retraining.report import as_json
 
         output.print_json([{**as_json(one), "serving": applied is not None} for one, applied in results])
-    elif not quiet:
+    elif quiet:
+        for one, applied in results:
+            _print_promotion(one, applied)
+    else:
         for one, applied in results:
             _print(one, applied)
 
@@ -149,6 +159,8 @@ def _print(result: "Retrained", applied: "Applied | None") -> None:
     gathered = result.gathered
     print(f"{result.name}: {_headline(result)}")
     print(f"  {result.reason}.")
+    if result.outcome == "undecided":
+        return
     sizes = [len(one) for one in (gathered.train, gathered.validation, gathered.holdout)]
     sets = "{:,} to train, {:,} to validate, {:,} to judge".format(*sizes)
     print(f"  examples    {gathered.pulled:,} pulled: {sets}")
@@ -175,10 +187,20 @@ def _print(result: "Retrained", applied: "Applied | None") -> None:
         print("  written, not serving: `t0dspy apply` has the gateway serve it.")
 
 
+def _print_promotion(result: "Retrained", applied: "Applied | None") -> None:
+    """Print one line for a promotion, and nothing for any other outcome."""
+    if result.outcome != "promoted" or result.export is None:
+        return
+    share = result.export.shares.get(result.version or "", 0.0)
+    serving = "serving" if applied is not None else "written, not serving: run `t0dspy apply`"
+    print(f"{result.name}: {_headline(result)}; {share:.0%} of the traffic, {serving}; {result.reason}.")
+
+
 def _headline(result: "Retrained") -> str:
     return {
         "promoted": f"{result.version} beats {result.incumbent}",
         "kept": f"kept {result.incumbent}",
         "nothing to do": f"kept {result.incumbent}; nothing was optimized",
+        "undecided": f"kept {result.incumbent}; nothing was optimized",
         "planned": f"would start from {result.incumbent}",
     }[result.outcome]

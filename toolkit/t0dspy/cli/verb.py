@@ -37,6 +37,8 @@ class Verb(TyperCommand):
         arguments, options = [], []
         parameters: list[Any] = self.get_params(ctx)
         for parameter in parameters:
+            if getattr(parameter, "hidden", False):
+                continue
             if parameter.param_type_name == "argument":
                 arguments.append((str(parameter.metavar), parameter.help or ""))
             else:

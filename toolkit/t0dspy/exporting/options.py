@@ -28,6 +28,8 @@ class ExportOptions:
     stages_only: bool = False
     traffic: float | None = None
     """The new version's share; by default none, unless it is the first."""
+    replaces: Sequence[str] = ()
+    """Versions that lose their traffic to the new one; they count only where `traffic` is given."""
     breaking: bool = False
     """Let the program's contract change: a new function NAME_2, every old one kept."""
     import_path: str | None = None

@@ -139,10 +139,16 @@ class ExportStep:
         return ["it was given as an object, and the program server must import it: export it with import_path='...'."]
 
     def _files(self, planned: NextVersion) -> dict[str, str]:
-        rollout = rollout_toml(self.present.get(ROLLOUT), planned, self.options.traffic, self.shares, self.rollout_path)
+        shares = self._shares_beside() if self.options.traffic is not None else self.shares
+        rollout = rollout_toml(self.present.get(ROLLOUT), planned, self.options.traffic, shares, self.rollout_path)
         hashes = {**self.previous.files, **{path: digest(text) for path, text in planned.files.items()}}
         manifest = self._with_history(planned.manifest.with_files(hashes), rollout)
         return {**planned.files, ROLLOUT: rollout, MANIFEST: manifest.to_json()}
+
+    def _shares_beside(self) -> traffic.Shares:
+        """The shares that the new version takes its own from; the incumbent always keeps a part."""
+        replaced = {*self.options.replaces} - {traffic.incumbent(self.shares)}
+        return {version: share for version, share in self.shares.items() if version not in replaced}
 
     def _with_history(self, manifest: Manifest, rollout: str) -> Manifest:
         shares = traffic.read_shares(rollout, manifest, self.rollout_path)

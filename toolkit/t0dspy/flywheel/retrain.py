@@ -1,5 +1,6 @@
 """Retrain: pull, curate, recompile, judge; beat the incumbent or keep it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +26,19 @@ from t0dspy.flywheel.retraining.promote import check_exportable, promoted
 from t0dspy.flywheel.retraining.report import as_html, as_json
 from t0dspy.flywheel.retraining.results import Retrained, RetrainOptions
 from t0dspy.flywheel.retraining.run_directory import REPORT, Home, RunDirectory, write_text
-from t0dspy.flywheel.retraining.task import Task, begin, checked, form_notes, gone_on, model_name, seen
+from t0dspy.flywheel.retraining.task import (
+    Task,
+    begin,
+    checked,
+    form_notes,
+    gone_on,
+    is_made,
+    model_name,
+    model_notes,
+    seen,
+    with_models,
+)
+from t0dspy.flywheel.retraining.undecided import undecided_reason
 from t0dspy.flywheel.versions import exported
 from t0dspy.settings import ProgramSettings, Settings, load_settings
 
@@ -68,20 +81,27 @@ def retrain(
     options = options or RetrainOptions()
     settings = load_settings(configs=configs, clickhouse_url=clickhouse_url)
     own = checked(name, settings, options)
-    metric = load_metric(own.metric or "", own.metric_threshold)
+    metric = load_metric(own.metric or "", own.metric_threshold, own.gold)
     home, began = Home(state, name), now()
 
     def task(run: RunDirectory) -> Task:
         found = exported(name, settings.configs_dir, program)
-        return Task(name, own, settings, options, found, found.incumbent, metric, run, home, began, progress)
+        known = Task(name, own, settings, options, found, found.incumbent, metric, run, home, began, progress)
+        return with_models(known, os.environ)
 
     if options.dry_run:
         with TemporaryDirectory() as directory:
-            return _retrained(task(RunDirectory(Path(directory))))
+            planned = task(RunDirectory(Path(directory)))
+            return _undecided(planned) or _retrained(planned)
     with home.locked():
         cut_off = home.unfinished() if options.resume else None
         resumed = gone_on(task(cut_off)) if cut_off else None
-        work = resumed or begin(task(home.new_run(began)))
+        work = resumed or task(home.new_run(began))
+        waiting = _undecided(work)
+        if waiting:
+            return waiting
+        if not resumed:
+            begin(work)
         result = replace(_retrained(work), resumed=resumed is not None, seconds=(now() - began).total_seconds())
         if cut_off and not resumed:
             note = f"the run {cut_off.path.name} began with another incumbent or other settings; this is a new one."
@@ -94,10 +114,20 @@ def retrained_programs(settings: Settings) -> list[str]:
     return [name for name, one in settings.programs.items() if one.metric]
 
 
-def _retrained(task: Task) -> Retrained:
-    pulled, window = pull_for(task)
-    gathered = gather_for(task, pulled)
-    result = Retrained(
+def _undecided(task: Task) -> Retrained | None:
+    """The result of a retrain that waits because a candidate is undecided; None if it may go on.
+
+    A run that was cut off after its own export may always end.
+    """
+    reason = "" if task.options.replace or is_made(task) else undecided_reason(task.name, task.found.shares)
+    if not reason:
+        return None
+    waiting = _begun(task, Gathered((), (), (), pulled=0, feedback=0), ("", ""))
+    return replace(waiting, outcome="undecided", reason=reason, directory=None)
+
+
+def _begun(task: Task, gathered: Gathered, window: tuple[str, str]) -> Retrained:
+    return Retrained(
         name=task.name,
         outcome="nothing to do",
         reason="",
@@ -109,8 +139,14 @@ def _retrained(task: Task) -> Retrained:
         metric=task.metric.name,
         run=task.run.path.name,
         directory=None if task.options.dry_run else task.run.path,
-        notes=form_notes(task),
+        notes=[*form_notes(task), *model_notes(task)],
     )
+
+
+def _retrained(task: Task) -> Retrained:
+    pulled, window = pull_for(task)
+    gathered = gather_for(task, pulled)
+    result = _begun(task, gathered, window)
     incumbent = task.found.program(task.version)
     missing = too_little(gathered, task.own) or _nothing_new(task, gathered)
     if missing:

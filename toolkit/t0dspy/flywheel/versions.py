@@ -1,7 +1,7 @@
 """Exported versions as programs that can be run here: the live code with a version's instructions and demos."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dspy
@@ -14,7 +14,7 @@ from t0dspy.manifest import Manifest, VersionEntry
 from t0dspy.program import load_program
 from t0dspy.program_types import program_types
 from t0dspy.state import with_state
-from t0dspy.traffic import incumbent, read_shares
+from t0dspy.traffic import Shares, incumbent, read_shares
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Exported:
         return list(program_types(self.code, self.name).inputs)
 
     @property
+    def shares(self) -> Shares:
+        """Version -> share of the traffic, as written."""
+        return read_shares(self.files.get(ROLLOUT, ""), self.manifest, str(self.directory / ROLLOUT))
+
+    @property
     def incumbent(self) -> str:
         """The version with the largest share.
 
@@ -43,7 +48,7 @@ class Exported:
             BundleError: no version has traffic.
         """
         where = str(self.directory / ROLLOUT)
-        found = incumbent(read_shares(self.files.get(ROLLOUT, ""), self.manifest, where))
+        found = incumbent(self.shares)
         if found is None:
             raise BundleError(f"{where}: gives no version of {self.name} any traffic, so there is no incumbent.")
         return found
@@ -100,6 +105,12 @@ def exported(name: str, configs: Path, program: dspy.Module | None = None) -> Ex
             )
         program = load_program(manifest.program)
     return Exported(name, directory, manifest, files, program)
+
+
+def current_shares(found: Exported) -> Shares:
+    """Return the shares as they are written now, which may differ from those that `found` was read with."""
+    manifest, files = read_program(found.directory)
+    return replace(found, manifest=manifest, files=files).shares
 
 
 def _as_dspy(sampling: Mapping[str, object]) -> dict[str, object]:

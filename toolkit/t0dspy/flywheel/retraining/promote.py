@@ -12,6 +12,8 @@ from t0dspy.flywheel.retraining.gather import LINEAGE, Gathered, lineage
 from t0dspy.flywheel.retraining.gather import curate_options as options_of
 from t0dspy.flywheel.retraining.results import Retrained, lineage_entry, scores_of
 from t0dspy.flywheel.retraining.task import Task, is_made
+from t0dspy.flywheel.retraining.undecided import came_meanwhile, undecided
+from t0dspy.flywheel.versions import current_shares
 
 
 def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
@@ -23,21 +25,33 @@ def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
         GatewayError: TensorZero refuses the config.
     """
     task.progress(f"exporting the winner of {task.name}")
+    share, competing = _share(task)
     options = replace(
         _export_options(task),
-        traffic=task.options.canary or None,
+        traffic=share,
+        replaces=tuple(undecided(task.found.shares)),
         verify=task.options.verify,
         scores=scores_of(result, found),
         lineage=lineage_entry(result, task.options),
         beside={LINEAGE: _lineage_json(task, result.gathered)},
     )
     made = export(found.program, task.settings.configs_dir, options, progress=task.progress)
-    notes = [*result.notes, *made.notes]
+    notes = [*result.notes, *competing, *made.notes]
     if made.unchanged and not is_made(task):
         notes.append(
             f"it equals {made.version}, which exists; give that one traffic with `t0dspy traffic {task.name}`."
         )
     return replace(result, outcome="promoted", version=made.version, export=made, notes=notes)
+
+
+def _share(task: Task) -> tuple[float | None, list[str]]:
+    """Return the winner's share and notes: no share if another candidate came while the retrain ran."""
+    share, present = task.options.share or None, current_shares(task.found)
+    others = came_meanwhile(list(task.found.shares), present)
+    if share is None or not others or is_made(task):
+        return share, []
+    listed = ", ".join(others)
+    return None, [f"{listed} got traffic while this retrain ran, so the winner has none: decide about {listed} first."]
 
 
 def check_exportable(task: Task, incumbent: dspy.Module) -> None:

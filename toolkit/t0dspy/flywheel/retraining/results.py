@@ -14,7 +14,7 @@ from t0dspy.flywheel.retraining.gather import Gathered
 from t0dspy.flywheel.retraining.judging import Agreement
 from t0dspy.model import PromptForm
 
-Outcome = Literal["promoted", "kept", "nothing to do", "planned"]
+Outcome = Literal["promoted", "kept", "nothing to do", "undecided", "planned"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,12 @@ class RetrainOptions:
     window: str = "30d"
     optimizer: Optimizer = "miprov2"
     auto: Auto = "light"
-    canary: float = 0.1
+    traffic: float = 0.1
     """The winner's share; 0 for none."""
+    canary: float | None = None
+    """The former name of `traffic`, which it overrides."""
+    replace: bool = False
+    """Retrain although a candidate is undecided; a winner takes its traffic."""
     max_calls: int | None = None
     """Calls of models, judging included."""
     max_cost: float | None = None
@@ -40,6 +44,11 @@ class RetrainOptions:
     """Do all but optimizing and writing."""
     verify: bool = True
     """Prove wire equality of what is exported."""
+
+    @property
+    def share(self) -> float:
+        """The winner's share of the traffic, from 0 to 1."""
+        return self.traffic if self.canary is None else self.canary
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """One retrain of one program: what was asked, of which incumbent, and where it stands."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from t0dspy.flywheel.optimizing.spending import Price
 from t0dspy.flywheel.retraining.gather import Gathered
 from t0dspy.flywheel.retraining.results import RetrainOptions
 from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
+from t0dspy.flywheel.served_model import ServedModel, is_served_by, served_model
 from t0dspy.flywheel.versions import Exported
 from t0dspy.model import PromptForm, digest
 from t0dspy.settings import ProgramSettings, Settings
@@ -34,6 +35,10 @@ class Task:
     home: Home
     now: datetime
     progress: Callable[[str], None]
+    served: Sequence[ServedModel] = ()
+    """The gateway's models of the incumbent."""
+    key: str | None = field(default=None, repr=False)
+    """The secret of a task model that is the served one, because the settings name none."""
 
     @property
     def base(self) -> Path:
@@ -54,6 +59,8 @@ class Task:
     def model_settings(self) -> dict[str, Any]:
         """Role -> the model as the settings name it."""
         task = self.own.task_model
+        if self.key is not None and isinstance(task, Mapping):
+            task = {**task, "api_key": self.key}
         return {"task": task, "prompt": self.own.prompt_model or task, "judge": self.own.judge_model or task}
 
     @property
@@ -75,20 +82,42 @@ def checked(name: str, settings: Settings, options: RetrainOptions) -> ProgramSe
     where = f"{settings.file}, [tool.t0dspy.programs.{name}]"
     if not own.metric:
         raise SettingsError(f"{where}: lacks `metric`, such as metric = 'app.metrics:grade'.")
+    if options.share:
+        check_share(options.share, "the winner")
+    for limit, least in ((options.max_calls, 1), (options.max_cost, 0)):
+        if limit is not None and limit < least:
+            raise SettingsError(f"a limit of {limit:g}: give one above 0.")
+    return own
+
+
+def with_models(task: Task, environment: Mapping[str, str]) -> Task:
+    """Return the task with the models that serve the incumbent, one of which runs the program if no setting names it.
+
+    Raises:
+        SettingsError: no setting names the task model and the served one is not known to DSPy; or a price is missing.
+    """
+    names = {one.model for one in task.found.entry(task.version).predictors.values()}
+    served = [served_model(task.settings.configs_dir, name, environment) for name in sorted(names)]
+    where = f"{task.settings.file}, [tool.t0dspy.programs.{task.name}]"
+    own, key = task.own, None
     if not own.task_model:
-        raise SettingsError(f"{where}: lacks `task_model`, such as task_model = 'openai/gpt-4o-mini'.")
-    if options.canary:
-        check_share(options.canary, "the canary")
+        if len(served) != 1 or served[0].setting is None:
+            raise SettingsError(
+                f"{where}: lacks `task_model`, such as task_model = 'openai/gpt-4o-mini'. It cannot be the model that "
+                f"serves {task.version} ({', '.join(sorted(names))}), because that is not one model that DSPy can name."
+            )
+        own, key = replace(own, task_model=served[0].setting), served[0].key
+    _check_prices(own, task.options, where)
+    return replace(task, own=own, served=served, key=key)
+
+
+def _check_prices(own: ProgramSettings, options: RetrainOptions, where: str) -> None:
     models = {model_name(model) for model in (own.task_model, own.prompt_model, own.judge_model) if model}
     unpriced = sorted(models - own.prices.keys())
     if options.max_cost is not None and unpriced:
         raise SettingsError(
             f"{where}: a limit of cost needs the price of {unpriced[0]} in `prices`, USD a million tokens."
         )
-    for limit, least in ((options.max_calls, 1), (options.max_cost, 0)):
-        if limit is not None and limit < least:
-            raise SettingsError(f"a limit of {limit:g}: give one above 0.")
-    return own
 
 
 def begin(task: Task) -> Task:
@@ -117,7 +146,7 @@ def _beginning(task: Task) -> dict[str, str]:
 
 def asked_options(task: Task) -> dict[str, Any]:
     """The options that make a run another one."""
-    return {**asdict(task.options), "resume": None, "threads": None}
+    return {**asdict(task.options), "resume": None, "threads": None, "replace": None}
 
 
 def is_made(task: Task) -> bool:
@@ -128,7 +157,7 @@ def is_made(task: Task) -> bool:
 
 def seen(task: Task, gathered: Gathered) -> dict[str, Any]:
     """What the run has seen, as the next one compares it."""
-    free = ("window", "dry_run", "verify", "canary")
+    free = ("window", "dry_run", "verify", "traffic", "canary")
     asked = {key: value for key, value in asked_options(task).items() if key not in free}
     content = task.found.entry(task.version).content_hash
     return {
@@ -148,6 +177,21 @@ def form_notes(task: Task) -> list[str]:
     return [
         f"{task.version} has the prompt form {form.adapter}, {form.demos}, and the settings say {wanted.adapter}, "
         f"{wanted.demos}: retrain keeps the incumbent's. Export it in the other form first, and evaluate both."
+    ]
+
+
+def model_notes(task: Task) -> list[str]:
+    """Return a note where the program is optimized with another model than the one that serves it."""
+    task_model, judge = (model_name(task.model_settings[role]) for role in ("task", "judge"))
+    if is_served_by(task.served, task_model):
+        return []
+    serving = ", ".join(f"{one.name} ({', '.join(one.models)})" for one in task.served if one.models)
+    lead = f"the task model is {task_model}, and {task.version} is served by {serving}"
+    if is_served_by(task.served, judge):
+        return [f"{lead}: candidates are searched with the one, and the winner is measured with {judge}."]
+    return [
+        f"{lead}: the promotion test measures with {judge}, so a winner may not be better where it serves. Set "
+        "judge_model to the served model, or leave task_model out, and it is the served one."
     ]
 
 
