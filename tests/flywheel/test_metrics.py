@@ -168,10 +168,41 @@ def test_a_metric_knows_its_source() -> None:
     assert Metric(made["made"]).source == ""
 
 
-def test_who_compares_without_gold_reads_how() -> None:
-    """The usual first mistake with a metric has its cure beside it; others have none of it."""
-    example = dspy.Example(q="x").with_inputs("q")
-    with pytest.raises(AttributeError) as caught:
-        Metric(lambda example, prediction: example.answer == prediction.answer)(example, said("x"))
-    assert raised(3, 4, str(caught.value)).endswith('set gold = "required" in the program\'s settings.')
+@pytest.mark.parametrize(
+    ("metric", "gold", "advice"),
+    [
+        (lambda ex, pred: ex.answer == pred.answer, "none", 'set gold = "required" in the program\'s settings.'),
+        (lambda ex, pred: ex["answer"] == pred.answer, "none", 'set gold = "required" in the program\'s settings.'),
+        (exact_match("answer"), "none", 'set gold = "required" in the program\'s settings.'),
+        (exact_match(), "none", 'set gold = "required" in the program\'s settings.'),
+        (lambda ex, pred: ex.answer, "required", "lacks 'answer' (it has: hint). Complete it in the data"),
+        (lambda ex, pred: ex.answer, None, "lacks 'answer' (it has: hint). Add it to the data."),
+        (
+            lambda ex, pred: ex.anwser,
+            "required",
+            "has the fields q, hint, and the program's outputs are answer. Did you",
+        ),
+        (lambda ex, pred: ex.anwser, "none", "Did you mean 'answer'?"),
+        (lambda ex, pred: {}["answers"], "none", ""),
+        (lambda ex, pred: 1 / 0, "required", ""),
+    ],
+)
+def test_advice_depends_on_the_facts(metric: Any, gold: Any, advice: str) -> None:
+    """It never asks for a setting that is there, and says nothing about exceptions of another kind."""
+    example = dspy.Example(q="x", hint="y", dspy_feedback={}).with_inputs("q")
+    if metric.__name__ == "exact_match":
+        example = example.without("hint")
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - of any kind
+        Metric(metric)(example, said("x"))
+    told = Metric(metric, gold=gold).explained(caught.value, example, said("x"))
+    assert told.startswith(f"{type(caught.value).__name__}: ")
+    assert advice in told
+    if gold != "none":
+        assert "set gold" not in told
+    if not advice:
+        assert told == f"{type(caught.value).__name__}: {caught.value}"
+
+
+def test_how_often_a_metric_raised() -> None:
+    """The count, the whole, and one of the exceptions."""
     assert raised(3, 4, "ValueError: no") == "the metric raised for 3 of 4 runs, such as: ValueError: no"
