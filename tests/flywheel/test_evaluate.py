@@ -251,19 +251,45 @@ def test_the_command(
         assert stop.value.code == 0
         said.append(capsys.readouterr())
     assert "v2          0.500  [0." in said[0].out
-    assert "v2 - v1    +0.000  [-1." in said[0].out
+    assert "v2 - v1    +0.000  [-0." in said[0].out
     assert json.loads(said[1].out)["differences"][0]["paired"]["interval"]["mean"] == 0
     assert said[2] == ("", "")
 
 
 def test_intervals_hold_what_they_say() -> None:
-    """Of 200 means of 40 draws, about 95% of the intervals hold the true one; equal values are certain."""
+    """Of 200 means of 40 draws, about 95% of the intervals hold the true one; equal scores are not certain."""
     import random
 
     rng = random.Random(1)
     held = 0
     for _ in range(200):
         interval = mean_interval([float(rng.random() < 0.3) for _ in range(40)])
-        held += interval.low <= 0.3 <= interval.high
-    assert 180 <= held <= 199
-    assert mean_interval([0.5] * 4).low == mean_interval([0.5] * 4).high == 0.5
+        held += (interval.low or 0.0) <= 0.3 <= (interval.high or 0.0)
+    assert held >= 180
+    few = mean_interval([0.5] * 4)
+    assert (few.low or 0.0) < 0.4 < 0.6 < (few.high or 0.0)
+
+
+def test_answers_to_one_user_are_one_group(
+    evaluate: Callable[..., Any], project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tag of the settings says who; eight examples of two users leave the difference open."""
+    (project / "t0dspy.toml").write_text(
+        '[programs.question]\nprogram = "stories:question"\ncurate = { user_tag = "tenant" }\n'
+    )
+    lines = [
+        {
+            "inputs": {"question": each["question"]},
+            "outputs": {"answer": each["answer"]},
+            "demonstration": True,
+            "tags": {"tenant": f"t{number % 2}"},
+        }
+        for number, each in enumerate(QUESTIONS)
+    ]
+    (project / "q.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    alone = evaluate(versions=["v1", "v2"])
+    found = evaluate(data=project / "q.jsonl", versions=["v1", "v2"])
+    assert (alone.groups, found.groups) == (8, 2)
+    assert found.differences[0].paired.confidence <= 0.75 < alone.differences[0].paired.confidence
+    assert found.versions[0].interval.high > alone.versions[0].interval.high
+    assert found.differences[0].paired.groups == 2

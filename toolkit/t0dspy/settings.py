@@ -81,7 +81,11 @@ class ProgramSettings:
     min_improvement: float = 0.0
     """How much better than the incumbent a challenger must be, in the metric's own unit."""
     confidence: float = 0.8
-    """How sure of that the judge must be."""
+    """The confidence in that improvement that the promotion test needs."""
+    strict: bool = False
+    """Whether the promotion test assumes the largest loss that `score_range` allows."""
+    score_range: tuple[float, float] = (0.0, 1.0)
+    """The least and the largest score that the metric can give."""
     max_demos: int = 4
     """Demos of a predictor that an optimizer bootstraps; 0 leaves demos as they are."""
     curate: Mapping[str, Any] = field(default_factory=dict)
@@ -111,7 +115,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _NUMBERS = ("stage_timeout", "run_timeout", "timeout")
 _LISTS = ("command",)
-_SWITCHES = ("stages_only",)
+_SWITCHES = ("stages_only", "strict")
 _COUNTS = ("min_examples", "min_feedback", "min_holdout", "max_demos")
 _RANGES = {"confidence": (0.5, 1.0), "min_improvement": (0.0, math.inf), "metric_threshold": (-math.inf, math.inf)}
 _MODELS = ("task_model", "prompt_model", "judge_model")
@@ -255,6 +259,15 @@ def _count(value: Any, where: str) -> int:
     return value
 
 
+def _range(value: Any, where: str) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise SettingsError(f"{where}: is {value!r}; write the least and the largest score, such as [0, 1].")
+    low, high = (_number(each, where) for each in value)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise SettingsError(f"{where}: is {value!r}; write two finite numbers, the smaller one first.")
+    return low, high
+
+
 def _model(value: Any, where: str) -> ModelName:
     if isinstance(value, str) and value:
         return value
@@ -285,6 +298,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(_COUNTS, _count),
     **dict.fromkeys(_MODELS, _model),
     "prices": _prices,
+    "score_range": _range,
     "curate": lambda value, where: _table(value, where),
 }
 

@@ -10,6 +10,7 @@ from t0dspy.cli import options, output
 
 if TYPE_CHECKING:
     from t0dspy.flywheel.evaluate import Evaluation
+    from t0dspy.flywheel.intervals import Interval
 
 
 def evaluate(
@@ -62,15 +63,21 @@ def _failed(kind: str, count: int) -> str:
 
 def _print(found: "Evaluation") -> None:
     route = {"gateway": "through the gateway", "direct": "straight through DSPy"}[found.route]
-    print(f"{found.name}: {found.metric} on {found.examples:,} examples, {route}")
+    groups = f" in {found.groups:,} groups (users, episodes)" if found.groups < found.examples else ""
+    print(f"{found.name}: {found.metric} on {found.examples:,} examples{groups}, {route}")
     for one in found.versions:
-        at = one.interval
         recorded = f"  {one.recorded:,} recorded" if one.recorded else ""
-        print(f"  {one.version:<9} {at.mean:7.3f}  [{at.low:.3f}, {at.high:.3f}]{recorded}")
+        print(f"  {one.version:<9} {one.interval.mean:7.3f}  {_limits(one.interval, '.3f')}{recorded}")
         for kind, count in one.failed.items():
             print(f"            {_failed(kind, count)}, such as: {one.examples[kind]}")
     for pair in found.differences:
         at, what = pair.paired.interval, f"{pair.version} - {pair.against}"
         counts = f"{pair.paired.better:,} better, {pair.paired.worse:,} worse"
         sure = f"confidence {math.floor(pair.paired.confidence * 1000) / 10:g}% that it is better"
-        print(f"  {what:<9} {at.mean:+7.3f}  [{at.low:+.3f}, {at.high:+.3f}]  {counts}; {sure}")
+        print(f"  {what:<9} {at.mean:+7.3f}  {_limits(at, '+.3f')}  {counts}; {sure}")
+
+
+def _limits(interval: "Interval", form: str) -> str:
+    if interval.low is None or interval.high is None:
+        return "[no interval]"
+    return f"[{interval.low:{form}}, {interval.high:{form}}]"

@@ -10,6 +10,7 @@ from typing import Any
 import dspy
 
 from t0dspy.errors import SettingsError
+from t0dspy.flywheel.curation.options import CurateOptions
 from t0dspy.flywheel.division.own import read_own
 from t0dspy.flywheel.evaluating.recording import Recorder
 from t0dspy.flywheel.evaluating.routes import direct_run, gateway_run
@@ -18,7 +19,9 @@ from t0dspy.flywheel.intervals import Interval, Paired, mean_interval, paired
 from t0dspy.flywheel.metrics import Metric, load_metric, mark_paths
 from t0dspy.flywheel.optimizing.silence import quietly
 from t0dspy.flywheel.optimizing.spending import Stop
+from t0dspy.flywheel.promotion.groups import groups_of
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.retraining.gather import curate_options
 from t0dspy.flywheel.typed import Types, to_example
 from t0dspy.flywheel.versions import Exported, exported
 from t0dspy.gateway import HttpGateway
@@ -77,6 +80,8 @@ class Evaluation:
     route: str
     """`gateway` or `direct`."""
     versions: Sequence[VersionScores]
+    groups: int
+    """How many groups of examples (users, episodes) there are; examples of one group may depend on each other."""
     differences: Sequence[Difference] = field(default=())
     notes: Sequence[str] = ()
 
@@ -124,7 +129,9 @@ def evaluate(
     found = exported(name, settings.configs_dir, program)
     mark_paths(found.code)
     versions = list(options.versions) or [found.incumbent]
-    examples = _examples(found, data)
+    pulled = _read(found, data)
+    groups = groups_of(pulled, curate_options(own).user_tag if own else CurateOptions.user_tag)
+    examples = _typed(found, pulled)
     recorder = Recorder(settings.configs_dir, options.record, metric.threshold) if options.record else None
     if recorder and options.direct:
         raise SettingsError("--record needs the gateway: straight through DSPy there is no inference to record on.")
@@ -134,14 +141,15 @@ def evaluate(
             recorder.check(stages_only=found.entry(version).served_by is None)
         scored = _score(found, version, examples, metric, options, settings, own, progress)
         recorded = recorder.record(HttpGateway(settings.gateway_url.value), scored) if recorder else 0
-        scores.append(_version_scores(version, scored, recorded))
+        scores.append(_version_scores(version, scored, recorded, groups))
     return Evaluation(
         name=name,
         metric=metric.name,
         examples=len(examples),
         route="direct" if options.direct else "gateway",
         versions=tuple(scores),
-        differences=tuple(_difference(new, old) for old, new in pairwise(scores)),
+        groups=len(set(groups)),
+        differences=tuple(_difference(new, old, groups) for old, new in pairwise(scores)),
     )
 
 
@@ -154,7 +162,7 @@ def _metric(options: EvaluateOptions, own: ProgramSettings | None) -> Metric:
     return load_metric(reference, own.metric_threshold if own else 0.5)
 
 
-def _examples(found: Exported, data: Path | str | Sequence[Mapping[str, Any]]) -> list[dspy.Example]:
+def _read(found: Exported, data: Path | str | Sequence[Mapping[str, Any]]) -> list[PulledExample]:
     inputs = found.input_names
     if isinstance(data, str | Path):
         pulled = list(read_own(Path(data), inputs))
@@ -162,6 +170,10 @@ def _examples(found: Exported, data: Path | str | Sequence[Mapping[str, Any]]) -
         pulled = [_pulled(one, inputs, f"example {number}") for number, one in enumerate(data, 1)]
     if not pulled:
         raise SettingsError(f"{data if isinstance(data, str | Path) else 'the data'}: holds no example.")
+    return pulled
+
+
+def _typed(found: Exported, pulled: Sequence[PulledExample]) -> list[dspy.Example]:
     types = Types.of(found.code, found.name)
     return [to_example(one, types, f"example {number}") for number, one in enumerate(pulled, 1)]
 
@@ -201,13 +213,13 @@ def _score(
     return scored
 
 
-def _version_scores(version: str, scored: Sequence[Scored], recorded: int) -> VersionScores:
+def _version_scores(version: str, scored: Sequence[Scored], recorded: int, groups: Sequence[str]) -> VersionScores:
     scores = [one.score for one in scored]
     failed = Counter[str](one.failure for one in scored if one.failure)
     said = tuple(one.why for one in scored if one.failure)[:3]
     examples = {kind: next(one.why for one in scored if one.failure == kind) for kind in failed}
-    return VersionScores(version, scores, mean_interval(scores), dict(failed), said, recorded, examples)
+    return VersionScores(version, scores, mean_interval(scores, groups), dict(failed), said, recorded, examples)
 
 
-def _difference(new: VersionScores, old: VersionScores) -> Difference:
-    return Difference(new.version, old.version, paired(new.scores, old.scores))
+def _difference(new: VersionScores, old: VersionScores, groups: Sequence[str]) -> Difference:
+    return Difference(new.version, old.version, paired(new.scores, old.scores, groups))

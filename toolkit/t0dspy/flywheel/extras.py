@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from t0dspy.errors import SettingsError
 
-_PARTS = ("numpy", "scipy", "optuna", "jinja2")
+_PARTS = ("numpy", "optuna", "jinja2")
 
 
 def check_extra() -> None:

@@ -1,21 +1,19 @@
-"""How sure a mean is, and a difference: the statistics of the judge, for whoever evaluates."""
+"""Means and paired differences with their intervals, as `evaluate` shows them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from t0dspy.flywheel.judge import JudgeOptions, compare
-from t0dspy.flywheel.resampling import interval
+from t0dspy.flywheel.promotion.compare import compare, mean_of
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it lies with 95% confidence."""
+    """A mean and its 95% interval."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    """None, as `high`, where no example differs, because nothing shows how large a difference can be."""
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -28,19 +26,29 @@ class Paired:
     better: int
     """On how many examples the first scored more."""
     worse: int
+    groups: int
+    """How many groups of examples (users, episodes) there are."""
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of `values`, at least one, with its bootstrap interval over examples."""
-    options = JudgeOptions()
-    numbers = np.array(values, dtype=float)
-    mean = float(numbers.mean())
-    low, high = interval(numbers, options.level, options.resamples, options.seed) or (mean, mean)
-    return Interval(mean, low, high)
+def mean_interval(values: Sequence[float], groups: Sequence[str] = ()) -> Interval:
+    """Return the mean of `values`, at least one, with its interval.
+
+    Args:
+        values: one of each example.
+        groups: the name of each example's group; empty where each example is a group of its own.
+    """
+    found = mean_of(values, groups=groups)
+    return Interval(found.mean, *(found.interval or (None, None)))
 
 
-def paired(after: Sequence[float], before: Sequence[float]) -> Paired:
-    """`after` against `before`, on the same examples in the same order."""
-    found = compare(before, after)
-    low, high = found.interval or (found.difference, found.difference)
-    return Paired(Interval(found.difference, low, high), found.confidence, found.better, found.worse)
+def paired(after: Sequence[float], before: Sequence[float], groups: Sequence[str] = ()) -> Paired:
+    """Compare `after` with `before`, on the same examples in the same order.
+
+    Args:
+        after: one score of each example.
+        before: the same of the other version.
+        groups: as for `mean_interval`.
+    """
+    found = compare(before, after, groups=groups)
+    interval = Interval(found.difference, *(found.interval or (None, None)))
+    return Paired(interval, found.confidence, found.better, found.worse, found.groups)

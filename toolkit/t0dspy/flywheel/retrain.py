@@ -10,15 +10,16 @@ from tempfile import TemporaryDirectory
 
 import dspy
 
-from t0dspy.flywheel.judge import JudgeOptions
 from t0dspy.flywheel.metrics import load_metric
 from t0dspy.flywheel.optimize import Data, Models, Optimized, optimize
 from t0dspy.flywheel.optimizing.answers import Answers
 from t0dspy.flywheel.optimizing.candidates import prompts_of, stage_index
 from t0dspy.flywheel.optimizing.models import counted_lm
 from t0dspy.flywheel.optimizing.spending import Ledger
+from t0dspy.flywheel.promotion.groups import groups_of
+from t0dspy.flywheel.promotion.options import PromotionOptions
 from t0dspy.flywheel.retraining.estimate import Expected
-from t0dspy.flywheel.retraining.gather import Gathered
+from t0dspy.flywheel.retraining.gather import Gathered, curate_options
 from t0dspy.flywheel.retraining.judging import Judged, agreement, judged
 from t0dspy.flywheel.retraining.material import data_of, gather_for, pull_for
 from t0dspy.flywheel.retraining.planning import budgets, expected_of, optimize_options
@@ -249,8 +250,14 @@ def _judged(
         task.metric,
         lm,
         task.form,
-        JudgeOptions(task.own.min_improvement, task.own.confidence, seed=task.options.seed),
+        PromotionOptions(
+            task.own.min_improvement,
+            task.own.confidence,
+            strict=task.own.strict,
+            score_range=task.own.score_range,
+        ),
         tags=[one.tags for one in gathered.holdout],
+        groups=groups_of(gathered.holdout, curate_options(task.own).user_tag),
         version=task.version,
         threads=task.options.threads,
         progress=task.progress,

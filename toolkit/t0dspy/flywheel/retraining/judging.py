@@ -9,11 +9,12 @@ import dspy
 
 from t0dspy.compiler.layout import served_adapter
 from t0dspy.flywheel.evaluating.scoring import OWN, Scored, check_failures, program_run, score_all
-from t0dspy.flywheel.judge import Judgement, JudgeOptions, judge
 from t0dspy.flywheel.metrics import ANSWER, FEEDBACK, Metric
 from t0dspy.flywheel.optimizing.candidates import student_of
 from t0dspy.flywheel.optimizing.silence import quietly
 from t0dspy.flywheel.optimizing.spending import Stop
+from t0dspy.flywheel.promotion.options import PromotionOptions
+from t0dspy.flywheel.promotion.promotion import PromotionResult, promotion_test
 from t0dspy.model import PromptForm
 
 CHALLENGER = "challenger"
@@ -23,7 +24,7 @@ CHALLENGER = "challenger"
 class Judged:
     """What the judge said, and of what."""
 
-    judgement: Judgement
+    judgement: PromotionResult
     incumbent: Sequence[Scored]
     challenger: Sequence[Scored]
 
@@ -35,9 +36,10 @@ def judged(
     metric: Metric,
     lm: dspy.LM,
     form: PromptForm,
-    options: JudgeOptions,
+    options: PromotionOptions,
     *,
     tags: Sequence[Mapping[str, str]] = (),
+    groups: Sequence[str] = (),
     version: str = "incumbent",
     threads: int = 8,
     progress: Callable[[str], None] = lambda text: None,
@@ -54,6 +56,7 @@ def judged(
         form: the prompt form that is served.
         options: what it takes to be promoted.
         tags: of each example, to slice by.
+        groups: the name of each example's group, whose examples may depend on each other.
         version: the incumbent's name.
         threads: how many runs at once.
         progress: called with a line about what is being done.
@@ -81,7 +84,15 @@ def judged(
             if name == version or any(one.failure not in OWN for one in runs[name] if one.failure):
                 check_failures(runs[name], what)
     scores = {metric.name: {name: [one.score for one in scored] for name, scored in runs.items()}}
-    found = judge(scores, metric=metric.name, incumbent=version, challenger=CHALLENGER, tags=tags, options=options)
+    found = promotion_test(
+        scores,
+        metric=metric.name,
+        incumbent=version,
+        challenger=CHALLENGER,
+        tags=tags,
+        groups=groups,
+        options=options,
+    )
     return Judged(found, runs[version], runs[CHALLENGER])
 
 

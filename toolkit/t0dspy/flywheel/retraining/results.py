@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from t0dspy.exporting import Export
-from t0dspy.flywheel.judge import Judgement
 from t0dspy.flywheel.optimize import Auto, Optimized, Optimizer
 from t0dspy.flywheel.optimizing.spending import Spent
+from t0dspy.flywheel.promotion.promotion import PromotionResult
 from t0dspy.flywheel.retraining.estimate import Expected
 from t0dspy.flywheel.retraining.gather import Gathered
 from t0dspy.flywheel.retraining.judging import Agreement
@@ -69,7 +69,7 @@ class Retrained:
     """The new version, where there is one."""
     export: Export | None = None
     optimized: Optimized | None = None
-    judgement: Judgement | None = None
+    judgement: PromotionResult | None = None
     pairs: Sequence[tuple[float, float]] = ()
     """Incumbent's and challenger's score on each example of the holdout."""
     prompts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
