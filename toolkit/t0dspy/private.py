@@ -1,6 +1,12 @@
-"""Directories that we keep for ourselves: users' texts are in them, so they are for their owner's eyes only."""
+"""Directories and files with users' texts: nobody but their owner may read them, whatever the umask is."""
 
+import os
+import stat
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
+
+_OTHERS = 0o077
 
 
 def own(directory: Path) -> None:
@@ -9,6 +15,43 @@ def own(directory: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make(directory)
     if not any(directory.iterdir()):  # in one with files, what to keep of them is its owner's to say
         (directory / ".gitignore").write_text("*\n", encoding="ascii")
+
+
+def make(directory: Path) -> None:
+    """Make `directory` and its missing parents with mode 0700; an existing one stays as it is.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)
+
+
+def tighten(path: Path) -> None:
+    """Take the rights of group and others away from a file or directory of ours; another user's stays as it is."""
+    with suppress(OSError):  # a file system without modes
+        status = path.stat()
+        if status.st_uid == os.geteuid() and status.st_mode & _OTHERS:
+            path.chmod(stat.S_IMODE(status.st_mode) & ~_OTHERS)
+
+
+def open_text(path: Path, mode: str = "w", *, errors: str | None = None) -> IO[str]:
+    """Open a UTF-8 file that we alone may read, to write ("w") or append ("a"); an existing file's mode is tightened.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else os.O_TRUNC)
+    file = os.fdopen(os.open(path, flags, 0o600), mode, encoding="utf-8", errors=errors)
+    if path.is_file():  # not /dev/null
+        tighten(path)
+    return file
+
+
+def close_to_others() -> None:
+    """Make every file and directory that this process makes from now on readable by its owner alone."""
+    os.umask(_OTHERS)

@@ -1,9 +1,9 @@
 """Production's examples, as JSON lines."""
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -97,17 +97,27 @@ def _lines(out: Path | None) -> Iterator[Callable[[str], object]]:
         return
     from t0dspy.errors import SettingsError
 
-    whole = out if out.exists() and not out.is_file() else out.with_name(f".{out.name}.partial")
+    whole: Path | None = None
     try:
-        with whole.open("wb") as file:
+        with _file(out) as file:
+            whole = Path(file.name)
             yield lambda line: file.write(line.encode() + b"\n")
         if whole != out:
             whole.replace(out)
     except OSError as error:
         raise SettingsError(f"--out {out}: cannot be written ({error.strerror}).") from error
     finally:
-        if whole != out:
+        if whole is not None and whole != out:
             whole.unlink(missing_ok=True)
+
+
+def _file(out: Path) -> AbstractContextManager[IO[bytes]]:
+    """The file to write: a new one beside `out` that its owner alone may read, or a device or pipe itself."""
+    import tempfile
+
+    if out.exists() and not out.is_file():
+        return out.open("wb")
+    return tempfile.NamedTemporaryFile(prefix=f".{out.name}.", suffix=".partial", dir=out.parent, delete=False)
 
 
 def _pair(text: str, flag: str) -> tuple[str, str]:

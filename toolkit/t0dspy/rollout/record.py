@@ -100,6 +100,7 @@ class Journal:
         """
         try:
             private.own(self._place)
+            private.tighten(self._place)
             lock = FileLock(self._path("lock"), timeout=seconds)
             lock.acquire()
         except Timeout:
@@ -147,7 +148,7 @@ class Journal:
     def _write(self, name: str, value: Record | Pending) -> None:
         path = self._path(name)
         unfinished = path.with_name(f"{path.name}.new")
-        with unfinished.open("w", encoding="ascii") as file:
+        with private.open_text(unfinished) as file:
             json.dump(asdict(value), file)
             file.flush()
             os.fsync(file.fileno())

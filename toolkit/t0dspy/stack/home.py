@@ -13,11 +13,12 @@ from filelock import FileLock, Timeout
 
 from t0dspy import private
 from t0dspy.errors import StackError
+from t0dspy.stack.ports import SOCKET
 
 PARTS = ("clickhouse", "gateway", "programs")
 
 _MARKER, _RUN_FILE = "t0dspy-stack", "stack.json"
-_OURS = {_MARKER, _RUN_FILE, ".gitignore", "clickhouse", "configs", *(f"{part}.lock" for part in PARTS)}
+_OURS = {_MARKER, _RUN_FILE, ".gitignore", "clickhouse", "configs", SOCKET, *(f"{part}.lock" for part in PARTS)}
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
     try:
         private.own(data_dir)
         _refuse_foreign(data_dir)
+        private.tighten(data_dir)
         locks = _lock(data_dir, parts)
         _let_leftovers_end(data_dir)
         (data_dir / _MARKER).touch()

@@ -4,9 +4,13 @@ import contextlib
 import errno
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from t0dspy.errors import StackError
+
+SOCKET = "gateway.sock"
 
 
 def listen(host: str, port: int, what: str) -> socket.socket:
@@ -20,6 +24,24 @@ def listen(host: str, port: int, what: str) -> socket.socket:
         raise StackError(_why(host, port, what, error)) from error
     bound.set_inheritable(True)
     return bound
+
+
+@contextlib.contextmanager
+def private_socket(directory: Path) -> Iterator[tuple[socket.socket, Path]]:
+    """A bound Unix socket that only this user can connect to, and its path; the path is removed at the end.
+
+    It is in `directory` (mode 0700), or in a temporary one if the path is too long or the file system has no sockets.
+    """
+    with contextlib.ExitStack() as stack, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
+        path = directory / SOCKET
+        try:
+            path.unlink(missing_ok=True)
+            bound.bind(str(path))
+        except OSError:
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="t0dspy-"))) / SOCKET
+            bound.bind(str(path))
+        stack.callback(path.unlink, missing_ok=True)
+        yield bound, path
 
 
 def free(host: str, port: int, what: str) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from t0dspy import private
 from t0dspy.errors import SetStateError
 from t0dspy.flywheel.division.handles import check_handle
 from t0dspy.model import digest
@@ -56,8 +57,8 @@ class SetState:
         """
         beside = path.with_name(f".{path.name}.new")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("w", encoding="utf-8") as file:
+            private.make(path.parent)
+            with private.open_text(beside) as file:
                 file.write(self.to_json())
                 file.flush()
                 os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pydantic
 
+from t0dspy import private
 from t0dspy.errors import OptimizeError
 from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.model import digest
@@ -44,7 +45,7 @@ class Answers:
         try:
             if path.exists():
                 self._read(path)
-            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8")
+            self._file = private.open_text(path, "a")
         except (OSError, UnicodeDecodeError) as error:
             raise OptimizeError(f"{path}: the answers of this run cannot be kept there ({error}).") from error
 

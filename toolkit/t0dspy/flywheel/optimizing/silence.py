@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from t0dspy import private
+
 
 @contextlib.contextmanager
 def quietly(log: Path | None) -> Iterator[None]:
     """Within, what is printed and what DSPy and its optimizers log goes to the file `log`, or nowhere."""
     with contextlib.ExitStack() as stack:
-        sink: IO[str] = stack.enter_context((log or Path(os.devnull)).open("a", encoding="utf-8", errors="replace"))
+        sink: IO[str] = stack.enter_context(private.open_text(log or Path(os.devnull), "a", errors="replace"))
         handler = logging.StreamHandler(sink)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         stack.enter_context(_logging_to(handler, ("dspy", "gepa", "optuna")))

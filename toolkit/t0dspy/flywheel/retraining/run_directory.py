@@ -22,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from t0dspy import private
 from t0dspy.errors import RetrainError
 from t0dspy.flywheel.pulled import PulledExample
 
@@ -49,7 +50,8 @@ class Home:
             RetrainError: another process holds it, or the directory cannot be written.
         """
         try:
-            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.make(self.directory)
+            private.tighten(self.directory)
             lock = FileLock(self.directory / "lock", timeout=0)
             lock.acquire()
         except Timeout:
@@ -138,8 +140,8 @@ def write_text(path: Path, text: str) -> None:
     """
     beside = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        private.make(path.parent)
+        with private.open_text(beside) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from t0dspy import private
 from t0dspy.errors import StackError, T0dspyError
 
 _INTERRUPTED = 130
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for client_faults in ("uvicorn.error", "python_multipart", "asyncio"):  # a client is told; the log is about us
         logging.getLogger(client_faults).setLevel(logging.ERROR)
     options = _parser().parse_args(arguments)
+    private.close_to_others()
     try:
         _serve(options)
     except T0dspyError as error:

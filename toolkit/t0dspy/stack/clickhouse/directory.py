@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from t0dspy import private
 from t0dspy.errors import StackError
 
 _MARKER, _LOCK, _HOLDER, _ENGINE = "t0dspy-clickhouse.json", "lock", "pid", "engine"
@@ -24,8 +25,9 @@ def held(directory: Path) -> Iterator[Path]:
     if set(str(directory)) & _GLOBS:
         raise StackError(f"The data directory {directory} may not have any of {' '.join(sorted(_GLOBS))} in its name.")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        private.make(directory)
         _refuse_foreign(directory)
+        private.tighten(directory)
         lock = _locked(directory)
         _mark(directory)
     except OSError as error:
