@@ -5,7 +5,7 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,20 +85,22 @@ def input_messages(arguments: Mapping[str, Any], demo_turns: int) -> list[Messag
 class HttpGateway:
     """A gateway behind HTTP, for any number of threads and event loops at once. It asks once and never again."""
 
-    def __init__(self, url: str, api_key: str | None = None) -> None:
-        """`url` is the gateway's base URL; `api_key` is by default that of `TENSORZERO_API_KEY`."""
+    def __init__(self, url: str, api_key: str | None = None, socket: str | None = None) -> None:
+        """`url` is the gateway's base URL; `api_key` is by default that of `TENSORZERO_API_KEY`.
+
+        With `socket`, requests go to the Unix socket at that path.
+        """
         self.url = url.rstrip("/")
         key = api_key or os.environ.get("TENSORZERO_API_KEY")
+        headers = ({"Authorization": f"Bearer {key}"} if key else {}) | ({"Host": "localhost"} if socket else {})
         # No proxy of the environment's: the gateway is a part of the user's own system.
-        options: dict[str, Any] = {
-            "base_url": self.url,
-            "headers": {"Authorization": f"Bearer {key}"} if key else {},
-            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=256),
-            "trust_env": False,
-            "timeout": None,
-        }
-        self._http = httpx.Client(**options)
-        self._background = _Background(options)
+        options: dict[str, Any] = {"base_url": self.url, "headers": headers, "trust_env": False, "timeout": None}
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+        connections: dict[str, Any] = {"limits": limits, "trust_env": False, "uds": socket}
+        self._http = httpx.Client(transport=httpx.HTTPTransport(**connections), **options)
+        self._background = _Background(
+            lambda: httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(**connections), **options)
+        )
         self._finalizer = weakref.finalize(self, _let_go, self._http, self._background)
 
     def infer(self, call: Call, timeout: float | None = None) -> Inference:
@@ -191,8 +193,8 @@ def embedded_gateway(config: Path) -> Iterator[Gateway]:
 class _Background:
     """An event loop in a thread of its own: connections outlive the loops that callers come from."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = dict(options)
+    def __init__(self, client: Callable[[], httpx.AsyncClient]) -> None:
+        self._client = client
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http: httpx.AsyncClient | None = None
@@ -212,7 +214,7 @@ class _Background:
             asyncio.run_coroutine_threadsafe(self._end(loop), loop)
 
     async def _post(self, path: str, content: bytes, timeout: httpx.Timeout) -> httpx.Response:
-        self._http = self._http or httpx.AsyncClient(**self._options)
+        self._http = self._http or self._client()
         return await self._http.post(path, content=content, headers=_JSON, timeout=timeout)
 
     async def _end(self, loop: asyncio.AbstractEventLoop) -> None:

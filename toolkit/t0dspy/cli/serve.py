@@ -37,7 +37,7 @@ def serve(
     from t0dspy.runtime.server.start import run_server
     from t0dspy.stack.web_pages import Allowed
 
-    allowed = Allowed.parse(allow_host or [], allow_origin or [])
+    allowed = Allowed.parse(allow_host or [], allow_origin or [], host)
     settings = options.settings(configs=configs, gateway_url=gateway_url)
     size = Size(workers or min(4, os.cpu_count() or 2), runs, queue)
     run_server(settings.configs_dir, settings.gateway_url.value, host, port, size, allowed)

@@ -55,7 +55,7 @@ def up(
     from t0dspy.stack.supervisor import Supervisor
     from t0dspy.stack.web_pages import Allowed
 
-    allowed = Allowed.parse(allow_host or [], allow_origin or [])
+    allowed = Allowed.parse(allow_host or [], allow_origin or [], host)
     directory = options.settings(configs=configs).configs_dir
     parts = _parts(only)
     user = _clickhouse_user() if only == "clickhouse" else None

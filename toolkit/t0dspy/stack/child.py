@@ -33,7 +33,7 @@ class Child:
     ) -> "Child":
         """Start `command`; what it prints is kept until `speak_up`; from then on it goes line by line to `say`.
 
-        With `reporting` the command also gets `--report-fd`.
+        With `reporting` the command also gets `--report-fd`, and `write_line` reaches its standard input.
         """
         ours, theirs = os.pipe() if reporting else (-1, -1)
         process = await asyncio.create_subprocess_exec(
@@ -41,7 +41,7 @@ class Child:
             *(["--report-fd", str(theirs)] if reporting else []),
             env=dict(env),
             pass_fds=(*fds, theirs) if reporting else fds,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if reporting else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the supervisor, which stops the parts in order
@@ -72,6 +72,11 @@ class Child:
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 self.process.send_signal(number)
+
+    def write_line(self, text: str) -> None:
+        """Write a line to the standard input of a reporting process."""
+        if self.process.stdin is not None and not self.process.stdin.is_closing():
+            self.process.stdin.write(f"{text}\n".encode())
 
     async def stop(self, patience: float | None) -> None:
         """Ask it to end, and kill it when it has not within `patience` seconds (None: wait for ever)."""

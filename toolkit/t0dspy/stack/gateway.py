@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ os.environ.setdefault("RUST_LOG", "off,tensorzero.overhead=debug")
 import uvicorn
 from starlette.types import ASGIApp
 
+from t0dspy import private
 from t0dspy.configured import toml_files
 from t0dspy.errors import GatewayError, T0dspyError
 from t0dspy.stack.addresses import parse_address, resolve
@@ -130,7 +132,8 @@ class _Listener:
 
     def __init__(self, gateway: Gateway, fd: int | None, allowed: Allowed) -> None:
         sockets = [] if fd is None else [socket.socket(fileno=fd)]
-        local_only = all(is_loopback_address(bound.getsockname()[0]) for bound in sockets)
+        addresses = [bound.getsockname()[0] for bound in sockets if bound.family != socket.AF_UNIX]
+        local_only = all(map(is_loopback_address, addresses))
         self._server = _Server(_uvicorn(application(gateway, allowed, local_only=local_only)))
         self._task = asyncio.create_task(self._server.serve(sockets=sockets)) if sockets else None
 
@@ -169,12 +172,33 @@ def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", report
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
 
 
+class _Variables:
+    """Environment variables that the supervisor writes to our standard input before it asks for a reload.
+
+    A process gets only the variables that its config names; a changed config may name more.
+    """
+
+    def __init__(self) -> None:
+        os.set_blocking(sys.stdin.fileno(), False)
+        self._rest = b""
+
+    def added(self) -> dict[str, str]:
+        """The variables that were written since the last call and are not set yet."""
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(sys.stdin.fileno(), 1 << 16):
+                self._rest += piece
+        *lines, self._rest = self._rest.split(b"\n")
+        written = {name: value for line in lines for name, value in json.loads(line).items()}
+        return {name: value for name, value in written.items() if name not in os.environ}
+
+
 class Reloader:
     """Loads the configs again, one load at a time; what was asked for meanwhile is done after it."""
 
     def __init__(self, options: Options, gateway: Gateway, reporter: Reporter) -> None:
         self._options, self._gateway, self._reporter = options, gateway, reporter
         self._asked = False
+        self._variables = _Variables()
         self._task: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
@@ -191,6 +215,7 @@ class Reloader:
     async def _run(self) -> None:
         while self._asked:
             self._asked, began = False, time.monotonic()
+            os.environ.update(self._variables.added())
             try:
                 new = await load(self._options, self._gateway.clickhouse)
             except (T0dspyError, OSError) as error:
@@ -225,6 +250,7 @@ def _options(argv: Sequence[str] | None) -> Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the gateway's process; 0 after a clean stop, 1 when it could not start."""
     options = _options(argv)
+    private.close_to_others()  # `[object_storage]` of a config may be a directory
     try:
         asyncio.run(serve(options))
     except (T0dspyError, OSError) as error:

@@ -71,6 +71,11 @@ def is_loopback_address(address: str) -> bool:
     return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in found)
 
 
+def is_ip(host: str) -> bool:
+    """Return whether a normalized host is an IP address."""
+    return _ip(host) is not None
+
+
 def parse_host(value: str) -> str:
     """Return the value of `--allow-host`, normalized. Raises SettingsError if it is not a host name or IP address."""
     text = value.strip()

@@ -19,6 +19,7 @@ from tensorzero import AsyncTensorZeroGateway, TensorZeroError
 from tensorzero.types import TensorZeroInternalError
 
 from t0dspy.errors import GatewayError
+from t0dspy.stack.closed_port import ClosedPort, ClosedPortTransport
 from t0dspy.stack.messages import is_about_config
 from t0dspy.stack.wire import Json, Refusal, refusal
 
@@ -41,10 +42,10 @@ class Native:
     def __init__(self, client: AsyncTensorZeroGateway, openai: Any) -> None:
         self._client: AsyncTensorZeroGateway | None = client
         self._openai = openai
-        base = str(openai.base_url).removesuffix("/openai/v1")
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=128)
-        # trust_env: a proxy of the user's is none of the business between two parts of one process
-        self.http = httpx.AsyncClient(base_url=base, timeout=None, limits=limits, trust_env=False)  # noqa: S113
+        base = httpx.URL(str(openai.base_url).removesuffix("/openai/v1"))
+        self._door = ClosedPort(base.port or 80)
+        transport = ClosedPortTransport(self._door, keepalive=128)
+        self.http = httpx.AsyncClient(base_url=base, timeout=None, transport=transport)  # noqa: S113
 
     @classmethod
     async def load(cls, config_glob: str, clickhouse_url: str) -> "Native":
@@ -68,7 +69,9 @@ class Native:
         except TensorZeroInternalError as error:
             kind = GatewayError if is_about_config(str(error)) else NotLoadedError
             raise kind(own_words(str(error))) from error
-        return cls(client, openai)
+        native = cls(client, openai)
+        await native._door.settle()
+        return native
 
     async def inference(self, body: Mapping[str, Json]) -> Json:
         """Answer `/inference`: the response, or an async iterator of chunks when the body asks for a stream."""
@@ -124,6 +127,7 @@ class Native:
     async def close(self) -> None:
         """Let go of the gateway; returns when the rows it was still writing are written."""
         await self.http.aclose()  # first: the gateway waits for open connections
+        self._door.close()
         await asyncio.to_thread(self._drop)
 
     def _drop(self) -> None:

@@ -1,20 +1,24 @@
 """The processes of a stack: how each is started, when it is ready, and how all of them end."""
 
 import asyncio
+import json
 import os
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
 
+from t0dspy.configured import toml_files
 from t0dspy.errors import GatewayError, StackError
 from t0dspy.stack import clickhouse, home, ports, programs
 from t0dspy.stack.child import Child
+from t0dspy.stack.environment import clickhouse_environment, gateway_environment
 from t0dspy.stack.home import Load, Running
 from t0dspy.stack.messages import config_refused
 from t0dspy.stack.plan import Plan
@@ -32,6 +36,7 @@ class Parts:
         self._plan, self._say, self._preparing = plan, say, preparing
         self._children: dict[str, Child] = {}
         self._sockets: list[socket.socket] = []
+        self._paths = ExitStack()
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._env.setdefault("T0DSPY_PROGRAMS_KEY", secrets.token_urlsafe(32))
         self._programs_port = 0
@@ -56,6 +61,8 @@ class Parts:
     def reload(self) -> None:
         """Make the gateway load its configs again, once it is up."""
         if "gateway" in self.urls:
+            environment = self._environment("gateway")  # the config may name further variables by now
+            self._children["gateway"].write_line(json.dumps(environment))
             self._children["gateway"].signal(signal.SIGHUP)
 
     async def watch(self) -> NoReturn:
@@ -84,6 +91,7 @@ class Parts:
         patience = {"clickhouse": 10.0}
         await asyncio.gather(*(child.stop(patience.get(name, 0.0)) for name, child in self._children.items()))
         self._close_sockets()
+        self._paths.close()
 
     def _close_sockets(self) -> None:
         while self._sockets:
@@ -120,11 +128,10 @@ class Parts:
         if "clickhouse" not in self._plan.parts:
             await _needs_clickhouse(database)
         self._env["TENSORZERO_CLICKHOUSE_URL"] = database
-        inner = ports.listen("127.0.0.1", 0, "gateway")
-        self._sockets.append(inner)
+        inner, path = self._paths.enter_context(ports.private_socket(self._plan.data_dir))
         fds = self._sockets[0].fileno(), inner.fileno()
-        inner_url = f"http://127.0.0.1:{inner.getsockname()[1]}"
         child = await self._spawn("gateway", self._gateway_command(*fds), fds=fds, reporting=True)
+        inner.close()
         self._close_sockets()  # a copy of ours would take connections that a gateway on its way out never answers
         migrations = asyncio.create_task(self._count_migrations(database))
         try:
@@ -133,7 +140,8 @@ class Parts:
             migrations.cancel()
         await _answers(self._plan.url(port) + "/health")
         self.urls["gateway"] = self._plan.url(port)
-        self._env["TENSORZERO_GATEWAY_URL"] = inner_url
+        self._env["TENSORZERO_GATEWAY_URL"] = self.urls["gateway"]
+        self._env[programs.GATEWAY_SOCKET] = str(path)
 
     def _gateway_command(self, listen_fd: int, inner_fd: int) -> list[str]:
         host = self._plan.reachable_host
@@ -165,9 +173,16 @@ class Parts:
     async def _spawn(
         self, name: str, command: list[str], fds: tuple[int, ...] = (), *, reporting: bool = False
     ) -> Child:
-        child = await Child.start(name, command, self._say, env=self._env, fds=fds, reporting=reporting)
+        env = self._environment(name)
+        child = await Child.start(name, command, self._say, env=env, fds=fds, reporting=reporting)
         self._children[name] = child
         return child
+
+    def _environment(self, part: str) -> Mapping[str, str]:
+        """What a part gets of the environment; the program server gets all of it, because tools need keys."""
+        if part == "clickhouse":
+            return clickhouse_environment(self._env)
+        return gateway_environment(self._env, _texts(self._plan.configs)) if part == "gateway" else self._env
 
     async def _unless_it_ends(self, child: Child, ready: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(ready)
@@ -217,6 +232,12 @@ def _news(report: Report, plan: Plan) -> str:
     if report.event == "draining" and report.text != "0":
         return f"Finishing {report.text} requests in flight; Ctrl-C again stops at once."
     return ""
+
+
+def _texts(configs: Path) -> Iterator[str]:
+    for file in toml_files(configs):
+        with suppress(OSError):  # the gateway reads it too, and reports what is wrong
+            yield file.read_text(encoding="utf-8", errors="replace")
 
 
 def _ending(child: Child) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+GATEWAY_SOCKET = "T0DSPY_GATEWAY_SOCKET"
+"""The variable with the path of the stack's own Unix socket to its gateway, which stays open while the stack drains."""
+
 _MODULE = "t0dspy.runtime.server"
 
 

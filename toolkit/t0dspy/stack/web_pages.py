@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from t0dspy.stack.host_names import (
     host_of,
+    is_ip,
     is_local_network_name,
     is_loopback_name,
     origin_of,
@@ -34,9 +35,14 @@ class Allowed:
     origins: frozenset[str] = frozenset()
 
     @classmethod
-    def parse(cls, hosts: Iterable[str], origins: Iterable[str]) -> "Allowed":
-        """Read the values of `--allow-host` and `--allow-origin`. Raises SettingsError for a wrong one."""
-        return cls(frozenset(map(parse_host, hosts)), frozenset(map(parse_origin, origins)))
+    def parse(cls, hosts: Iterable[str], origins: Iterable[str], listening_on: str = "") -> "Allowed":
+        """Read the values of `--allow-host`, `--allow-origin` and `--host`, whose name is allowed as well.
+
+        Raises SettingsError for a wrong host or origin.
+        """
+        own = host_of(listening_on)
+        named = frozenset(map(parse_host, hosts)) | ({own} if own is not None and not is_ip(own) else frozenset())
+        return cls(named, frozenset(map(parse_origin, origins)))
 
     def flags(self) -> list[str]:
         """The command-line arguments that `parse` reads these values from."""

@@ -22,6 +22,7 @@ from t0dspy.runtime.server.answers import answer_text
 from t0dspy.runtime.server.catalog import Catalog, Runnable, load_catalog
 from t0dspy.runtime.server.logs import frames, log, log_uncaught
 from t0dspy.runtime.server.messages import Channel, Order, Outcome
+from t0dspy.stack.programs import GATEWAY_SOCKET
 
 
 class Worker:
@@ -121,7 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     _quiet()
     channel = Channel(socket.socket(fileno=args.fd))
-    catalog = load_catalog(args.configs, gateway_lm(HttpGateway(args.gateway_url), cache=False))
+    gateway = HttpGateway(args.gateway_url, socket=os.environ.get(GATEWAY_SOCKET))
+    catalog = load_catalog(args.configs, gateway_lm(gateway, cache=False))
     dspy.configure(disable_history=True, warn_on_type_mismatch=False)
     Worker(catalog, channel).serve()
     os._exit(0)  # threads that hang are no reason to stay

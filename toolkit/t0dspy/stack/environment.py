@@ -1,0 +1,50 @@
+"""Which variables of the user's environment a part of the stack gets: those that it needs."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+_NAMED = re.compile(r"env::([A-Za-z_][A-Za-z0-9_]*)")
+
+_PROCESS = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|LOCALE_ARCHIVE|TZ|TZDIR|TMPDIR|PYTHON\w*|LD_LIBRARY_PATH"
+    r"|DYLD_\w*LIBRARY_PATH|VIRTUAL_ENV|COVERAGE_\w+|COV_CORE_\w+"
+)
+"""What any Python process needs to start as its parent did."""
+
+_CLICKHOUSE = re.compile(r"CLICKHOUSE_(USER|PASSWORD)|T0DSPY_CLICKHOUSE_\w+")
+
+_GATEWAY = re.compile(
+    r"RUST_\w+|TENSORZERO_\w+|T0DSPY_PROGRAMS_KEY|OTEL_\w+|SSL_CERT_(FILE|DIR)"
+    r"|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy"
+    # where providers' SDKs look for credentials
+    r"|AWS_\w+|S3_(ACCESS_KEY_ID|SECRET_ACCESS_KEY)|GOOGLE_\w+|GCP_\w+|GCLOUD_\w+|CLOUDSDK_\w+|AZURE_\w+"
+    r"|IDENTITY_(ENDPOINT|HEADER)|MSI_(ENDPOINT|SECRET)"
+)
+
+# The default `api_key_location` of each provider type of TensorZero 2026.6. A request may name a model of any of them
+# (`openai::...`), so what the config says does not matter.
+_PROVIDERS = re.compile(
+    "(ANTHROPIC|DEEPSEEK|FIREWORKS|GOOGLE_AI_STUDIO|GROQ|HYPERBOLIC|MISTRAL|OPENAI|OPENROUTER|SGLANG|TGI|TOGETHER|VLLM|XAI)"
+    "_API_KEY"
+)
+
+
+def clickhouse_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the embedded ClickHouse gets: nothing of the providers, nothing of the user's programs."""
+    return {name: value for name, value in environ.items() if _PROCESS.fullmatch(name) or _CLICKHOUSE.fullmatch(name)}
+
+
+def gateway_environment(environ: Mapping[str, str], configs: Iterable[str]) -> dict[str, str]:
+    """Return what the gateway gets.
+
+    Args:
+        environ: the user's environment.
+        configs: the texts of the config's TOML files, which name variables as `env::NAME` and `path_from_env::NAME`.
+    """
+    named = {name for text in configs for name in _NAMED.findall(text)}
+    patterns = (_PROCESS, _GATEWAY, _PROVIDERS)
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in named or any(pattern.fullmatch(name) for pattern in patterns)
+    }
