@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
-.PHONY: help test demo lint types pytest test-compose golden docs bench clean
+.PHONY: help test demo lint types pytest test-compose test-browser golden docs bench clean
 
 help:             ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/:/'
@@ -32,6 +32,9 @@ pytest: $(VENV)/.installed
 
 test-compose: $(VENV)/.installed   ## the compose file for real, where a Docker engine answers
 	$(BIN)/python tests/compose/run.py
+
+test-browser: $(VENV)/.installed   ## what web pages can do to a running stack, in a real Chromium
+	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 golden: $(VENV)/.installed   ## rewrite the golden trees from what the compiler writes now (read the diff)
 	$(BIN)/python -m pytest tests/compiler/test_golden.py -n auto --write-golden
