@@ -18,7 +18,7 @@ INCUMBENT = "v1"
 def retrain(demo: Demo) -> None:
     """Learn from the feedback; a better version, or the incumbent and why."""
     before, start = demo.calls(), time.monotonic()
-    budget = ["--window=30d", f"--max-calls={demo.size.calls}", "--threads=4", "--canary=0.2", "--apply", "--json"]
+    budget = ["--window=30d", f"--max-calls={demo.size.calls}", "--threads=4", "--traffic=0.2", "--apply", "--json"]
     with demo.show.step(f"t0dspy retrain {NAME} --window 30d --max-calls {demo.size.calls}"):
         [said] = json.loads(demo.command("retrain", *t0dspy("retrain", NAME, *budget)))
     seconds = round(time.monotonic() - start, 1)
