@@ -4,11 +4,12 @@ FROM ${BASE_IMAGE}
 
 # In an environment of its own, so that a base whose Python belongs to its distribution serves as well.
 RUN python3 -m venv /opt/t0dspy
-COPY pyproject.toml README.md LICENSE constraints.txt /src/
+COPY pyproject.toml constraints.txt /src/
 # First what it needs, which changes seldom and takes long; then itself.
-RUN mkdir -p /src/toolkit/t0dspy && touch /src/toolkit/t0dspy/__init__.py \
+RUN mkdir -p /src/toolkit/t0dspy && touch /src/toolkit/t0dspy/__init__.py /src/README.md /src/LICENSE \
     && /opt/t0dspy/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --constraint /src/constraints.txt '/src[embedded,retrain]'
+COPY README.md LICENSE /src/
 COPY toolkit /src/toolkit
 RUN /opt/t0dspy/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --no-deps --force-reinstall /src
