@@ -69,7 +69,7 @@ def drafting(
 
 
 def as_optimizer(request: RecordedRequest, proposal: str) -> str:
-    """The answer of a prompt model: whatever fields are asked for, and `proposal` as the instruction."""
+    """The answer of a prompt model: whatever fields are asked for, in the form asked for, with `proposal`."""
     said = system(request)
     listed = said.partition("Your output fields are:")[2].partition("All interactions")[0]
     names = re.findall(r"^\d+\. `(\w+)` \(", listed, re.MULTILINE)
@@ -78,7 +78,7 @@ def as_optimizer(request: RecordedRequest, proposal: str) -> str:
         fields["proposed_instruction"] = f"{proposal} {luck(str(request.body)):.6f}"
     if "new_instruction" in said:
         return json.dumps({"new_instruction": f"{proposal} {luck(str(request.body)):.6f}"})
-    return chat(**fields)
+    return json.dumps(fields) if "Outputs will be a JSON object" in said else chat(**fields)
 
 
 def failing(script: Callable[[RecordedRequest], Reply], share: float, status: int = 500) -> Script:
