@@ -1,12 +1,13 @@
 """A part of the stack gets the variables that it needs, and no secret that it does not need."""
 
-import time
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stack.harness import Stack
+from stack.harness import Stack, until
 from t0dspy.stack.environment import clickhouse_environment, gateway_environment
 from t0dspy.testing import ScriptedUpstream
 
@@ -40,10 +41,18 @@ def test_any_provider_may_be_named_by_a_request(key: str) -> None:
 
 
 def test_a_running_stack_shows_no_secret(make_stack: Callable[..., Stack], upstream: ScriptedUpstream) -> None:
-    """/proc shows a planted secret in the program server alone; a variable that a reloaded config names arrives."""
-    with make_stack(
-        PLANTED="planted-secret", LATER_KEY="later-secret", OPENAI_API_KEY="provider-key"
-    ).start() as running:
+    """/proc shows a planted secret in the program server alone; a variable that a reloaded config names arrives.
+
+    Under umask 000, what ClickHouse and the gateway write is for their owner alone.
+    """
+    keys = {"PLANTED": "planted-secret", "LATER_KEY": "later-secret", "OPENAI_API_KEY": "provider-key"}
+    stack, before = make_stack(**keys), os.umask(0)
+    old = set(stack.data_dir.rglob("*"))
+    try:
+        stack.start()
+    finally:
+        os.umask(before)
+    with stack as running:
         seen = {part: Path(f"/proc/{pid}/environ").read_bytes() for part, pid in running.pids().items()}
         assert b"planted-secret" in seen["programs"]
         assert b"planted-secret" not in seen["gateway"] + seen["clickhouse"]
@@ -51,16 +60,15 @@ def test_a_running_stack_shows_no_secret(make_stack: Callable[..., Stack], upstr
         assert b"provider-key" not in seen["clickhouse"]
         assert b"later-secret" not in seen["gateway"]
 
-        config = running.configs / "tensorzero.toml"
-        config.write_text(
-            config.read_text().replace('api_key_location = "none"', 'api_key_location = "env::LATER_KEY"')
-        )
-        before = running.status()["config_hash"]
-        running.process.send_signal(1)
-        deadline = time.monotonic() + 20
-        while running.status()["config_hash"] == before:
-            assert time.monotonic() < deadline, running.said()
-            time.sleep(0.05)
+        config, served = running.configs / "tensorzero.toml", running.status()["config_hash"]
+        config.write_text(config.read_text().replace('_location = "none"', '_location = "env::LATER_KEY"'))
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: running.status()["config_hash"] != served, what=running.said)
         assert running.infer().status_code == 200
         assert upstream.requests[-1].headers["authorization"] == "Bearer later-secret"
+
+        running.rows("SELECT 1")  # stores what waits
+        kept = [path for path in (running.data_dir / "clickhouse").rglob("*") if path.is_file() and path not in old]
+        assert len(kept) > 10
+        assert [path for path in kept if path.exists() and path.stat().st_mode & 0o077 and path.suffix != ".lock"] == []
         assert running.stop() == 0

@@ -178,6 +178,14 @@ def test_allowed_hosts_and_origins() -> None:
     assert refused(own, ("sec-fetch-site", "cross-site"), allowed=allowed), "an image has no Origin"
 
 
+def test_the_name_that_a_server_listens_on_is_its_own() -> None:
+    """`--host t0dspy.internal.example` needs no second flag; an address says nothing about names."""
+    named = Allowed.parse([], [], "T0dspy.internal.example")
+    assert refused(("host", "t0dspy.internal.example:3000"), allowed=named, local_only=False) is None
+    for address in ("0.0.0.0", "::", "127.0.0.1", "192.168.1.5", ""):
+        assert Allowed.parse([], [], address) == NONE_ALLOWED
+
+
 def _values(flags: list[str]) -> tuple[list[str], list[str]]:
     values = [flag.split("=", 1) for flag in flags]
     hosts, origins = ([value for name, value in values if name == flag] for flag in ("--allow-host", "--allow-origin"))

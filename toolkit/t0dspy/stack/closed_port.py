@@ -125,7 +125,9 @@ class ClosedPortTransport(httpx.AsyncHTTPTransport):
         """Any number of connections at once, of which `keepalive` stay open."""
         super().__init__()
         # httpx 0.28 takes no network backend, so its pool is replaced by the same pool with ours.
-        self._pool = httpcore.AsyncConnectionPool(max_keepalive_connections=keepalive, network_backend=_Backend(door))
+        self._pool = httpcore.AsyncConnectionPool(
+            max_connections=None, max_keepalive_connections=keepalive, network_backend=_Backend(door)
+        )
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
