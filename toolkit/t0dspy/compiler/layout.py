@@ -14,6 +14,7 @@ import dspy
 from dspy.adapters.utils import format_field_value, serialize_for_json
 from dspy.clients.base_lm import BaseLM
 
+from t0dspy.compiler.delimiters import NAMES, mark
 from t0dspy.compiler.schema import JsonMode, input_schema, is_untyped, output_schema
 from t0dspy.compiler.values import Printer
 from t0dspy.model import DemoPlace, PromptForm, Schema, Text
@@ -64,16 +65,21 @@ def json_arguments(signature: SignatureType, inputs: Mapping[str, Any]) -> dict[
 
 
 def fold(turns: Sequence[Mapping[str, Any]]) -> str:
-    """Demo turns, as DSPy formats them, as one block at the end of the system message; nothing without demos."""
+    """Demo turns, as DSPy formats them, as one block at the end of the system message; nothing without demos.
+
+    The texts of demos stay as they are, so the tags around them are chosen such that none stands in a demo.
+    """
     if not turns:
         return ""
+    texts = [turn["content"].strip() for turn in turns]
+    forged = mark("\n".join(texts))
+    examples, example, given, answer = (f"{name}{forged}" for name in NAMES)
     shown = "\n".join(
-        f"<example>\n<input>\n{user['content'].strip()}\n</input>\n"
-        f"<output>\n{assistant['content'].strip()}\n</output>\n</example>"
-        for user, assistant in zip(turns[::2], turns[1::2], strict=True)
+        f"<{example}>\n<{given}>\n{user}\n</{given}>\n<{answer}>\n{assistant}\n</{answer}>\n</{example}>"
+        for user, assistant in zip(texts[::2], texts[1::2], strict=True)
     )
     lead = "Here are examples of this task: each input is what a user sends, each output is the response to give."
-    return f"\n\n{lead}\n\n<examples>\n{shown}\n</examples>"
+    return f"\n\n{lead}\n\n<{examples}>\n{shown}\n</{examples}>"
 
 
 class _Layout(dspy.ChatAdapter):
