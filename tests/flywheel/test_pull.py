@@ -248,7 +248,7 @@ def test_twice_the_same_lines(production: Production) -> None:
         value = json.loads(line)
         assert list(value) == [
             *("inputs", "outputs", "model_outputs", "metrics", "comments", "demonstration", "inference_id"),
-            *("episode_id", "variant", "timestamp", "config_snapshot", "tags", "stages"),
+            *("episode_id", "variant", "timestamp", "config_snapshot", "tags", "feedback", "stages"),
         ]
         assert PulledExample.from_object(value, "here").to_line() == line
 

@@ -91,7 +91,7 @@ def test_a_file_is_written_whole_or_not_at_all(production: Production, pull: Com
         (["tales", "--metric", "good=maybe"], "--metric good=maybe: a metric's value is true, false or a number."),
         (["tales", "--metric", "good=nan"], "--metric good=nan"),
         (["tales", "--limit", "0"], "the limit 0"),
-        (["tales", "--include", "x"], "include 'x': there are pinned, internal, evaluation."),
+        (["tales", "--include", "x"], "include 'x': there are pinned, internal, evaluation, test."),
     ],
 )
 def test_wrong_words(pull: Command, words: list[str], says: str) -> None:

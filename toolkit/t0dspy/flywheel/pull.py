@@ -14,9 +14,9 @@ from t0dspy.flywheel.pulling.source import Source
 from t0dspy.flywheel.pulling.summary import Summary
 from t0dspy.flywheel.pulling.window import Window, rfc3339, window_of
 from t0dspy.warehouse.client import Warehouse
-from t0dspy.warehouse.production import Production, Scope
+from t0dspy.warehouse.production import BY, USER, Production, Scope
 
-INCLUDABLE = ("pinned", "internal", "evaluation")
+INCLUDABLE = ("pinned", "internal", "evaluation", "test")
 """Rows that are no production, unless asked for."""
 
 
@@ -37,9 +37,13 @@ class PullOptions:
     limit: int | None = None
     """At most so many, evenly over time."""
     include: Sequence[str] = ()
-    """What is left out otherwise: `pinned`, `internal`, `evaluation`."""
+    """What is left out otherwise: `pinned`, `internal`, `evaluation`, `test`."""
     fallbacks: bool = True
     """Whether answers of a version that only stood in for another one come along; a comparison must leave them out."""
+    user_tag: str = USER
+    """The tag of an inference that says whose it was."""
+    rater_tag: str | None = None
+    """A tag of feedback that names its rater, before `t0dspy::by` and the user tag."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,8 @@ def _scope(program: ExportedProgram, window: Window, options: PullOptions) -> Sc
         tags=options.tags,
         metrics=options.metrics,
         include=options.include,
+        user=options.user_tag,
+        raters=[tag for tag in (options.rater_tag, BY, options.user_tag) if tag],
     )
 
 

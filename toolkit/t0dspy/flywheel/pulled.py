@@ -9,6 +9,21 @@ from t0dspy.errors import SettingsError
 
 
 @dataclass(frozen=True)
+class Said:
+    """One rater's feedback on an inference or its episode: a rating, a correction or a comment."""
+
+    metric: str
+    """The metric, `demonstration` or `comment`, as `t0dspy feedback` takes it."""
+    value: Any
+    """A boolean, a number, the text of a comment, or the fields of a demonstration."""
+    rater: str | None
+    """Who gave it: the feedback's own tag, else the inference's user tag; None where neither is known."""
+    feedback_id: str
+    timestamp: str
+    """RFC 3339, UTC."""
+
+
+@dataclass(frozen=True)
 class PulledExample:
     """An inference of a program, or of one of its stages, with its feedback and where it came from."""
 
@@ -34,6 +49,8 @@ class PulledExample:
     tags: Mapping[str, str] = field(default_factory=dict)
     stages: "Sequence[PulledExample]" = ()
     """The stages' inferences of the same run, oldest first; a stage has none of its own."""
+    feedback: Sequence[Said] = ()
+    """Oldest first: every rater's latest value of each metric, every rater's latest demonstration, and all comments."""
     predictor: str | None = None
     """DSPy's path of the stage's predictor; None for the program itself."""
 
@@ -58,14 +75,19 @@ class PulledExample:
         if not isinstance(value.get("inputs"), Mapping) or not value.keys() <= known:
             raise SettingsError(f"{where}: not a line of `t0dspy pull`: its keys are {', '.join(value)}.")
         stages = tuple(cls.from_object(one, f"{where}: a stage") for one in value.get("stages") or ())
-        return cls(**{"outputs": None, "model_outputs": None, **value, "stages": stages})
+        try:
+            feedback = tuple(Said(**one) for one in value.get("feedback") or ())
+        except TypeError as error:
+            raise SettingsError(f"{where}: its `feedback` is not what `t0dspy pull` writes ({error}).") from error
+        return cls(**{"outputs": None, "model_outputs": None, **value, "stages": stages, "feedback": feedback})
 
 
-_KEYS = tuple(one.name for one in fields(PulledExample) if one.name not in ("predictor", "stages"))
+_KEYS = tuple(one.name for one in fields(PulledExample) if one.name not in ("predictor", "stages", "feedback"))
 
 
 def _plain(example: PulledExample) -> dict[str, Any]:
     """The keys of the contract: only a stage says its predictor, and says it first."""
     value = {name: getattr(example, name) for name in _KEYS}
+    value["feedback"] = [vars(one) for one in example.feedback]
     value["stages"] = [_plain(one) for one in example.stages]
     return value if example.predictor is None else {"predictor": example.predictor, **value}

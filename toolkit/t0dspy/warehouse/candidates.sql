@@ -11,6 +11,7 @@ SELECT
             OR mapContains(tags, 'tensorzero::workflow_evaluation_run_id')
             OR mapContains(tags, 'tensorzero::dynamic_evaluation_run_id'), 'evaluation',
         mapContains(tags, 'tensorzero::internal'), 'internal',
+        mapContains(tags, 't0dspy::test'), 'test',
         mapContains(tags, 'tensorzero::variant_pinned'), 'pinned',
         ''
     ) AS found,

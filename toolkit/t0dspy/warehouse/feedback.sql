@@ -1,36 +1,38 @@
--- What people said of each of the `targets`, on it or its episode, before `until`: the latest value of every metric as
--- a JSON object, the latest demonstration with the fields that nobody gave, and the comments as a JSON array.
-SELECT
-    id,
-    toJSONString(mapFromArrays(groupArrayIf(name, kind = 'metric'), groupArrayIf(latest, kind = 'metric'))) AS metrics,
-    anyIf(latest, kind = 'demonstration') AS demonstration,
-    anyIf(name, kind = 'demonstration') AS filled,
-    if(has(groupArray(kind), 'comment'), toJSONString(anyIf(said, kind = 'comment')), '') AS comments
+-- What people said of each of the `targets`, on it or its episode, before `until`: a JSON array of rows of a name (of a
+-- metric, `demonstration` or `comment`), a rater, a value, the fields of a demonstration that nobody gave, and the id of
+-- the feedback. It holds every rater's latest value of each metric, every rater's latest demonstration, and all comments.
+SELECT id, toJSONString(groupArray((name, rater, value, filled, toString(feedback)))) AS said
 FROM (
-    SELECT t.id AS id, 'metric' AS kind, toString(m.metric_name) AS name, argMax(m.text, m.at) AS latest, [] AS said
+    SELECT
+        t.id AS id, m.name AS name, m.rater AS rater, argMax(m.text, toUInt128(m.feedback)) AS value, '' AS filled,
+        argMax(m.feedback, toUInt128(m.feedback)) AS feedback
     FROM (
-        SELECT target_id, metric_name, toString(value) AS text, toUInt128(id) AS at FROM BooleanMetricFeedback
+        SELECT target_id, toString(metric_name) AS name, /* rater.sql */ AS rater, toString(value) AS text, id AS feedback
+        FROM BooleanMetricFeedback
         WHERE toUInt128(id) < {until:UInt128} AND NOT startsWith(metric_name, 'tensorzero::')
+            AND NOT mapContains(tags, 't0dspy::test') -- if no_tests
         UNION ALL
-        SELECT target_id, metric_name, toString(value) AS text, toUInt128(id) AS at FROM FloatMetricFeedback
-        WHERE toUInt128(id) < {until:UInt128} AND NOT startsWith(metric_name, 'tensorzero::') AND isFinite(value)
+        SELECT target_id, toString(metric_name) AS name, /* rater.sql */ AS rater, toString(value) AS text, id AS feedback
+        FROM FloatMetricFeedback AS f
+        WHERE toUInt128(id) < {until:UInt128} AND NOT startsWith(metric_name, 'tensorzero::') AND isFinite(f.value)
+            AND NOT mapContains(tags, 't0dspy::test') -- if no_tests
     ) AS m
     INNER JOIN (SELECT id, arrayJoin([id, episode_id]) AS target FROM targets) AS t ON m.target_id = t.target
-    GROUP BY id, name
+    GROUP BY id, name, rater
     UNION ALL
     SELECT
-        inference_id AS id, 'demonstration' AS kind, argMax(tags[{filled:String}], toUInt128(d.id)) AS name,
-        argMax(value, toUInt128(d.id)) AS latest, [] AS said
+        inference_id AS id, 'demonstration' AS name, /* rater.sql */ AS rater,
+        argMax(d.value, toUInt128(d.id)) AS value, argMax(tags[{filled:String}], toUInt128(d.id)) AS filled,
+        argMax(d.id, toUInt128(d.id)) AS feedback
     FROM DemonstrationFeedback AS d
     WHERE toUInt128(d.id) < {until:UInt128} AND inference_id IN (SELECT id FROM targets)
-    GROUP BY inference_id
+        AND NOT mapContains(tags, 't0dspy::test') -- if no_tests
+    GROUP BY inference_id, rater
     UNION ALL
-    SELECT
-        t.id AS id, 'comment' AS kind, '' AS name, '' AS latest,
-        arrayMap(one -> one.2, arraySort(groupArray((toUInt128(c.id), c.value)))) AS said
+    SELECT t.id AS id, 'comment' AS name, /* rater.sql */ AS rater, c.value AS value, '' AS filled, c.id AS feedback
     FROM CommentFeedback AS c
     INNER JOIN (SELECT id, arrayJoin([id, episode_id]) AS target FROM targets) AS t ON c.target_id = t.target
     WHERE toUInt128(c.id) < {until:UInt128}
-    GROUP BY id
+        AND NOT mapContains(tags, 't0dspy::test') -- if no_tests
 )
 GROUP BY id

@@ -4,9 +4,11 @@ SELECT id FROM (
     FROM (
         SELECT target_id, metric_name, toFloat32(value) AS number, toUInt128(id) AS at FROM BooleanMetricFeedback
         WHERE metric_name IN {metric_names:Array(String)} AND toUInt128(id) < {until:UInt128}
+            AND NOT mapContains(tags, 't0dspy::test') -- if no_tests
         UNION ALL
         SELECT target_id, metric_name, value AS number, toUInt128(id) AS at FROM FloatMetricFeedback
         WHERE metric_name IN {metric_names:Array(String)} AND toUInt128(id) < {until:UInt128} AND isFinite(value)
+            AND NOT mapContains(tags, 't0dspy::test') -- if no_tests
     ) AS f
     INNER JOIN (
         SELECT id, arrayJoin([id, episode_id]) AS target FROM {table:Identifier} WHERE function_name = {function:String}

@@ -12,6 +12,15 @@ from t0dspy.warehouse.client import Warehouse
 FILLED = "t0dspy::filled"
 """The tag of a demonstration that says which fields nobody gave."""
 
+BY = "t0dspy::by"
+"""The tag of feedback that names its rater; `t0dspy feedback --by` writes it."""
+
+TEST = "t0dspy::test"
+"""The tag of calls and feedback that are tests: with any value, they are not production."""
+
+USER = "user_id"
+"""The tag that names the user of an inference, by default."""
+
 ROWS, BYTES = 40_000, 48_000_000
 """The most of a portion: it is held in memory, so that whoever reads slowly holds up no query."""
 
@@ -38,7 +47,11 @@ class Scope:
     metrics: Mapping[str, bool | float] = field(default_factory=dict)
     """Only what has these as its latest values."""
     include: Sequence[str] = ()
-    """What is usually left out: `evaluation`, `internal`, `pinned`."""
+    """What is usually left out: `evaluation`, `internal`, `pinned`, `test`."""
+    user: str = USER
+    """The tag that says whose inference it was."""
+    raters: Sequence[str] = (BY, USER)
+    """The tags of feedback that may name its rater; the first that a piece of feedback has counts."""
 
     def parameters(self) -> dict[str, Any]:
         """As the questions name them."""
@@ -55,6 +68,8 @@ class Scope:
             "metric_values": [float(value) for value in self.metrics.values()],
             "include": list(self.include),
             "filled": FILLED,
+            "raters": list(self.raters),
+            "no_tests": "test" not in self.include,
         }
 
 
@@ -72,14 +87,8 @@ class Row(NamedTuple):
     snapshot: str | None
     """The hash of the gateway's config, as its `/status` says it."""
     function: str
-    metrics: str = ""
-    """A JSON object, name to the text of the latest value; empty without any."""
-    demonstration: str = ""
-    """JSON, as `output`; empty without one."""
-    filled: str = ""
-    """The demonstration's fields that nobody gave, with commas between."""
-    comments: str = ""
-    """A JSON array; empty without any."""
+    said: str = ""
+    """A JSON array of what people said of it, see `feedback.sql`; empty where nobody said anything."""
 
 
 @dataclass(frozen=True)

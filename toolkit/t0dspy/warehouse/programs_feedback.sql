@@ -3,5 +3,5 @@ WITH targets AS (
     SELECT id, episode_id FROM {table:Identifier}
     WHERE function_name = {function:String} AND toUInt128(id) BETWEEN {first:UInt128} AND {last:UInt128}
 )
-SELECT toString(id) AS inference, metrics, demonstration, filled, comments FROM (/* feedback.sql */)
+SELECT toString(id) AS inference, said FROM (/* feedback.sql */)
 WHERE id IN (SELECT id FROM (/* members.sql */))

@@ -1,3 +1,3 @@
 -- What was said of the stages of the runs of one portion, on themselves.
 WITH targets AS (SELECT id, episode_id FROM (/* run_stages.sql */))
-SELECT toString(id) AS inference, metrics, demonstration, filled, comments FROM (/* feedback.sql */)
+SELECT toString(id) AS inference, said FROM (/* feedback.sql */)

@@ -1,13 +1,12 @@
 """From stored rows to examples; whoever is left out is counted."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.pulling.program import ExportedProgram
 from t0dspy.flywheel.pulling.reader import Fields, Reader
+from t0dspy.flywheel.pulling.voices import Voices
 from t0dspy.flywheel.pulling.window import timestamp_of
 from t0dspy.warehouse.production import Row
 
@@ -15,9 +14,12 @@ from t0dspy.warehouse.production import Row
 class Examiner:
     """Makes the examples of one program, or of the one that broke its contract."""
 
-    def __init__(self, program: ExportedProgram, pulled: ExportedProgram, drops: Counter[str]) -> None:
-        """Reads inferences of `program` that fit `pulled`; `drops` counts what is left out, by reason."""
-        self._program, self._pulled, self._drops = program, pulled, drops
+    def __init__(self, program: ExportedProgram, pulled: ExportedProgram, drops: Counter[str], user: str) -> None:
+        """Reads inferences of `program` that fit `pulled`; `drops` counts what is left out, by reason.
+
+        The tag `user` of an inference says whose it was.
+        """
+        self._program, self._pulled, self._drops, self._user = program, pulled, drops, user
         self._reader, self._now = (one.readers[one.manifest.name] for one in (program, pulled))
         self._earlier = "" if program is pulled else f"{program.manifest.name}/"
 
@@ -26,16 +28,16 @@ class Examiner:
         inputs = self._reader.arguments(row.input)
         if inputs is None or not self._now.takes(inputs):
             return self._left_out("misfit")
-        found = self._example(row, inputs, self._reader, stages)
+        found = self._example(row, inputs, self._reader, row.tags, stages)
         if found is not None and self._earlier and not _still_fits(found, self._now):
             return self._left_out("misfit")
         return found
 
-    def stages(self, rows: Iterable[Row]) -> list[PulledExample]:
-        """The stages in `rows`, without those that are left out."""
-        return [one for one in map(self._stage, rows) if one is not None]
+    def stages(self, rows: Iterable[Row], tags: Mapping[str, str]) -> list[PulledExample]:
+        """The stages in `rows` of a run whose inference has `tags`, without those that are left out."""
+        return [one for row in rows if (one := self._stage(row, tags)) is not None]
 
-    def _stage(self, row: Row) -> PulledExample | None:
+    def _stage(self, row: Row, tags: Mapping[str, str]) -> PulledExample | None:
         path = self._program.predictor_of(row.function, row.variant)
         if path not in self._pulled.predictors:
             return self._left_out("stage_gone")
@@ -43,7 +45,7 @@ class Examiner:
         inputs = reader.arguments(row.input)
         if inputs is None or not now.takes(inputs):
             return self._left_out("stage_misfit")
-        found = self._example(row, inputs, reader, predictor=path)
+        found = self._example(row, inputs, reader, tags, predictor=path)
         if found is not None and reader is not now and not _still_fits(found, now):
             return self._left_out("stage_misfit")
         return found
@@ -53,13 +55,15 @@ class Examiner:
         row: Row,
         inputs: Fields,
         reader: Reader,
+        tags: Mapping[str, str],
         stages: Sequence[PulledExample] = (),
         predictor: str | None = None,
     ) -> PulledExample | None:
         kind = "" if predictor is None else "stage_"
         said = reader.answer(row.output)
-        given = reader.demonstration(row.demonstration, row.filled) if row.demonstration else None
-        if row.demonstration and given is None:
+        voices = Voices(row.said, tags.get(self._user) or None, reader.demonstration)
+        given = voices.demonstration
+        if voices.unread and given is None:
             return self._left_out(f"{kind}unread_demonstration")
         if said is None and given is None:
             return self._left_out(f"{kind}unread_answer")
@@ -68,8 +72,8 @@ class Examiner:
             inputs=inputs,
             outputs=said if given is None else given,
             model_outputs=said,
-            metrics=_values(row.metrics) if row.metrics else {},
-            comments=json.loads(row.comments) if row.comments else (),
+            metrics=voices.metrics,
+            comments=voices.comments,
             demonstration=given is not None,
             inference_id=row.id,
             episode_id=row.episode,
@@ -78,6 +82,7 @@ class Examiner:
             config_snapshot=row.snapshot,
             tags=row.tags,
             stages=stages,
+            feedback=voices.feedback,
             predictor=predictor,
         )
         return found
@@ -85,18 +90,6 @@ class Examiner:
     def _left_out(self, reason: str) -> PulledExample | None:
         self._drops[reason] += 1
         return None
-
-
-def _values(metrics: str) -> dict[str, bool | float]:
-    """The metrics, whose values are stored as text: `true`, `false` or a number."""
-    return dict(_parsed_values(metrics))
-
-
-@lru_cache(maxsize=4096)
-def _parsed_values(metrics: str) -> Mapping[str, bool | float]:
-    truths = {"true": True, "false": False}
-    found = {name: truths[value] if value in truths else float(value) for name, value in json.loads(metrics).items()}
-    return dict(sorted(found.items()))
 
 
 def _still_fits(example: PulledExample, now: Reader) -> bool:

@@ -28,7 +28,7 @@ class Source:
         """Reads the `production` of `program` as examples of `pulled`, and tells `summary` what became of the rows."""
         self._program, self._production, self._summary = program, production, summary
         self._fallbacks, self._arms = fallbacks, Arms(production)
-        self._examiner = Examiner(program, pulled, summary.drops)
+        self._examiner = Examiner(program, pulled, summary.drops, production.scope.user)
         self._portions: Sequence[Portion] = ()
 
     def count(self) -> int:
@@ -73,7 +73,7 @@ class Source:
         if cached:
             self._summary.drops["stage_cached"] += 1
             return ()
-        return self._examiner.stages(fetched.stages.get(run, ()))
+        return self._examiner.stages(fetched.stages.get(run, ()), row.tags)
 
 
 @dataclass(frozen=True)

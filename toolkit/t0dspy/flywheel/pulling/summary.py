@@ -8,6 +8,7 @@ REASONS = {
     "pinned": "pinned by its caller",
     "internal": "internal",
     "evaluation": "of an evaluation",
+    "test": "a test (tag t0dspy::test)",
     "fallback": "answered by a fallback",
     "unread_answer": "the answer does not parse",
     "unread_demonstration": "the demonstration does not parse",
