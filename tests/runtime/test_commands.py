@@ -172,3 +172,43 @@ def test_feedback_without_a_database(command: Command, served: Served, scripted:
     assert "ClickHouse at http://127.0.0.1:9/tensorzero" in said
     assert "secret" not in said
     assert served.rows(f"SELECT count() FROM BooleanMetricFeedback WHERE target_id = '{id}'") == [["0"]]
+
+
+def test_tags_and_raters(command: Command, served: Served) -> None:
+    """What is said of a call stands in its row and in those of its stages; feedback names its rater."""
+    id = command.run("tales", {"topic": "cats"}, "--tag", "user_id=7", "--tag", "t0dspy::test=a=b")["inference_id"]
+    tags = "SELECT tags['user_id'], tags['t0dspy::test'] FROM"
+    assert served.rows(f"{tags} JsonInference WHERE id = '{id}'") == [["7", "a=b"]]
+    stages = (
+        "SELECT count() FROM ChatInference WHERE function_name LIKE 'tales\\_\\_%' AND tags['t0dspy::test'] = 'a=b'"
+    )
+    assert served.rows(stages) == [["2"]]
+    command("feedback", id, "good", "true", "--by", "ann", "--tag", "t0dspy::test=true")
+    query = f"SELECT tags['t0dspy::by'], tags['t0dspy::test'] FROM BooleanMetricFeedback WHERE target_id = '{id}'"
+    assert served.rows(query) == [["ann", "true"]]
+
+
+@pytest.mark.parametrize(
+    ("tag", "said"),
+    [
+        ("user_id", "write a name, =, and a value, such as --tag t0dspy::test=true."),
+        ("=x", "write a name, =, and a value"),
+        ("tensorzero::x=1", "the tag 'tensorzero::x' is reserved: the gateway writes these tags itself"),
+        ("t0dspy::by=ann", "the tag 't0dspy::by' is reserved: t0dspy writes these tags itself, except t0dspy::test."),
+        ("a=\x1b[31m", "control character"),
+        ("a=\ud800", "half a surrogate pair"),
+    ],
+)
+def test_wrong_tags_are_not_sent(command: Command, tag: str, said: str) -> None:
+    """One clear error for each, of both commands."""
+    words = ["run", "question", "--input", '{"question": "who?"}', "--tag", tag]
+    assert said in command(*words, code=1)
+    assert said in command("feedback", "01a1f8ea-a3ec-7df2-8e26-ea00a65f301c", "good", "true", "--tag", tag, code=1)
+
+
+def test_a_rater_has_a_name(command: Command) -> None:
+    """An empty one is refused, and two values of one tag are."""
+    id = "01a1f8ea-a3ec-7df2-8e26-ea00a65f301c"
+    assert "write the name or the id of the rater" in command("feedback", id, "good", "true", "--by", " ", code=1)
+    twice = command("feedback", id, "good", "true", "--tag", "a=1", "--tag", "a=2", code=1)
+    assert "the tag 'a' is given twice" in twice

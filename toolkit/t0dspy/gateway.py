@@ -48,6 +48,8 @@ class Call:
     episode: str | None = None
     """The episode it belongs to; None for a new one."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    tag_stages_of: Sequence[str] = ()
+    """The variants that the program server answers: it puts the tags on its stages too."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Variant keys such as `temperature` that this call overrides."""
     cache: Mapping[str, Any] | None = None
@@ -56,10 +58,25 @@ class Call:
     def body(self) -> dict[str, Any]:
         """The call as the gateway's `/inference` takes it."""
         body: dict[str, Any] = {"function_name": self.function, "input": {"messages": list(self.messages)}}
-        optional = {"variant_name": self.variant, "episode_id": self.episode, "cache_options": self.cache}
-        optional["tags"] = dict(self.tags) or None
+        optional: dict[str, Any] = {
+            "variant_name": self.variant,
+            "episode_id": self.episode,
+            "cache_options": self.cache,
+            "tags": dict(self.tags) or None,
+        }
+        if self.tags and self.tag_stages_of:
+            optional["extra_body"] = [_stage_tags(variant, self.tags) for variant in self.tag_stages_of]
         optional["params"] = {"chat_completion": dict(self.sampling)} if self.sampling else None
         return body | {name: value for name, value in optional.items() if value is not None}
+
+
+STAGE_TAGS = "t0dspy_tags"
+"""The key of a request to the program server that holds the tags for the stages of the run."""
+
+
+def _stage_tags(variant: str, tags: Mapping[str, str]) -> dict[str, Any]:
+    """An entry of TensorZero's `extra_body`: the provider's request holds the tags where `variant` answers."""
+    return {"variant_name": variant, "pointer": f"/{STAGE_TAGS}", "value": dict(tags)}
 
 
 def template_block(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,10 @@ def feedback(
     metric: Annotated[str, typer.Argument(metavar="METRIC", help="A metric, `demonstration` or `comment`.")],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="true, false, a number, a text, or output fields.")],
     episode: Annotated[bool, typer.Option("--episode", help="ID is an episode's.")] = False,
+    by: Annotated[
+        str | None, typer.Option(metavar="USER", help="Who says it (default: the user of the inference).")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A tag of the feedback; repeatable.")] = None,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
     clickhouse_url: options.ClickhouseUrl = None,
@@ -23,19 +27,25 @@ def feedback(
     For a demonstration, VALUE is the corrected output, a JSON object. Fields that matter are enough: others are filled
     with what the model said, and the tag t0dspy::filled names them.
 
-    Example: t0dspy feedback 0199... demonstration '{"answer": "yes"}'
+    --by names the rater: every rater has one vote. Without it, the rater is the user of the inference.
+
+    Example: t0dspy feedback 0199... demonstration '{"answer": "yes"}' --by alice
     """
     from t0dspy.gateway import HttpGateway
     from t0dspy.runtime.feedback import give_feedback
+    from t0dspy.runtime.tags import parse_tags
     from t0dspy.warehouse.client import Warehouse
 
     where = options.settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
+    tags = parse_tags(tag or ())
     gateway = HttpGateway(where.gateway_url.value)
     try:
         with Warehouse(where.clickhouse_url.value) as warehouse:
             stored = give_feedback(
                 *(id, metric, value),
                 episode=episode,
+                by=by,
+                tags=tags,
                 configs=where.configs_dir,
                 gateway=gateway,
                 warehouse=warehouse,

@@ -12,6 +12,9 @@ def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program, or a predictor's function.")],
     input: Annotated[str, typer.Option("--input", metavar="JSON|@FILE", help="The input fields, as a JSON object.")],
     variant: Annotated[str | None, typer.Option(metavar="V", help="Such as v2 (default: by the shares).")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="A tag of the call, such as user_id=7; repeatable.")
+    ] = None,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
 ) -> None:
@@ -19,14 +22,17 @@ def run(
 
     The input is checked against the exported schema before anything is sent; the output is read by DSPy's own parser.
 
-    Example: t0dspy run spec_to_review --input '{"spec": "..."}'
+    A call tagged t0dspy::test, with any value, is a test: it is no production to `t0dspy pull` and `t0dspy retrain`.
+
+    Example: t0dspy run spec_to_review --input '{"spec": "..."}' --tag t0dspy::test=true
     """
     from t0dspy.gateway import HttpGateway
     from t0dspy.runtime.functions import exported_function
+    from t0dspy.runtime.tags import parse_tags
 
     settings = options.settings(configs=configs, gateway_url=gateway_url)
     function = exported_function(settings.configs_dir, name)
-    call = function.call(_fields(input), variant)
+    call = function.call(_fields(input), variant, parse_tags(tag or ()))
     gateway = HttpGateway(settings.gateway_url.value)
     try:
         inference = gateway.infer(call)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from t0dspy.runtime.adapter import Binding
 from t0dspy.runtime.engine import gateway_lm
 from t0dspy.runtime.hooks import Deployment, hook
 from t0dspy.runtime.run import Run, ServedVersion, served_version
+from t0dspy.runtime.tags import checked_tags
 from t0dspy.settings import load_settings
 from t0dspy.traffic import incumbent, read_shares
 
@@ -35,6 +37,7 @@ def deploy(
     gateway_url: str | None = None,
     *,
     cache: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> Program:
     """Have the predictors of `program` answered by the gateway's functions, in the exported prompt form.
 
@@ -50,6 +53,7 @@ def deploy(
         gateway_url: by default that of the settings.
         cache: answer a repeated call from DSPy's cache. It then carries the ids of the first call, and nothing is
             logged; TensorZero has a cache of its own.
+        tags: put on every inference, such as `{"t0dspy::test": "true"}` for calls that are no production.
 
     Returns:
         The same object.
@@ -57,14 +61,14 @@ def deploy(
     Raises:
         BundleError: there is no such exported program or version.
         ProgramError: the code does not fit the version, or several exported programs could be meant.
-        SettingsError: `rollout.toml` cannot be read.
+        SettingsError: `rollout.toml` cannot be read, or a tag cannot be set.
     """
     checked_program(program, "deploy")
     settings = load_settings(configs=configs, gateway_url=gateway_url)
     programs = settings.configs_dir / "programs"
     directory = programs / (name or _exported_name(program, programs))
     lm = gateway_lm(HttpGateway(settings.gateway_url.value), cache=cache)
-    bind(program, _Exported(program, directory, version, lm))
+    bind(program, _Exported(program, directory, version, lm, checked_tags(tags or {})))
     return program
 
 
@@ -81,8 +85,10 @@ def bind(program: dspy.Module, deployment: Deployment) -> None:
 class _Exported:
     """An exported program on disk, and which of its versions answers now."""
 
-    def __init__(self, program: dspy.Module, directory: Path, version: str | None, lm: dspy.LM) -> None:
-        self.lm = lm
+    def __init__(
+        self, program: dspy.Module, directory: Path, version: str | None, lm: dspy.LM, tags: Mapping[str, str]
+    ) -> None:
+        self.lm, self._tags = lm, tags
         self._program, self._directory, self._version = program.deepcopy(), directory, version
         self._lock = threading.Lock()
         self._read_at = self._stamp()
@@ -92,7 +98,7 @@ class _Exported:
         """The run of a new top-level call, under the version that has the largest share now."""
         if self._version is None:
             self._refresh()
-        return Run(self._served, self)
+        return Run(self._served, self, tags=self._tags)
 
     def _refresh(self) -> None:
         stamp = self._stamp()

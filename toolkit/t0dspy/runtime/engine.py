@@ -128,8 +128,9 @@ def _call(request: Request) -> Call:
         )
     text: Any = request.messages[-1].first(TextPart)
     messages = input_messages(json.loads(text.text), details["demo_turns"])
-    episode = _run().episode
-    return Call(details["function_name"], messages, details["variant_name"], episode, sampling=details["params"])
+    run = _run()
+    name, variant = details["function_name"], details["variant_name"]
+    return Call(name, messages, variant, run.episode, run.tags, sampling=details["params"])
 
 
 def _response(request: Request, inference: Inference) -> Response:

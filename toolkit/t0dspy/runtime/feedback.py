@@ -15,6 +15,7 @@ from t0dspy.gateway import HttpGateway
 from t0dspy.model import Schema
 from t0dspy.runtime.chat_text import chat_text
 from t0dspy.runtime.functions import check_fields, exported_function, read_fields
+from t0dspy.runtime.tags import checked_tags, rater_tags
 from t0dspy.warehouse.client import StoredInference, Warehouse
 from t0dspy.warehouse.production import FILLED
 
@@ -39,6 +40,8 @@ def give_feedback(
     value: str,
     *,
     episode: bool = False,
+    by: str | None = None,
+    tags: Mapping[str, str] | None = None,
     configs: Path,
     gateway: HttpGateway,
     warehouse: Warehouse,
@@ -51,15 +54,18 @@ def give_feedback(
         value: `true` or `false`, a number, a text; of a demonstration a JSON object of output fields. What a
             demonstration lacks is filled with what the model said, else with an empty value, and a tag says so.
         episode: whether `target` is an episode.
+        by: who gives it; None where that is the user of the inference, or unknown.
+        tags: further tags of the feedback; feedback tagged `t0dspy::test` is left out by `pull`.
         configs: the directory of TensorZero's config.
         gateway: where to send it.
         warehouse: where to see it stored.
 
     Raises:
-        SettingsError: the value is not one that the metric takes.
+        SettingsError: the value is not one that the metric takes, or a tag cannot be set.
         GatewayError: the gateway refused it.
         WarehouseError: it was sent, but did not get stored; or ClickHouse is not there.
     """
+    marks = {**checked_tags(tags or {}), **rater_tags(by)}
     sent: Any = value
     filled: tuple[str, ...] = ()
     if metric == "demonstration":
@@ -71,7 +77,9 @@ def give_feedback(
     body: dict[str, Any] = {"metric_name": metric, "value": sent}
     body["episode_id" if episode else "inference_id"] = target
     if filled:
-        body["tags"] = {FILLED: ",".join(filled)}
+        marks[FILLED] = ",".join(filled)
+    if marks:
+        body["tags"] = marks
     id = gateway.feedback(body)
     _wait_until_stored(warehouse, id, metric, target)
     return Feedback(id, metric, sent, filled)

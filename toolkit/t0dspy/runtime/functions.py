@@ -30,8 +30,10 @@ class ExportedFunction:
     rollout: str
     """The content of `rollout.toml`."""
 
-    def call(self, arguments: Mapping[str, Any], variant: str | None = None) -> Call:
-        """The call that answers `arguments`, under `variant` or by the shares.
+    def call(
+        self, arguments: Mapping[str, Any], variant: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> Call:
+        """The call that answers `arguments`, under `variant` or by the shares; its stages get the `tags` too.
 
         Raises:
             SettingsError: the arguments do not fit the schema; says which field. Or there is no such variant.
@@ -43,7 +45,9 @@ class ExportedFunction:
         if variant is None and any(self._demo_turns(one) for one in versions):
             variant = self._answering(versions)  # who sends a version's demo turns must say which version's
         turns = self._demo_turns(variant) if variant else 0
-        return Call(self.name, input_messages(arguments, turns), variant)
+        served = self.manifest.versions if tags and self.name == self.manifest.name else {}
+        by_server = [version for version, entry in served.items() if entry.served_by == "programs"]
+        return Call(self.name, input_messages(arguments, turns), variant, tags=tags or {}, tag_stages_of=by_server)
 
     def read(self, inference: Inference) -> dict[str, Any]:
         """The output fields, read by DSPy's own parser.

@@ -47,12 +47,18 @@ class Run:
     """Asks the gateway for each stage, all of one version, in one episode. Safe to use from several threads."""
 
     def __init__(
-        self, served: ServedVersion, owner: object, deadline: float | None = None, episode: str | None = None
+        self,
+        served: ServedVersion,
+        owner: object,
+        deadline: float | None = None,
+        episode: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
-        """A run of the deployment `owner`.
+        """A run of the deployment `owner`, whose stages are logged with `tags`.
 
         With a `deadline` (seconds from now) a stage call waits that long for a gateway that is restarting.
         """
+        self.tags: Mapping[str, str] = tags or {}
         self.served, self.owner = served, owner
         self.episode = episode or new_episode()
         self.stages = 0

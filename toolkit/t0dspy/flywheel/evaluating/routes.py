@@ -18,6 +18,7 @@ from t0dspy.flywheel.versions import Exported
 from t0dspy.gateway import HttpGateway
 from t0dspy.runtime.deploy import deploy
 from t0dspy.runtime.functions import ExportedFunction, exported_function
+from t0dspy.runtime.tags import TESTING
 from t0dspy.settings import ProgramSettings, Settings
 
 INFERENCE, EPISODE = "inference_id", "episode_id"
@@ -30,7 +31,7 @@ def gateway_run(found: Exported, version: str, settings: Settings) -> Iterator[R
     url = settings.gateway_url.value
     if entry.served_by is None:
         code = found.program(version)
-        deployed = deploy(code, found.name, version, settings.configs_dir, url)
+        deployed = deploy(code, found.name, version, settings.configs_dir, url, tags=TESTING)
         yield _stopping(program_run(deployed))
         return
     function = exported_function(settings.configs_dir, found.name)
@@ -66,7 +67,7 @@ def direct_run(found: Exported, version: str, own: ProgramSettings | None) -> It
 def _function_run(function: ExportedFunction, version: str, gateway: HttpGateway, types: Types) -> Run:
     def run(example: Any) -> Any:
         arguments = {name: serialize_for_json(value) for name, value in example.inputs().items()}
-        inference = gateway.infer(function.call(arguments, version))
+        inference = gateway.infer(function.call(arguments, version, TESTING))
         prediction: Any = dspy.Prediction(**types.outputs(function.read(inference), "the answer"))
         prediction[INFERENCE], prediction[EPISODE] = inference.inference_id, inference.episode_id
         return prediction

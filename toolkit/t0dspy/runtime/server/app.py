@@ -15,10 +15,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from t0dspy.errors import SettingsError
+from t0dspy.gateway import STAGE_TAGS
 from t0dspy.runtime.episode import new_episode
 from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Order, Outcome
 from t0dspy.runtime.server.pool import Busy, Pool
+from t0dspy.runtime.tags import checked_tags
 from t0dspy.stack.web_pages import Allowed, WebPageGuard
 
 RETRY_AFTER = "1"
@@ -84,7 +87,14 @@ async def _order(pool: Pool, body: dict[str, Any]) -> Order:
     if refusal := offer.versions[version]:
         raise Refused(501, "program_refused", refusal)
     arguments = _object(_user_text(body).encode("utf-8", "surrogatepass"), "the user message")
-    return Order(new_episode(), program, version, arguments, offer.seconds)
+    return Order(new_episode(), program, version, arguments, offer.seconds, _stage_tags(body))
+
+
+def _stage_tags(body: dict[str, Any]) -> dict[str, str]:
+    try:
+        return checked_tags(body.get(STAGE_TAGS) or {}, STAGE_TAGS)
+    except (SettingsError, AttributeError) as error:
+        raise Refused(400, "bad_request", f"{STAGE_TAGS} is not an object of tags: {error}") from error
 
 
 def _user_text(body: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ import socket
 import struct
 from asyncio import IncompleteReadError, StreamReader
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -23,6 +23,8 @@ class Order:
     arguments: Mapping[str, Any]
     seconds: float
     """Until its deadline."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """For the inferences of its stages."""
 
     @property
     def model(self) -> str:

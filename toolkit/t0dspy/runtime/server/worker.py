@@ -43,7 +43,7 @@ class Worker:
 
     def _begin(self, order: Order) -> None:
         runnable = self._catalog.runnables[order.program, order.version]
-        run = self._runs[order.run] = Run(runnable.served, runnable.deployment, order.seconds, order.run)
+        run = self._runs[order.run] = Run(runnable.served, runnable.deployment, order.seconds, order.run, order.tags)
         threading.Thread(target=self._do, args=(order, runnable, run), name=order.run, daemon=True).start()
 
     def _do(self, order: Order, runnable: Runnable, run: Run) -> None:
