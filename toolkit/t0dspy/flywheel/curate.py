@@ -12,6 +12,7 @@ from t0dspy.flywheel.curation.duplicates import distinct, unlike
 from t0dspy.flywheel.curation.floor import good_enough
 from t0dspy.flywheel.curation.identity import shuffled
 from t0dspy.flywheel.curation.options import Cap, CurateOptions
+from t0dspy.flywheel.curation.raters import weighed
 from t0dspy.flywheel.curation.redaction import load_redactor, redacted
 from t0dspy.flywheel.curation.schemas import Schemas, fitting
 from t0dspy.flywheel.curation.step import Examples, Sieved, Step
@@ -65,14 +66,15 @@ def steps(
 ) -> list[Step]:
     """The steps in their order.
 
-    Redaction is first, so that nothing else sees what it takes out. Contradictions come before the floor, which would
+    Redaction is first, so that nothing else sees what it takes out. Votes are weighed before an example can be dropped
+    for what the latest rater said. Contradictions come before the floor, which would
     hide one side of them, and duplicates before the caps, so that what is said twice counts once. Caps stand on both
     sides of the limit: those who are loud do not fill it, and what is kept in the end is within the caps.
     """
     if redact is None and options.redact is not None:
         redact = load_redactor(options.redact)
     first: list[Step] = [partial(redacted, redact=redact)] if redact else []
-    first += [partial(_ordered, options=options)]
+    first += [partial(_ordered, options=options), partial(weighed, options=options)]
     first += [partial(fitting, schemas=schemas)] if schemas else []
     middle: list[Step] = [partial(step, options=options) for step in (uncontradicted, good_enough, distinct, unlike)]
     caps: Step = partial(capped, caps=options.resolved_caps)

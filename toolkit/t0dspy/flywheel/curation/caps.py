@@ -6,6 +6,7 @@ from typing import Any
 
 from t0dspy.flywheel.curation.identity import fields_digest, worth
 from t0dspy.flywheel.curation.options import Cap
+from t0dspy.flywheel.curation.raters import sole_rater
 from t0dspy.flywheel.curation.step import Examples, Sieved
 from t0dspy.flywheel.pulled import PulledExample
 
@@ -51,7 +52,7 @@ def most(counts: Sequence[int], alone: int, cap: Cap) -> int:
 
 
 def _within(examples: Examples, cap: Cap) -> list[PulledExample]:
-    values = {id(one): value_of(one, cap.by) for one in examples}
+    values = {id(one): value_of(one, cap) for one in examples}
     counts = Counter(value for value in values.values() if value is not None)
     limit = most(list(counts.values()), len(examples) - counts.total(), cap)
     taken = Counter[Hashable]()
@@ -64,10 +65,10 @@ def _within(examples: Examples, cap: Cap) -> list[PulledExample]:
     return [one for one in examples if id(one) in kept]
 
 
-def value_of(example: PulledExample, by: str) -> str | None:
+def value_of(example: PulledExample, cap: Cap) -> str | None:
     """What a cap counts an example under: a digest of the value of `by`; None where it has none."""
-    group, _, name = by.partition(".")
-    found: Any = getattr(example, group)
+    group, _, name = cap.by.partition(".")
+    found: Any = sole_rater(example, cap.exempt) if group == "rater" else getattr(example, group)
     if name:
         found = found.get(name) if isinstance(found, Mapping) else None
     return None if found is None else fields_digest({"value": found})

@@ -40,7 +40,7 @@ class _Room:
     """What the caps leave of a set of `limit` examples."""
 
     def __init__(self, examples: Examples, limit: int, caps: Sequence[Cap]) -> None:
-        self._values = [[(cap.by, value_of(one, cap.by)) for cap in caps] for one in examples]
+        self._values = [[(cap.by, value_of(one, cap)) for cap in caps] for one in examples]
         self._most = {cap.by: self._most_of(at, limit, cap) for at, cap in enumerate(caps)}
         self._count = Counter[tuple[str, str | None]]()
 

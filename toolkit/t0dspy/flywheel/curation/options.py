@@ -3,12 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from t0dspy.errors import SettingsError
 
 Gold = Literal["required", "none"]
 """Whether the user's metric compares with a right answer, or judges an answer by itself."""
+
+Corrections = Literal["anyone", "caller", "trusted"]
+"""Whose corrections count."""
 
 _PLACES = ("tags", "outputs", "inputs", "metrics")
 
@@ -35,17 +38,21 @@ class Cap:
     """
 
     by: str
-    """`user`, `variant`, or a field of a group: `tags.tenant`, `outputs.label`, `inputs.language`, `metrics.ok`."""
+    """`user`, `rater`, `variant`, or a field of a group: `tags.tenant`, `outputs.label`, `metrics.ok`."""
     share: float
     """Above 0, up to 1. Where there are too few values for it, none may hold more than the second largest."""
     least: int = 20
     """So many a value may hold in any case."""
+    exempt: tuple[str, ...] = ()
+    """Of `rater`: those who may hold any number."""
 
     def __post_init__(self) -> None:
         """Checks the values, which may come from a file."""
         place, dot, name = self.by.partition(".") if isinstance(self.by, str) else ("", "", "")
-        if self.by not in ("user", "variant") and not (place in _PLACES and dot and name):
-            raise SettingsError(f"caps, by: is {self.by!r}; write 'user', 'variant', 'tags.NAME' or 'outputs.FIELD'.")
+        if self.by not in ("user", "rater", "variant") and not (place in _PLACES and dot and name):
+            raise SettingsError(
+                f"caps, by: is {self.by!r}; write 'user', 'rater', 'variant', 'tags.NAME' or 'outputs.FIELD'."
+            )
         if not _is_number(self.share) or not 0 < self.share <= 1:
             raise SettingsError(f"caps, share of {self.by}: is {self.share!r}; write a number above 0, up to 1.")
         _whole("caps, least", self.least, 1)
@@ -71,6 +78,14 @@ class CurateOptions:
     """Input fields that make no input another one, such as a request's id."""
     user_tag: str = "user_id"
     """The tag that says whose inference it was."""
+    rater_tag: str | None = None
+    """A tag of feedback that names its rater, before `t0dspy::by` and the user tag."""
+    corrections: Corrections = "caller"
+    """Whose corrections count: those of `anyone`, of the `caller` and trusted raters, or of `trusted` raters alone."""
+    trusted_raters: tuple[str, ...] = ()
+    """Raters whose votes count alone where one of them voted, who may correct everybody, and whom no cap holds."""
+    demo_characters: int = 20_000
+    """The most characters of an example that the optimizer may show in a prompt; 0 for any number."""
     caps: tuple[Cap, ...] = (Cap("user", 0.2), Cap("variant", 0.8, least=1600))
     limit: int | None = 2000
     """The most examples that are kept; 0 or None for all."""
@@ -91,11 +106,28 @@ class CurateOptions:
             raise SettingsError(f"ignore: is {self.ignore!r}; write a list of input fields.")
         if not isinstance(self.user_tag, str) or not self.user_tag:
             raise SettingsError(f"user_tag: is {self.user_tag!r}; write the name of a tag.")
+        self._check_raters()
+        _whole("demo_characters", self.demo_characters, 0)
         if self.limit is not None:
             _whole("limit", self.limit, 0)
         _whole("seed", self.seed, 0)
 
+    def _check_raters(self) -> None:
+        if self.rater_tag is not None and (not isinstance(self.rater_tag, str) or not self.rater_tag):
+            raise SettingsError(f"rater_tag: is {self.rater_tag!r}; write the name of a tag of feedback.")
+        if self.corrections not in get_args(Corrections):
+            raise SettingsError(
+                f"corrections: is {self.corrections!r}; write one of {', '.join(get_args(Corrections))}."
+            )
+        if not _is_names(self.trusted_raters) or "" in self.trusted_raters:
+            raise SettingsError(f"trusted_raters: is {self.trusted_raters!r}; write a list of raters' names or ids.")
+        if self.corrections == "trusted" and not self.trusted_raters:
+            raise SettingsError("corrections: is 'trusted', and no rater is; name them in trusted_raters.")
+
     @property
     def resolved_caps(self) -> tuple[Cap, ...]:
-        """The caps, `user` being the tag that says whose inference it was."""
-        return tuple(replace(cap, by=f"tags.{self.user_tag}") if cap.by == "user" else cap for cap in self.caps)
+        """The caps; one of `user` is two: of whose inference it was, and of the one rater on whose word it rests."""
+        return tuple(one for cap in self.caps for one in (self._resolved(cap) if cap.by == "user" else (cap,)))
+
+    def _resolved(self, cap: Cap) -> tuple[Cap, Cap]:
+        return replace(cap, by=f"tags.{self.user_tag}"), replace(cap, by="rater", exempt=self.trusted_raters)

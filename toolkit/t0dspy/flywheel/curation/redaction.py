@@ -50,6 +50,7 @@ def _example(one: PulledExample, redact: Redactor) -> PulledExample:
         outputs=_value(one.outputs, redact),
         model_outputs=_value(one.model_outputs, redact),
         comments=_value(one.comments, redact),
+        feedback=tuple(replace(said, value=_value(said.value, redact)) for said in one.feedback),
         stages=tuple(_example(stage, redact) for stage in one.stages),
     )
 
