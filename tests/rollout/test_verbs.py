@@ -53,6 +53,7 @@ def test_json_tells_the_same(project: Project, run: Run) -> None:
         "created": shown["versions"][1]["created"],
         "fits": True,
         "fits_why": "",
+        "awaits_review": False,
     }
     assert shown["history"][-1]["reason"] == "it is better"
     away = json.loads(run("traffic", "question", "--json", "--gateway-url", "http://127.0.0.1:9").out)

@@ -161,6 +161,11 @@ def _version(raw: dict[str, Any]) -> VersionEntry:
     return VersionEntry(form=form, predictors=predictors, **raw)
 
 
+def review_reason(version: str) -> str:
+    """Return the reason by which the history records that `version` was exported without traffic, for review."""
+    return f"export of {version}, which awaits review"
+
+
 def same_contract(one: Any, other: Any) -> bool:
     """Whether two schemas are equal, the order of fields included (which `==` on dicts ignores)."""
     return canonical(one) == canonical(other)

@@ -124,7 +124,7 @@ def _headline(shown: "Standing") -> str:
 def _row(one: "VersionStanding", is_incumbent: bool) -> tuple[str, ...]:
     served = {None: "?", 0.0: "not loaded" if one.loaded is False else "-"}.get(one.served) or _percent(one.served or 0)
     fits = {True: "yes", False: f"no: {one.fit.why}", None: f"? {one.fit.why}"}[one.fit.fits]
-    share = _percent(one.share) if one.share else "-"
+    share = "awaits review" if one.awaits_review else _percent(one.share) if one.share else "-"
     scores = "  ".join(_score(name, value) for name, value in (one.scores or {}).items()) or "-"
     return "*" if is_incumbent else "", one.version, share, served, _age(one.age), fits, scores
 

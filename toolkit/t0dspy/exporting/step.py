@@ -14,7 +14,7 @@ from t0dspy.compiler.versions import DEADLINES, NextVersion, Origin, next_versio
 from t0dspy.errors import BundleError, CompileError, HandEditedError, WireInequalityError
 from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.fits import misfits
-from t0dspy.manifest import Change, Manifest, parse_manifest
+from t0dspy.manifest import Change, Manifest, parse_manifest, review_reason
 from t0dspy.model import CompiledProgram, digest
 from t0dspy.parity.report import ParityReport
 
@@ -152,10 +152,13 @@ class ExportStep:
 
     def _with_history(self, manifest: Manifest, rollout: str) -> Manifest:
         shares = traffic.read_shares(rollout, manifest, self.rollout_path)
+        version = manifest.newest or ""
+        entry = manifest.versions[version]
+        if (entry.lineage or {}).get("review") and version not in shares:
+            return manifest.with_change(Change(entry.created, review_reason(version), self.shares, shares))
         if shares == self.shares:
             return manifest
-        entry = manifest.versions[manifest.newest or ""]
-        return manifest.with_change(Change(entry.created, f"export of {manifest.newest}", self.shares, shares))
+        return manifest.with_change(Change(entry.created, f"export of {version}", self.shares, shares))
 
     def _verify(
         self, planned: NextVersion, files: Mapping[str, str], progress: Callable[[str, int], None]

@@ -9,7 +9,7 @@ from t0dspy.bundle import MANIFEST, ROLLOUT
 from t0dspy.errors import SettingsError
 from t0dspy.manifest import Change, Manifest
 from t0dspy.rollout.fits import Fits
-from t0dspy.rollout.history import previous_incumbent
+from t0dspy.rollout.history import awaiting_review, previous_incumbent
 from t0dspy.rollout.shares import check_versions
 from t0dspy.tree import read_program
 
@@ -111,9 +111,11 @@ def _nowhere_back(program: Program) -> str:
 def _plan(program: Program, change: Change) -> Planned:
     check_versions(change.after, program.manifest, program.files)
     notes = Fits(program.manifest, program.files).check(change.after)
+    manifest = program.manifest.with_change(change).to_json()
     if dict(change.after) == dict(change.before):
-        return Planned(program, change, {}, notes)
+        decided = awaiting_review(program.manifest)
+        confirmed = [f"{', '.join(decided)} gets no traffic; the history records that decision."] if decided else []
+        return Planned(program, change, {MANIFEST: manifest} if decided else {}, [*notes, *confirmed])
     where = str(program.directory / ROLLOUT)
     rollout = traffic.written(program.files[ROLLOUT], program.manifest, change.after, where)
-    manifest = program.manifest.with_change(change).to_json()
     return Planned(program, change, {ROLLOUT: rollout, MANIFEST: manifest}, notes)

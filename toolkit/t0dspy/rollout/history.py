@@ -1,8 +1,9 @@
 """A program's history of traffic, and where a rollback leads."""
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
-from t0dspy.manifest import Change
+from t0dspy.manifest import Change, Manifest, review_reason
 from t0dspy.traffic import incumbent
 
 
@@ -30,6 +31,17 @@ def previous_incumbent(history: Sequence[Change], present: Mapping[str, float]) 
     """The last incumbent other than the present one; None when there was none."""
     line = incumbents(history, present)
     return next((version for version in reversed(line) if version != line[-1]), None)
+
+
+def awaiting_review(manifest: Manifest) -> list[str]:
+    """Return the versions that wait for a person's decision, oldest first.
+
+    A retrain with `review` exports its winner without traffic, and the history records that the version awaits review.
+    The next change of traffic is the decision, whether it gives the version a share or confirms the old shares.
+    """
+    reasons = {review_reason(version): version for version in manifest.versions}
+    trailing = takewhile(lambda change: change.reason in reasons, reversed(manifest.history))
+    return [reasons[change.reason] for change in trailing][::-1]
 
 
 def _add(line: list[str], version: str | None) -> None:

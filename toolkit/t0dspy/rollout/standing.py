@@ -8,6 +8,7 @@ from typing import Any
 from t0dspy.manifest import Change
 from t0dspy.rollout.change import Program
 from t0dspy.rollout.fits import Fit, Fits
+from t0dspy.rollout.history import awaiting_review
 from t0dspy.rollout.served import Served
 from t0dspy.traffic import incumbent
 
@@ -28,6 +29,8 @@ class VersionStanding:
     age: float
     """Seconds since it was exported."""
     fit: Fit
+    awaits_review: bool = False
+    """Whether a retrain exported it for a person's decision, which the history does not have yet."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def standing(program: Program, served: Served, now: datetime) -> Standing:
     """
     manifest = program.manifest
     fits, shares = Fits(manifest, program.files), served.shares(manifest)
+    awaiting = awaiting_review(manifest)
     versions = [
         VersionStanding(
             version,
@@ -76,6 +80,7 @@ def standing(program: Program, served: Served, now: datetime) -> Standing:
             created=entry.created,
             age=max(0.0, (now - datetime.fromisoformat(entry.created)).total_seconds()),
             fit=fits.of(version),
+            awaits_review=version in awaiting,
         )
         for version, entry in reversed(list(manifest.versions.items()))
     ]
