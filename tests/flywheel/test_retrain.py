@@ -51,6 +51,20 @@ def test_a_better_challenger_is_promoted(shop: Project) -> None:
     assert not re.search(r"(src|href)=|<script|url\(", page)
 
 
+def test_a_winner_awaits_review(shop: Project) -> None:
+    """With `review`, the winner gets no traffic, and command, report and history say how it gets some."""
+    shop.settings(review=True)
+    found = shop.retrain()
+    assert (found.outcome, found.version) == ("promoted", "v2"), found.reason
+    assert found.export.shares == {"v1": 1.0}
+    assert found.review == "t0dspy traffic shout v1=0.9 v2=0.1 --apply"
+    assert shop.manifest()["history"][-1]["reason"] == "export of v2, which awaits review"
+    assert report(found)["review"] == found.review
+    assert found.review in (found.directory / "report.html").read_text()
+    waiting = shop.retrain(seed=10)
+    assert (waiting.outcome, waiting.reason.partition(",")[0]) == ("undecided", "v2 awaits review")
+
+
 def test_nothing_new_is_not_done_twice(shop: Project, task: ScriptedUpstream) -> None:
     """The same data, incumbent and settings cost no call; another option does."""
     shop.settings(min_improvement=0.9)

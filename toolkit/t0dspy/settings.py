@@ -88,6 +88,8 @@ class ProgramSettings:
     """The least and the largest score that the metric can give."""
     max_demos: int = 4
     """Demos of a predictor that an optimizer bootstraps; 0 leaves demos as they are."""
+    review: bool = False
+    """Whether a retrain exports a winner without traffic, until a person gives it some."""
     curate: Mapping[str, Any] = field(default_factory=dict)
     """Options of curation: `floor`, `tolerance`, `ignore`, `user_tag`, `limit`, `redact` ..."""
 
@@ -115,7 +117,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _NUMBERS = ("stage_timeout", "run_timeout", "timeout")
 _LISTS = ("command",)
-_SWITCHES = ("stages_only", "strict")
+_SWITCHES = ("stages_only", "strict", "review")
 _COUNTS = ("min_examples", "min_feedback", "min_holdout", "max_demos")
 _RANGES = {"confidence": (0.5, 1.0), "min_improvement": (0.0, math.inf), "metric_threshold": (-math.inf, math.inf)}
 _MODELS = ("task_model", "prompt_model", "judge_model")

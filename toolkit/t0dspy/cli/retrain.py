@@ -1,6 +1,7 @@
 """The whole step of the loop: beat the incumbent or keep it."""
 
 import sys
+from collections import Counter
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,6 +64,10 @@ def retrain(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Pull, curate, and print the plan and its cost; write nothing.")
     ] = False,
+    review: Annotated[
+        bool | None,
+        typer.Option("--review/--no-review", help="Give a winner no traffic until a person does (default: settings)."),
+    ] = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof that prompts are equal.")] = False,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
@@ -99,6 +104,7 @@ def retrain(
         resume=resume,
         dry_run=dry_run,
         verify=not no_verify,
+        review=review,
     )
     with output.progress(quiet) as progress:
         applying = partial(options.applying, settings, quiet) if apply and not dry_run else None
@@ -181,9 +187,20 @@ def _print(result: "Retrained", applied: "Applied | None") -> None:
         print(f"  traffic     {shares}")
     if result.directory:
         print(f"  report      {result.directory / 'report.html'}")
+    _print_next(result, applied)
+
+
+def _print_next(result: "Retrained", applied: "Applied | None") -> None:
+    """Print the origin of new demos, and what remains to be done before the new version serves."""
+    origins = Counter(demo.source for demo in result.demos)
+    if origins:
+        listed = ", ".join(f"{count} {source}" for source, count in sorted(origins.items()))
+        print(f"  demos       {origins.total()} new: {listed}")
+    if result.review:
+        print(f"  review      {result.version} has no traffic until you run `{result.review}`")
     if applied is not None:
         print(f"  {outcome(applied)}")
-    elif result.export and result.export.written:
+    elif result.export and result.export.written and not result.review:
         print("  written, not serving: `t0dspy apply` has the gateway serve it.")
 
 
@@ -198,7 +215,7 @@ def _print_promotion(result: "Retrained", applied: "Applied | None") -> None:
 
 def _headline(result: "Retrained") -> str:
     return {
-        "promoted": f"{result.version} beats {result.incumbent}",
+        "promoted": f"{result.version} beats {result.incumbent}" + (" and awaits review" if result.review else ""),
         "kept": f"kept {result.incumbent}",
         "nothing to do": f"kept {result.incumbent}; nothing was optimized",
         "undecided": f"kept {result.incumbent}; nothing was optimized",

@@ -3,8 +3,8 @@
 import importlib.util
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from t0dspy.flywheel.optimizing.candidates import (
     student_of,
     with_prompts_of,
 )
+from t0dspy.flywheel.optimizing.gate import Gate, Sources
 from t0dspy.flywheel.optimizing.proposals import Proposals
 from t0dspy.flywheel.optimizing.silence import quietly
 from t0dspy.flywheel.optimizing.spending import Ledger, Stop
@@ -59,6 +60,10 @@ class Data:
     demos: DemoSets = field(default_factory=dict)
     """Sets of demos from production to try."""
     sealed: Sealed = field(default_factory=lambda: Sealed(()))
+    gate: Gate = field(default_factory=Gate)
+    """What may stand in a prompt."""
+    sources: Sources = field(default_factory=Sources)
+    """From which example each bootstrapped demo was made; filled by the search."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class Optimized:
     trials: Sequence[Trial]
     ended: Literal["finished", "budget"]
     notes: Sequence[str]
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Demos and instructions that the screen refused, with the reason -> how many."""
     incumbent_runs: Sequence[Scored] = ()
     """The incumbent's runs on the validation set."""
 
@@ -132,7 +139,8 @@ def optimize(
                 raise stop.why from stop
             ended = "budget"
     proposals.check(models.ledger.spent.calls)
-    return _optimized(incumbent, trials, ended, proposals)
+    found = _optimized(incumbent, trials, ended, proposals)
+    return replace(found, refused=dict(data.gate.refused), notes=[*found.notes, *data.gate.notes()])
 
 
 def _sampled(validation: Sequence[dspy.Example], options: OptimizeOptions) -> list[dspy.Example]:
@@ -177,7 +185,7 @@ def _miprov2(
     teacher = student.deepcopy()
     teacher._compiled = True  # or DSPy would take its demos away
     optimizer = Recompiler(
-        metric=trials.metric,
+        metric=data.sources.watched(trials.metric),
         prompt_model=models.prompt,
         task_model=models.task,
         auto=options.auto,
@@ -190,6 +198,7 @@ def _miprov2(
         demos=data.demos,
         sealed=data.sealed,
         proposals=proposals,
+        gate=data.gate,
         only=only,
         progress=progress,
     )
@@ -213,6 +222,7 @@ def _gepa(
         student,
         data.train,
         trials,
+        gate=data.gate,
         prompt_model=models.prompt,
         auto=options.auto,
         seed=options.seed,

@@ -22,6 +22,7 @@ from t0dspy.flywheel.retraining.estimate import Expected
 from t0dspy.flywheel.retraining.gather import Gathered, curate_options
 from t0dspy.flywheel.retraining.judging import Judged, agreement, judged
 from t0dspy.flywheel.retraining.material import data_of, gather_for, pull_for
+from t0dspy.flywheel.retraining.origins import demo_origins
 from t0dspy.flywheel.retraining.planning import budgets, expected_of, optimize_options
 from t0dspy.flywheel.retraining.promote import check_exportable, promoted
 from t0dspy.flywheel.retraining.report import as_html, as_json
@@ -39,8 +40,9 @@ from t0dspy.flywheel.retraining.task import (
     seen,
     with_models,
 )
-from t0dspy.flywheel.retraining.undecided import undecided_reason
+from t0dspy.flywheel.retraining.undecided import review_awaited, undecided_reason
 from t0dspy.flywheel.versions import exported
+from t0dspy.rollout.history import awaiting_review
 from t0dspy.settings import ProgramSettings, Settings, load_settings
 
 
@@ -120,7 +122,10 @@ def _undecided(task: Task) -> Retrained | None:
 
     A run that was cut off after its own export may always end.
     """
-    reason = "" if task.options.replace or is_made(task) else undecided_reason(task.name, task.found.shares)
+    if task.options.replace or is_made(task):
+        return None
+    reason = undecided_reason(task.name, task.found.shares)
+    reason = reason or review_awaited(task.name, task.found.shares, awaiting_review(task.found.manifest))
     if not reason:
         return None
     waiting = _begun(task, Gathered((), (), (), pulled=0, feedback=0), ("", ""))
@@ -140,7 +145,7 @@ def _begun(task: Task, gathered: Gathered, window: tuple[str, str]) -> Retrained
         metric=task.metric.name,
         run=task.run.path.name,
         directory=None if task.options.dry_run else task.run.path,
-        notes=[*form_notes(task), *model_notes(task)],
+        notes=[*form_notes(task), *model_notes(task), *gathered.notes],
     )
 
 
@@ -217,6 +222,9 @@ def _compiled(
         outcome="kept",
         optimized=found,
         prompts={path: (before[path], after[path]) for path in before},
+        demos=demo_origins(
+            incumbent, found.program, result.gathered.train, data.sources, curate_options(task.own).user_tag
+        ),
         notes=[*result.notes, *found.notes],
         spent=ledger.spent,
     )

@@ -18,6 +18,7 @@ from dspy.teleprompt.mipro_optimizer_v2 import BOOTSTRAPPED_FEWSHOT_EXAMPLES_IN_
 
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.flywheel.optimizing.candidates import DemoSets, Sealed, distinct, sanitized
+from t0dspy.flywheel.optimizing.gate import Gate
 from t0dspy.flywheel.optimizing.proposals import Proposals
 from t0dspy.flywheel.optimizing.trials import Trials
 
@@ -32,6 +33,7 @@ class Recompiler(dspy.MIPROv2):
         demos: DemoSets,
         sealed: Sealed,
         proposals: Proposals,
+        gate: Gate,
         only: int | None = None,
         progress: Callable[[str], None] = lambda text: None,
         **options: Any,
@@ -44,13 +46,14 @@ class Recompiler(dspy.MIPROv2):
             demos: more sets of demos to try, by path of the predictor.
             sealed: what no demo may show.
             proposals: where proposed instructions are counted.
+            gate: what may stand in a prompt.
             only: the place of the one predictor to optimize; None for all.
             progress: called with a line about what is being done.
             options: passed on.
         """
         super().__init__(*args, **options)
         self.trials, self.demos, self.sealed, self.only, self.progress = trials, demos, sealed, only, progress
-        self.proposals = proposals
+        self.proposals, self.gate = proposals, gate
 
     def _set_num_trials_from_num_candidates(self, program: Any, zeroshot_opt: bool, num_candidates: int) -> int:
         if self.only is not None:
@@ -68,7 +71,8 @@ class Recompiler(dspy.MIPROv2):
                 continue
             signature = signature_of(predict)
             others = [*found[at], *self.demos.get(path, [])]
-            candidates[at] = distinct([own, *(self.sealed.without(sanitized(one, signature)) for one in others)])
+            shown = (self.gate.demos(self.sealed.without(sanitized(one, signature))) for one in others)
+            candidates[at] = distinct([own, *shown])
         return candidates
 
     def _propose_instructions(
@@ -110,7 +114,8 @@ class Recompiler(dspy.MIPROv2):
         self.proposals.check(self.trials.ledger.spent.calls)
         for at, proposed in found.items():
             place = at if self.only is None else self.only
-            own[place] = list(dict.fromkeys([*own[place], *(one for one in proposed if one and one.strip())]))
+            written = [one for one in proposed if one and one.strip() and self.gate.instruction(one, own[place][0])]
+            own[place] = list(dict.fromkeys([*own[place], *written]))
         return own
 
     def _optimize_prompt_parameters(  # type: ignore[override]

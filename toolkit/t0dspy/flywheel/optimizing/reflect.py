@@ -11,6 +11,7 @@ from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import MetricError
 from t0dspy.flywheel.evaluating.scoring import TOLERATED
 from t0dspy.flywheel.metrics import Metric, raised
+from t0dspy.flywheel.optimizing.gate import Gate
 from t0dspy.flywheel.optimizing.proposals import Proposals
 from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.flywheel.optimizing.trials import Trials
@@ -21,6 +22,7 @@ def reflect(
     train: Sequence[Any],
     trials: Trials,
     *,
+    gate: Gate,
     prompt_model: Any,
     auto: Literal["light", "medium", "heavy"],
     seed: int,
@@ -36,7 +38,7 @@ def reflect(
     Raises:
         Stop: the budget ended, model or metric fail, or nothing can be proposed.
     """
-    watch = _Watch(student, trials, progress)
+    watch = _Watch(student, trials, gate, progress)
     metric: Any = _Strict(trials.metric)
     options: dict[str, Any] = {"component_selector": lambda *args, **kwargs: [only]} if only else {}
     optimizer = dspy.GEPA(
@@ -118,8 +120,8 @@ class _Iterations:
 class _Watch:
     """Is asked by GEPA before each iteration whether to stop, and sees the state it is in."""
 
-    def __init__(self, student: dspy.Module, trials: Trials, progress: Callable[[str], None]) -> None:
-        self.student, self.trials, self.progress = student, trials, progress
+    def __init__(self, student: dspy.Module, trials: Trials, gate: Gate, progress: Callable[[str], None]) -> None:
+        self.student, self.trials, self.gate, self.progress = student, trials, gate, progress
         self.calls_at_most = 0
         self._seen = 1  # candidate 0 is the incumbent, evaluated already
 
@@ -135,6 +137,8 @@ class _Watch:
         program = self.student.deepcopy()
         for path, predict in program.named_predictors():
             if path in candidate:
+                if not self.gate.instruction(candidate[path], signature_of(predict).instructions):
+                    return
                 predict.signature = signature_of(predict).with_instructions(candidate[path])
         self.trials.note(program, score, {path: {"instructions": at, "demos": 0} for path in candidate})
 

@@ -15,6 +15,7 @@ from t0dspy.flywheel.division.handles import without_lineage
 from t0dspy.flywheel.division.own import read_own
 from t0dspy.flywheel.optimizing.candidates import Sealed
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.retraining.showable import note_hidden, showable
 from t0dspy.flywheel.sets import Own, SetOptions, Sets, SetState, assign
 from t0dspy.flywheel.typed import Types, to_example
 from t0dspy.flywheel.versions import Exported
@@ -39,6 +40,11 @@ class Gathered:
     """Where the examples in the sets come from -> how many."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Reason -> how many were left out for it."""
+    changed: Mapping[str, int] = field(default_factory=dict)
+    """What curation did to examples that it kept -> how many."""
+    notes: Sequence[str] = ()
+    own: Sequence[PulledExample] = field(default=(), repr=False)
+    """The examples of the user's own files."""
     state: SetState = field(default_factory=SetState, repr=False)
 
     @property
@@ -80,17 +86,21 @@ def gather(
         if shown:
             dropped[f"{name}: shown by a demo of the incumbent"] += len(sets[name]) - len(shown.kept)
             sets[name] = shown.kept
+    own_examples = [one for part in (mine.train, mine.validation, mine.holdout) for one in part]
+    sets["train"] = showable(sets["train"], set(map(id, own_examples)), options, dropped)
     every = [one for name in sets for one in sets[name]]
     said = sum(bool(one.metrics or one.comments or one.demonstration) for one in pulled)
-    files = sum(len(part) for part in (mine.train, mine.validation, mine.holdout))
     return Gathered(
         train=sets["train"],
         validation=sets["validation"],
         holdout=sets["holdout"],
         pulled=len(pulled),
-        feedback=said + files,
+        feedback=said + len(own_examples),
         origin=dict(Counter(_origin(one, options.floor) for one in every)),
         dropped={reason: count for reason, count in dropped.items() if count},
+        changed=curated.changed,
+        notes=note_hidden(own_examples),
+        own=own_examples,
         state=divided.state,
     )
 
@@ -149,8 +159,9 @@ def curate_options(own: ProgramSettings) -> CurateOptions:
     try:
         if "caps" in given:
             given["caps"] = tuple(Cap(**cap) for cap in given["caps"])
-        if "ignore" in given:
-            given["ignore"] = tuple(given["ignore"])
+        for name in ("ignore", "trusted_raters"):
+            if isinstance(given.get(name), list):
+                given[name] = tuple(given[name])
         if "floor" in given:
             given["floor"] = {name: float(least) for name, least in given["floor"].items()}
         return replace(CurateOptions(gold=own.gold), **given)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import dspy
 
 from t0dspy.flywheel.optimize import Data
-from t0dspy.flywheel.optimizing.candidates import Sealed, production_sets
+from t0dspy.flywheel.optimizing.candidates import Sealed, production_sets, prompts_of
+from t0dspy.flywheel.optimizing.gate import Gate
 from t0dspy.flywheel.pull import PullOptions, pull_examples
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.pulling.summary import REASONS
@@ -27,7 +28,14 @@ def pull_for(task: Task) -> tuple[list[PulledExample], tuple[str, str]]:
     known = task.run.read_examples("pulled.jsonl")
     if known is None:
         task.progress(f"pulling {task.name}")
-        options = PullOptions(window=task.options.window, until=task.now, fallbacks=False)
+        tags = options_of(task.own)
+        options = PullOptions(
+            window=task.options.window,
+            until=task.now,
+            fallbacks=False,
+            user_tag=tags.user_tag,
+            rater_tag=tags.rater_tag,
+        )
         with Warehouse(task.settings.clickhouse_url.value) as warehouse:
             pull = pull_examples(task.name, options, warehouse, task.settings.configs_dir)
             known = list(pull)
@@ -64,4 +72,6 @@ def data_of(task: Task, gathered: Gathered, incumbent: dspy.Module) -> tuple[Dat
         good_runs(gathered.train, floor), incumbent, max(1, task.own.max_demos), seed=task.options.seed
     )
     sealed = Sealed(sealed_items([*gathered.validation, *gathered.holdout]))
-    return Data(sets["train"], sets["validation"], demos if task.own.max_demos else {}, sealed), sets["holdout"]
+    own = [[one.inputs, one.outputs] for one in gathered.own]
+    gate = Gate([*own, prompts_of(incumbent)], options_of(task.own).demo_characters)
+    return Data(sets["train"], sets["validation"], demos if task.own.max_demos else {}, sealed, gate), sets["holdout"]

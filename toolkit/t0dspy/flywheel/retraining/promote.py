@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import dspy
 
-from t0dspy.exporting import ExportOptions, export
+from t0dspy.exporting import Export, ExportOptions, export
 from t0dspy.flywheel.division.handles import lineage_of
 from t0dspy.flywheel.optimize import Optimized
 from t0dspy.flywheel.retraining.gather import LINEAGE, Gathered, lineage
@@ -14,6 +14,7 @@ from t0dspy.flywheel.retraining.results import Retrained, lineage_entry, scores_
 from t0dspy.flywheel.retraining.task import Task, is_made
 from t0dspy.flywheel.retraining.undecided import came_meanwhile, undecided
 from t0dspy.flywheel.versions import current_shares
+from t0dspy.traffic import with_share
 
 
 def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
@@ -29,10 +30,10 @@ def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
     options = replace(
         _export_options(task),
         traffic=share,
-        replaces=tuple(undecided(task.found.shares)),
+        replaces=() if task.review else tuple(undecided(task.found.shares)),
         verify=task.options.verify,
         scores=scores_of(result, found),
-        lineage=lineage_entry(result, task.options),
+        lineage={**lineage_entry(result, task.options), **({"review": True} if task.review else {})},
         beside={LINEAGE: _lineage_json(task, result.gathered)},
     )
     made = export(found.program, task.settings.configs_dir, options, progress=task.progress)
@@ -41,11 +42,21 @@ def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
         notes.append(
             f"it equals {made.version}, which exists; give that one traffic with `t0dspy traffic {task.name}`."
         )
-    return replace(result, outcome="promoted", version=made.version, export=made, notes=notes)
+    review = _share_command(task, made) if task.review and made.version not in made.shares else ""
+    return replace(result, outcome="promoted", version=made.version, export=made, notes=notes, review=review)
+
+
+def _share_command(task: Task, made: Export) -> str:
+    """The command by which a person gives the winner its share of the traffic."""
+    shares = with_share(made.shares, made.version, task.options.share or 0.1)
+    written = " ".join(f"{version}={share:g}" for version, share in shares.items())
+    return f"t0dspy traffic {task.name} {written} --apply"
 
 
 def _share(task: Task) -> tuple[float | None, list[str]]:
     """Return the winner's share and notes: no share if another candidate came while the retrain ran."""
+    if task.review:
+        return None, []
     share, present = task.options.share or None, current_shares(task.found)
     others = came_meanwhile(list(task.found.shares), present)
     if share is None or not others or is_made(task):

@@ -35,6 +35,7 @@ def as_json(result: Retrained) -> dict[str, Any]:
             "holdout": len(gathered.holdout),
             "origin": dict(gathered.origin),
             "dropped": dict(gathered.dropped),
+            "changed": dict(gathered.changed),
         },
         "agreement": asdict(result.agreement) if result.agreement else None,
         "expected": {**asdict(result.expected), "calls": result.expected.calls} if result.expected else None,
@@ -45,7 +46,9 @@ def as_json(result: Retrained) -> dict[str, Any]:
         "prompts": {
             path: {"before": before, "after": after} for path, (before, after) in _plain(result.prompts).items()
         },
+        "demos": _demos(result),
         "shares": dict(made.shares) if made else None,
+        "review": result.review or None,
         "notes": list(result.notes),
     }
 
@@ -93,8 +96,19 @@ def _optimized(result: Retrained) -> dict[str, Any] | None:
         "score": found.score,
         "better": found.better,
         "ended": found.ended,
+        "refused": dict(found.refused),
         "trials": [asdict(trial) for trial in found.trials],
     }
+
+
+def _demos(result: Retrained) -> list[dict[str, Any]]:
+    """Every new demo: its fields as they stand in the prompt, and where it came from."""
+    prompts = _plain(result.prompts)
+    shown = [(one, prompts[one.predictor][1]["demos"][one.number - 1]) for one in result.demos]
+    return [
+        {**asdict(one), "fields": {name: value for name, value in fields.items() if name != "augmented"}}
+        for one, fields in shown
+    ]
 
 
 def _plain(prompts: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, tuple[Any, Any]]:

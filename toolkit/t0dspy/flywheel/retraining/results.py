@@ -12,6 +12,7 @@ from t0dspy.flywheel.promotion.promotion import PromotionResult
 from t0dspy.flywheel.retraining.estimate import Expected
 from t0dspy.flywheel.retraining.gather import Gathered
 from t0dspy.flywheel.retraining.judging import Agreement
+from t0dspy.flywheel.retraining.origins import DemoOrigin
 from t0dspy.model import PromptForm
 
 Outcome = Literal["promoted", "kept", "nothing to do", "undecided", "planned"]
@@ -44,6 +45,8 @@ class RetrainOptions:
     """Do all but optimizing and writing."""
     verify: bool = True
     """Prove wire equality of what is exported."""
+    review: bool | None = None
+    """Export a winner without traffic, for a person to decide; None for what the program's settings say."""
 
     @property
     def share(self) -> float:
@@ -74,6 +77,8 @@ class Retrained:
     """Incumbent's and challenger's score on each example of the holdout."""
     prompts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
     """Predictor -> its instructions and demos, of the incumbent and of the challenger."""
+    demos: Sequence[DemoOrigin] = ()
+    """Of the challenger, those that the incumbent does not have, with their origin."""
     agreement: Agreement | None = None
     spent: Spent = field(default_factory=Spent)
     models: Mapping[str, str] = field(default_factory=dict)
@@ -83,6 +88,8 @@ class Retrained:
     directory: Path | None = None
     """Where its report and its answers are; None of a dry run."""
     resumed: bool = False
+    review: str = ""
+    """The command that gives the new version its share, where it awaits a person's review."""
     notes: Sequence[str] = ()
 
 

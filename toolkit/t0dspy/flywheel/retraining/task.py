@@ -51,6 +51,11 @@ class Task:
         return self.found.entry(self.version).form
 
     @property
+    def review(self) -> bool:
+        """Whether a winner gets no traffic until a person decides."""
+        return self.own.review if self.options.review is None else self.options.review
+
+    @property
     def log(self) -> Path | None:
         """Where the optimizer's own output goes."""
         return None if self.options.dry_run else self.run.path / "optimizer.log"
@@ -157,7 +162,7 @@ def is_made(task: Task) -> bool:
 
 def seen(task: Task, gathered: Gathered) -> dict[str, Any]:
     """What the run has seen, as the next one compares it."""
-    free = ("window", "dry_run", "verify", "traffic", "canary")
+    free = ("window", "dry_run", "verify", "traffic", "canary", "review")
     asked = {key: value for key, value in asked_options(task).items() if key not in free}
     content = task.found.entry(task.version).content_hash
     return {

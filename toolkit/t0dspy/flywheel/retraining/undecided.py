@@ -30,6 +30,19 @@ def undecided_reason(name: str, shares: Mapping[str, float]) -> str:
     )
 
 
+def review_awaited(name: str, shares: Mapping[str, float], awaiting: Sequence[str]) -> str:
+    """Return why a retrain of `name` waits for the review of the versions `awaiting`; empty for none."""
+    if not awaiting:
+        return ""
+    listed, newest = " and ".join(awaiting), awaiting[-1]
+    present = " ".join(f"{version}={share:g}" for version, share in shares.items())
+    verb = "awaits" if len(awaiting) == 1 else "await"
+    return (
+        f"{listed} {verb} review, so no further candidate is made. A share for {newest} accepts it, and "
+        f"`t0dspy traffic {name} {present}` refuses it. With --replace, retrain runs now"
+    )
+
+
 def came_meanwhile(before: Sequence[str], shares: Mapping[str, float]) -> list[str]:
     """Return the candidates that were not there when the retrain began."""
     return [version for version in undecided(shares) if version not in before]
