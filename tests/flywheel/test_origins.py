@@ -39,7 +39,8 @@ def gathered(configs: Path, pulled: list[PulledExample], **curate: Any) -> Gathe
 
 
 def rated(question: str, at: int, **more: Any) -> PulledExample:
-    said = (Said("good", True, "ann", f"f{at}", "2026-01-01T00:00:00.000Z"),)
+    comments = [Said("comment", text, "bob", f"e{at}", "2026-01-01T00:00:00.000Z") for text in more.get("comments", ())]
+    said = (*comments, Said("good", True, "ann", f"f{at}", "2026-01-01T00:00:00.000Z"))
     return PulledExample(
         {"question": question},
         {"answer": question.upper()},

@@ -25,7 +25,8 @@ def pull(
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="At most N, evenly over time.")] = None,
     include: Annotated[
-        list[str] | None, typer.Option(metavar="KIND", help="Also pinned, internal or evaluation rows; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="KIND", help="Also pinned, internal, evaluation or test rows; repeatable."),
     ] = None,
     no_fallbacks: Annotated[bool, typer.Option("--no-fallbacks", help="Without answers of a fallback.")] = False,
     configs: options.Configs = None,
@@ -41,7 +42,7 @@ def pull(
     Example: t0dspy pull spec_to_review --window 30d --metric accepted=false --out failed.jsonl
     """
     from t0dspy.configured import metrics
-    from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull
+    from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull, rater_options
     from t0dspy.flywheel.pulling.window import time_of
     from t0dspy.warehouse.client import Warehouse
 
@@ -55,6 +56,7 @@ def pull(
         limit=limit,
         include=tuple(include or ()),
         fallbacks=not no_fallbacks,
+        **rater_options(where, name),
     )
     plan = plan_pull(name, wanted, where.configs_dir)
     with Warehouse(where.clickhouse_url.value) as warehouse, output.progress(quiet) as progress:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.pulled import PulledExample
@@ -13,6 +14,7 @@ from t0dspy.flywheel.pulling.program import ExportedProgram, earlier_programs, e
 from t0dspy.flywheel.pulling.source import Source
 from t0dspy.flywheel.pulling.summary import Summary
 from t0dspy.flywheel.pulling.window import Window, rfc3339, window_of
+from t0dspy.settings import Settings
 from t0dspy.warehouse.client import Warehouse
 from t0dspy.warehouse.production import BY, USER, Production, Scope
 
@@ -60,6 +62,20 @@ class PullPlan:
     def scope(self) -> Scope:
         """Of the program itself."""
         return self.parts[-1][1]
+
+
+def rater_options(settings: Settings, name: str) -> dict[str, Any]:
+    """Return the options of a pull that say who is who, from the program's `curate` settings.
+
+    Raises:
+        SettingsError: one is not the name of a tag.
+    """
+    program = settings.programs.get(name)
+    named = {key: program.curate[key] for key in ("user_tag", "rater_tag") if program and key in program.curate}
+    for key, tag in named.items():
+        if not isinstance(tag, str) or not tag:
+            raise SettingsError(f"{settings.file}, {name}, curate: {key} is {tag!r}; write the name of a tag.")
+    return named
 
 
 class Pull:

@@ -9,7 +9,7 @@ import dspy
 import pydantic
 
 from t0dspy.compiler.introspect import signature_of
-from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull
+from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull, rater_options
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.pulling.summary import Summary
 from t0dspy.flywheel.pulling.window import time_of
@@ -145,7 +145,7 @@ def pull(
         tags: only what carries all of these.
         metrics: only what has these as its latest values, such as `{"accepted": False}`.
         limit: at most so many, evenly over time.
-        include: what is left out otherwise: `pinned`, `internal`, `evaluation`.
+        include: what is left out otherwise: `pinned`, `internal`, `evaluation`, `test`.
         fallbacks: whether answers come along that another version should have given.
         augmented: whether the stages follow each run, as examples of predictors with a field `augmented=True` and
             `t0dspy_origin.predictor`.
@@ -160,6 +160,7 @@ def pull(
         ProgramError: it cannot be imported.
         WarehouseError: ClickHouse is not there; on the way too.
     """
+    settings = load_settings(clickhouse_url=clickhouse_url)
     options = PullOptions(
         window=window,
         until=time_of(until) if isinstance(until, str) else until,
@@ -169,13 +170,14 @@ def pull(
         limit=limit,
         include=tuple(include),
         fallbacks=fallbacks,
+        **rater_options(settings, name),
     )
     plan = plan_pull(name, options, Path(configs))
     reference = plan.program.manifest.program
     if typed and program is None and reference is not None:
         program = load_program(reference)
     typist = Typist(program if typed else None, name)
-    warehouse = Warehouse(load_settings(clickhouse_url=clickhouse_url).clickhouse_url.value)
+    warehouse = Warehouse(settings.clickhouse_url.value)
     return Examples(Pull(plan, warehouse), warehouse, typist, augmented=augmented)
 
 
