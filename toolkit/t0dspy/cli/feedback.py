@@ -27,7 +27,7 @@ def feedback(
     For a demonstration, VALUE is the corrected output, a JSON object. Fields that matter are enough: others are filled
     with what the model said, and the tag t0dspy::filled names them.
 
-    --by names the rater: every rater has one vote. Without it, the rater is the user of the inference.
+    Every rater has one vote. Name the rater with --by if it is not the user of the inference.
 
     Example: t0dspy feedback 0199... demonstration '{"answer": "yes"}' --by alice
     """

@@ -22,7 +22,7 @@ def run(
 
     The input is checked against the exported schema before anything is sent; the output is read by DSPy's own parser.
 
-    A call tagged t0dspy::test, with any value, is a test: it is no production to `t0dspy pull` and `t0dspy retrain`.
+    Calls with the tag t0dspy::test, whatever its value, are tests: `t0dspy pull` and `t0dspy retrain` leave them out.
 
     Example: t0dspy run spec_to_review --input '{"spec": "..."}' --tag t0dspy::test=true
     """

@@ -41,7 +41,8 @@ class Voices:
     @property
     def metrics(self) -> Mapping[str, bool | float]:
         """The latest value of every metric, whoever gave it."""
-        return dict(sorted((one.metric, one.value) for one in self.feedback if one.metric not in _TEXTS))
+        latest = {one.metric: one.value for one in self.feedback if one.metric not in _TEXTS}
+        return {name: latest[name] for name in sorted(latest)}
 
     @property
     def comments(self) -> Sequence[str]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from t0dspy.runtime.server.logs import log
@@ -258,7 +258,7 @@ class Pool:
 def _with_time_left(job: Job) -> Order:
     left = job.deadline - asyncio.get_running_loop().time()
     order = job.order
-    return Order(order.run, order.program, order.version, order.arguments, max(left, 0.001))
+    return replace(order, seconds=max(left, 0.001))
 
 
 def _runnable(worker: Process) -> list[str]:
