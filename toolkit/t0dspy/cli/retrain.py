@@ -210,6 +210,7 @@ def _print_promotion(result: "Retrained", applied: "Applied | None") -> None:
         return
     share = result.export.shares.get(result.version or "", 0.0)
     serving = "serving" if applied is not None else "written, not serving: run `t0dspy apply`"
+    serving = f"none until you run `{result.review}`" if result.review else serving
     print(f"{result.name}: {_headline(result)}; {share:.0%} of the traffic, {serving}; {result.reason}.")
 
 
