@@ -1,5 +1,6 @@
 """What an optimizer may show, and where each demo of a new version came from."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import t0dspy
 from flywheel.looped import APPS, words
 from t0dspy.flywheel.metrics import Metric
+from t0dspy.flywheel.optimizing.candidates import prompts_of
 from t0dspy.flywheel.optimizing.gate import Gate, Sources
 from t0dspy.flywheel.pulled import PulledExample, Said
 from t0dspy.flywheel.retraining.gather import Gathered, gather
@@ -49,7 +51,7 @@ def rated(question: str, at: int, **more: Any) -> PulledExample:
         inference_id=f"{at:04}",
         variant="v1",
         timestamp="2026-01-01T00:00:00.000Z",
-        tags={"user_id": f"u{at}"},
+        tags={"user_id": "bob" if more.get("comments") else f"u{at}"},
         feedback=said,
         **more,
     )
@@ -91,6 +93,8 @@ def test_only_what_trusted_raters_vouched_for_is_trained_on(configs: Path) -> No
     pulled = [rated(text, at) for at, text in enumerate(words(40))]
     assert not gathered(configs, pulled, corrections="trusted", trusted_raters=["bob"]).train
     assert gathered(configs, pulled, corrections="trusted", trusted_raters=["ann"]).train
+    bad = [replace(one, metrics={"good": False}, feedback=(replace(one.feedback[0], value=False),)) for one in pulled]
+    assert not gathered(configs, bad, corrections="trusted", trusted_raters=["ann"]).train
 
 
 def test_the_gate_refuses_and_counts() -> None:
@@ -145,12 +149,8 @@ def test_each_new_demo_has_its_origin() -> None:
     assert (found[0].user, found[0].raters, found[0].version) == ("u0", ("ann",), "v1")
 
 
-def test_the_report_shows_origins_and_escapes_text() -> None:
+def test_the_report_shows_origins_and_escapes_text(capsys: pytest.CaptureFixture[str]) -> None:
     """Hostile text in a demo, in a rater's name and in a comment is text on the page."""
-    from dataclasses import replace
-
-    from t0dspy.flywheel.optimizing.candidates import prompts_of
-
     script = "<script>alert(1)</script>"
     old, new = dspy.Predict("question -> answer"), dspy.Predict("question -> answer")
     said = (Said("good", True, f"ann {script}", "f", "2026-01-01T00:00:00.000Z"),)
@@ -177,3 +177,10 @@ def test_the_report_shows_origins_and_escapes_text() -> None:
     assert "<script>" not in page
     wanted = ["inference 0001 of v1", "user u1", "awaits review", "t0dspy traffic p v1=0.9", "answer left out: unrated"]
     assert [text for text in wanted if text not in page] == []
+    from t0dspy.cli.retrain import _print
+
+    _print(result, None)
+    printed = capsys.readouterr().out
+    assert "p: v2 beats v1 and awaits review\n" in printed
+    assert "  demos       1 new: 1 production\n" in printed
+    assert "  review      v2 has no traffic until you run `t0dspy traffic p v1=0.9 v2=0.1 --apply`\n" in printed

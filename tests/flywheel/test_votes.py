@@ -126,9 +126,13 @@ def test_trusted_raters_outvote_any_number_of_names() -> None:
 def test_of_a_raters_comments_the_latest_stays() -> None:
     """A thousand comments of one person are one comment."""
     many = [said("comment", f"no. {at}", "loud", at) for at in range(1000)]
-    found = one_of(heard(*many, said("comment", "too long", "ann", 5000)))
+    example = heard(*many, said("comment", "too long", "ann", 5000), user="ann")
+    found = one_of(example, corrections="anyone")
     assert found is not None
     assert list(found.comments) == ["no. 999", "too long"]
+    curated = curate([example], OPTIONS)
+    assert list(curated.kept[0].comments) == ["too long"]
+    assert curated.changed == {"comment left out: its rater is neither the caller nor trusted": 1000}
 
 
 def test_a_rater_of_strangers_answers_is_capped() -> None:

@@ -81,9 +81,9 @@ class CurateOptions:
     rater_tag: str | None = None
     """A tag of feedback that names its rater, before `t0dspy::by` and the user tag."""
     corrections: Corrections = "caller"
-    """Whose corrections count: those of `anyone`, of the `caller` and trusted raters, or of `trusted` raters alone."""
+    """Whose corrections and comments count: of `anyone`, of the `caller` and trusted raters, or of `trusted` raters."""
     trusted_raters: tuple[str, ...] = ()
-    """Raters whose votes count alone where one of them voted, who may correct everybody, and whom no cap holds."""
+    """Raters whose votes count alone where one of them voted, and who may correct everybody, without a cap."""
     demo_characters: int = 20_000
     """The most characters of an example that the optimizer may show in a prompt; 0 for any number."""
     caps: tuple[Cap, ...] = (Cap("user", 0.2), Cap("variant", 0.8, least=1600))

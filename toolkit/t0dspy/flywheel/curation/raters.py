@@ -12,14 +12,15 @@ from t0dspy.flywheel.pulled import PulledExample, Said
 
 CORRECTION = "demonstration"
 COMMENT = "comment"
+_TEXTS = (CORRECTION, COMMENT)
 
 
 def weighed(examples: Examples, options: CurateOptions) -> Sieved:
     """Put in place of what was said last what counts: every rater once, and corrections of those who may correct.
 
-    The value of a metric is the median of its raters' latest values. The latest correction counts that
-    `options.corrections` permits; where there is none, the model's own answer stands again. Of each rater's comments
-    the latest stays.
+    The value of a metric is the median of its raters' latest values. Of the corrections and comments that
+    `options.corrections` permits, the correction of most raters counts, and each rater's latest comment. Where there is
+    no such correction, the model's own answer stands again.
     """
     changed = Counter[str]()
     return Sieved([_weighed(one, one.tags.get(options.user_tag), options, changed) for one in examples], {}, changed)
@@ -46,9 +47,14 @@ def correctors(example: PulledExample, options: CurateOptions) -> list[tuple[Rat
 
 
 def vouched(example: PulledExample, options: CurateOptions) -> bool:
-    """Return whether a trusted rater rated or corrected the example."""
-    trusted = set(options.trusted_raters)
-    return any(one.rater in trusted and one.metric != COMMENT for one in example.feedback)
+    """Return whether a trusted rater corrected the example, or rated it and found nothing wrong."""
+    said = [one for one in example.feedback if one.rater in options.trusted_raters and one.metric != COMMENT]
+    corrected = any(one.metric == CORRECTION for one in said)
+    return corrected or (bool(said) and not any(_is_bad(one, options) for one in said))
+
+
+def _is_bad(said: Said, options: CurateOptions) -> bool:
+    return said.value < options.floor[said.metric] if said.metric in options.floor else said.value is False
 
 
 def sole_rater(example: PulledExample, exempt: Sequence[str] = ()) -> str | None:
@@ -63,12 +69,13 @@ def _weighed(one: PulledExample, caller: str | None, options: CurateOptions, cha
     stages = tuple(_weighed(stage, caller, options, changed) for stage in one.stages)
     if not one.feedback:
         return replace(one, stages=stages) if stages else one
-    refused = [said for said in one.feedback if said.metric == CORRECTION and not _may_correct(said, caller, options)]
+    refused = [said for said in one.feedback if said.metric in _TEXTS and not _may_correct(said, caller, options)]
     heard = tuple(said for said in one.feedback if said not in refused)
     correction = _correction([said for said in heard if said.metric == CORRECTION], options)
     metrics = {name: _agreed(name, heard, caller, options) for name in one.metrics}
-    if refused:
-        changed["correction left out: its rater is neither the caller nor trusted"] += len(refused)
+    for said in refused:
+        name = "correction" if said.metric == CORRECTION else "comment"
+        changed[f"{name} left out: its rater is neither the caller nor trusted"] += 1
     if metrics != dict(one.metrics):
         changed["rating left out: most raters say otherwise"] += 1
     return replace(

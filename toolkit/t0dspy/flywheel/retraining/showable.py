@@ -46,7 +46,7 @@ def note_hidden(own: Sequence[PulledExample]) -> list[str]:
 
 def _refused(one: PulledExample, options: CurateOptions) -> str | None:
     if options.corrections == "trusted" and not vouched(one, options):
-        return "no trusted rater rated or corrected it"
+        return "no trusted rater corrected it or rated it well"
     return screen_value([one.inputs, one.outputs], options.demo_characters)
 
 
