@@ -94,6 +94,7 @@ class Project:
         self, metric: str = "right", gold: str = "required", min_holdout: int = 10, name: str = "shout", **more: Any
     ) -> None:
         """Write the settings."""
+        more = {"yearly_risk": "off", **more}
         lines = "\n".join(f"{key} = {_toml(value)}" for key, value in more.items())
         text = SETTINGS.format(
             name=name, metric=metric, gold=gold, url=self.upstream.url, min_holdout=min_holdout, more=lines

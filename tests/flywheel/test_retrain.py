@@ -285,6 +285,8 @@ def test_killed_at_any_stage_it_goes_on_to_the_same_result(
         code = KILLED.format(apps=str(APPS), configs=str(other.configs), database=other.database, stage=stage)
         done = subprocess.run([sys.executable, "-c", code], cwd=directory, capture_output=True, text=True, timeout=120)
         assert done.returncode == 9, (stage, done.stderr)
+        reserved = account(other)
+        assert len(reserved) == (stage in ("v1 on the holdout", "exporting")), stage
         assert other.tree() == before, stage
         found = other.retrain(resume=True, threads=1)
         assert found.resumed
@@ -292,7 +294,54 @@ def test_killed_at_any_stage_it_goes_on_to_the_same_result(
         resumed = other.manifest()["versions"]["v2"]
         assert resumed["content_hash"] == version["content_hash"], stage
         assert resumed["scores"] == version["scores"], stage
+        assert [each["outcome"] for each in account(other)] == ["promote"], stage
         assert len(task.requests) <= asked + 2, stage
+
+
+def account(shop: Project) -> list[dict[str, Any]]:
+    """The decisions that the holdout was asked for."""
+    path = shop.directory / ".t0dspy/retrain/shout/holdout.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text())["questions"] if path.exists() else []
+    return found
+
+
+def test_each_decision_spends_risk_until_the_holdout_is_used_up(
+    shop: Project, task: ScriptedUpstream, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is spent is shown; an empty account asks no model, and is not an error."""
+    asked = {"min_improvement": 0.9, "yearly_risk": 0.2, "yearly_decisions": 2}
+    shop.settings(**asked)
+    first = shop.retrain()
+    assert (first.outcome, first.account.decisions, first.account.risk) == ("kept", 1, pytest.approx(0.1))
+    assert "90% asked for" in first.reason or "is not better by more than" in first.reason
+    assert first.account.fresh == 1
+    shown = report(first)["holdout_account"]
+    assert (shown["spent"], shown["left"], shown["planned"]) == (pytest.approx(0.1), pytest.approx(0.1), 2)
+    page = (first.directory / "report.html").read_text()
+    assert "any false promotion this year is at most 0.20" in page
+    path = shop.directory / ".t0dspy/retrain/shout/holdout.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    second = shop.retrain(seed=10)
+    assert (second.account.decisions, second.account.fresh) == (2, 0)
+    assert any("only 0% of the holdout's" in note for note in second.notes)
+    before = len(task.requests)
+    third = shop.retrain(seed=11)
+    assert third.outcome == "nothing to do"
+    assert re.search(r"the holdout is used up until \d{4}-\d\d-\d\d: 2 of 2 decisions", third.reason)
+    assert len(task.requests) == before
+    assert [each["outcome"] for each in account(shop)] == ["keep", "keep"]
+    path.write_text('{"format": 1, "questions": [{}]}')
+    with pytest.raises(RetrainError, match=r"holdout\.json: damaged"):
+        shop.retrain(seed=11)
+
+
+def test_a_challenger_that_is_behind_on_validation_costs_no_risk(shop: Project, task: ScriptedUpstream) -> None:
+    """The holdout is not asked."""
+    task.script = WORSE
+    shop.settings(yearly_risk=0.2)
+    found = shop.retrain()
+    assert found.outcome == "kept"
+    assert found.account.decisions == len(account(shop)) == 0
 
 
 def test_two_at_once_never(shop: Project) -> None:

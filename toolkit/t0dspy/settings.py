@@ -86,6 +86,10 @@ class ProgramSettings:
     """Whether the promotion test assumes the largest loss that `score_range` allows."""
     score_range: tuple[float, float] = (0.0, 1.0)
     """The least and the largest score that the metric can give."""
+    yearly_risk: float | Literal["off"] = 0.2
+    """The largest chance of any false promotion in a year; `off` for no limit beyond that of each decision."""
+    yearly_decisions: int = 12
+    """How many decisions of the promotion test the year's risk is divided into."""
     max_demos: int = 4
     """Demos of a predictor that an optimizer bootstraps; 0 leaves demos as they are."""
     review: bool = False
@@ -270,6 +274,20 @@ def _range(value: Any, where: str) -> tuple[float, float]:
     return low, high
 
 
+def _yearly_risk(value: Any, where: str) -> float | str:
+    if value == "off":
+        return "off"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise SettingsError(f"{where}: is {value!r}; write a number above 0, up to 1, or 'off'.")
+    return float(value)
+
+
+def _decisions(value: Any, where: str) -> int:
+    if not _count(value, where):
+        raise SettingsError(f"{where}: is 0; write how many decisions a year you plan, 1 or more.")
+    return int(value)
+
+
 def _model(value: Any, where: str) -> ModelName:
     if isinstance(value, str) and value:
         return value
@@ -301,6 +319,8 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(_MODELS, _model),
     "prices": _prices,
     "score_range": _range,
+    "yearly_risk": _yearly_risk,
+    "yearly_decisions": _decisions,
     "curate": lambda value, where: _table(value, where),
 }
 

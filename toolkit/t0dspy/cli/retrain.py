@@ -182,12 +182,20 @@ def _print(result: "Retrained", applied: "Applied | None") -> None:
         cost = "" if result.spent.cost is None else f", ${result.spent.cost:.2f}"
         ended = ", until the budget ended" if result.optimized.ended == "budget" else ""
         print(f"  search      {len(result.optimized.trials)} candidates{ended}; {result.spent.calls:,} calls{cost}")
+    _print_decision(result)
+    _print_next(result, applied)
+
+
+def _print_decision(result: "Retrained") -> None:
+    if result.account:
+        from t0dspy.flywheel.promotion.account import describe
+
+        print(f"  holdout     {describe(result.account)}")
     if result.export:
         shares = "  ".join(f"{version} {share:.0%}" for version, share in result.export.shares.items())
         print(f"  traffic     {shares}")
     if result.directory:
         print(f"  report      {result.directory / 'report.html'}")
-    _print_next(result, applied)
 
 
 def _print_next(result: "Retrained", applied: "Applied | None") -> None:

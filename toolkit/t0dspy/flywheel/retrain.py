@@ -20,6 +20,14 @@ from t0dspy.flywheel.promotion.groups import groups_of
 from t0dspy.flywheel.promotion.options import PromotionOptions
 from t0dspy.flywheel.retraining.estimate import Expected
 from t0dspy.flywheel.retraining.gather import Gathered, curate_options
+from t0dspy.flywheel.retraining.holdout_account import (
+    freshness_note,
+    promotion_options,
+    reserve,
+    settle,
+    state_account,
+    why_not_asked,
+)
 from t0dspy.flywheel.retraining.judging import Judged, agreement, judged
 from t0dspy.flywheel.retraining.material import data_of, gather_for, pull_for
 from t0dspy.flywheel.retraining.origins import demo_origins
@@ -157,6 +165,10 @@ def _retrained(task: Task) -> Retrained:
     missing = too_little(gathered, task.own) or _nothing_new(task, gathered)
     if missing:
         return replace(result, reason=missing)
+    result = replace(result, account=state_account(task, gathered))
+    closed = why_not_asked(task.own, result.account) if result.account else ""
+    if closed:
+        return replace(result, reason=closed)
     stage_index(incumbent, task.options.stage)
     check_exportable(task, incumbent)
     data, holdout = data_of(task, gathered, incumbent)
@@ -233,11 +245,17 @@ def _compiled(
     if not found.better:
         said = f"{found.incumbent_score:.3f} on the validation set, best of {len(found.trials)} candidates"
         return replace(result, reason=f"no candidate was better than the incumbent: {said}")
-    verdict = _judged(task, incumbent, found, holdout, result.gathered, judge)
+    question = reserve(task, result.gathered, prompts_of(found.program))
+    if question is None:
+        return replace(result, reason="the holdout was used up by another decision of this run")
+    account = state_account(task, result.gathered)
+    result = replace(result, account=account, notes=[*result.notes, *freshness_note(account)])
+    verdict = _judged(task, incumbent, found, holdout, result.gathered, judge, promotion_options(task.own, question))
     agreed = agreement(task.metric, [*data.train, *data.validation, *holdout], judge)
     result = replace(result, agreement=agreed, spent=ledger.spent)
     if verdict is None:
         return replace(result, reason="the budget ended before the judge had seen the whole holdout")
+    settle(task, question, verdict.judgement.decision)
     pairs = [(old.score, new.score) for old, new in zip(verdict.incumbent, verdict.challenger, strict=True)]
     result = replace(result, judgement=verdict.judgement, reason=verdict.judgement.reason, pairs=pairs)
     return result if verdict.judgement.decision == "keep" else promoted(task, result, found)
@@ -250,6 +268,7 @@ def _judged(
     holdout: list[dspy.Example],
     gathered: Gathered,
     lm: dspy.LM,
+    options: PromotionOptions,
 ) -> Judged | None:
     return judged(
         incumbent,
@@ -258,12 +277,7 @@ def _judged(
         task.metric,
         lm,
         task.form,
-        PromotionOptions(
-            task.own.min_improvement,
-            task.own.confidence,
-            strict=task.own.strict,
-            score_range=task.own.score_range,
-        ),
+        options,
         tags=[one.tags for one in gathered.holdout],
         groups=groups_of(gathered.holdout, curate_options(task.own).user_tag),
         version=task.version,

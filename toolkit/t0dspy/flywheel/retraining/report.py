@@ -7,6 +7,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
+from t0dspy.flywheel.promotion.account import describe
 from t0dspy.flywheel.retraining.charts import difference_bars, trial_chart
 from t0dspy.flywheel.retraining.results import Retrained
 
@@ -42,6 +43,7 @@ def as_json(result: Retrained) -> dict[str, Any]:
         "spent": asdict(result.spent),
         "optimized": _optimized(result) if found else None,
         "judgement": asdict(judgement) if judgement else None,
+        "holdout_account": asdict(result.account) if result.account else None,
         "pairs": [list(pair) for pair in result.pairs],
         "prompts": {
             path: {"before": before, "after": after} for path, (before, after) in _plain(result.prompts).items()
@@ -64,6 +66,7 @@ def as_html(report: Mapping[str, Any]) -> str:
     optimized = report["optimized"]
     return template.render(
         report=report,
+        account=describe(report["holdout_account"]) if report.get("holdout_account") else "",
         trials=trial_chart(optimized["trials"]) if optimized else None,
         bars=difference_bars(report["pairs"]),
         diffs={path: prompt_diff(one["before"], one["after"]) for path, one in report["prompts"].items()},

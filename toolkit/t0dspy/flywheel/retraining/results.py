@@ -8,6 +8,7 @@ from typing import Any, Literal
 from t0dspy.exporting import Export
 from t0dspy.flywheel.optimize import Auto, Optimized, Optimizer
 from t0dspy.flywheel.optimizing.spending import Spent
+from t0dspy.flywheel.promotion.account import Statement
 from t0dspy.flywheel.promotion.promotion import PromotionResult
 from t0dspy.flywheel.retraining.estimate import Expected
 from t0dspy.flywheel.retraining.gather import Gathered
@@ -73,6 +74,8 @@ class Retrained:
     export: Export | None = None
     optimized: Optimized | None = None
     judgement: PromotionResult | None = None
+    account: Statement | None = None
+    """The risk account of the holdout."""
     pairs: Sequence[tuple[float, float]] = ()
     """Incumbent's and challenger's score on each example of the holdout."""
     prompts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
