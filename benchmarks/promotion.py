@@ -283,10 +283,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--years", type=int, default=2000)
+    parser.add_argument("--processes", type=int, default=None, help="by default one for each core")
     asked = parser.parse_args()
     checks = {"holdout": holdouts(asked.years), "monotone": monotone(asked.seeds)}
-    with Pool() as pool:
+    with Pool(asked.processes) as pool:
         checks |= {"level": levels(pool, asked.seeds), "power": power(pool, asked.seeds)}
+    print(f"\n{asked.seeds:,} seeds a cell, {asked.years:,} years")
     missed = [name for name, met in checks.items() if not met]
     print(f"\n{'missed: ' + ', '.join(missed) if missed else 'every target is met'}")
     sys.exit(5 if missed else 0)
