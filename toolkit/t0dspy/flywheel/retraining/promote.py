@@ -18,7 +18,7 @@ from t0dspy.traffic import with_share
 
 
 def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
-    """Export the winner with the canary's share.
+    """Export the winner with its share of the traffic.
 
     Raises:
         WireInequalityError: the gateway would send something else than was optimized; nothing is written.
