@@ -13,7 +13,7 @@ from t0dspy.errors import SettingsError
 from t0dspy.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
-ALL = {"t0dspy.toml", "configs/tensorzero.toml", "metric.py"}
+ALL = {"t0dspy.toml", "configs/tensorzero.toml", "metric.py", ".t0dspy/.gitignore"}
 
 
 def tree(directory: Path) -> dict[str, tuple[bytes, int]]:
@@ -68,7 +68,7 @@ def test_the_second_time_writes_nothing(tmp_path: Path) -> None:
         ({"pyproject.toml": "[tool.t0dspy]\nconfigs = 'c'\n"}, ALL - {"t0dspy.toml"}),
         ({"t0dspy.toml": "not toml at all ["}, ALL - {"t0dspy.toml"}),
         ({"configs/models.toml": "[models.x]"}, ALL - {"configs/tensorzero.toml"}),
-        ({"configs/programs/x/program.toml": "", "metric.py": "mine"}, {"t0dspy.toml", "configs/tensorzero.toml"}),
+        ({"configs/programs/x/program.toml": "", "metric.py": "mine"}, ALL - {"metric.py"}),
         ({"configs/notes.md": "", "app/metric.py": ""}, ALL),
     ],
 )

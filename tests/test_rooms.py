@@ -14,6 +14,7 @@ LEAVES = {
     "errors",
     "settings",
     "model",
+    "names",
     "bundle",
     "gateway",
     "warehouse",

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from t0dspy.errors import BundleError
+from t0dspy.errors import BundleError, SettingsError
 from t0dspy.model import PromptForm, Text, canonical
+from t0dspy.names import check_version_name
 
 FORMAT = 1
 
@@ -148,10 +149,10 @@ def parse_manifest(text: str, where: str) -> Manifest:
         if not all(isinstance(raw[key], dict) for key in ("deadlines", "files")):
             raise TypeError("`deadlines` and `files` are objects")
         functions = {name: FunctionEntry(**one) for name, one in raw.pop("functions").items()}
-        versions = {name: _version(one) for name, one in raw.pop("versions").items()}
+        versions = {check_version_name(name, "versions"): _version(one) for name, one in raw.pop("versions").items()}
         history = tuple(Change(**one) for one in raw.pop("history", ()))
         return Manifest(functions=functions, versions=versions, history=history, **raw)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (SettingsError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BundleError(f"{where}: not a manifest ({error}). Restore it from version control.") from error
 
 

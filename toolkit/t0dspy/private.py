@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import IO
 
 _OTHERS = 0o077
+PROJECT = ".t0dspy"
+"""The directory in a project that holds the stack's data, retrains and records; git ignores all of it."""
+IGNORE_ALL = "*\n"
+"""The `.gitignore` of a directory of which version control is to see nothing."""
 
 
 def own(directory: Path) -> None:
@@ -17,11 +21,13 @@ def own(directory: Path) -> None:
     """
     make(directory)
     if not any(directory.iterdir()):  # in one with files, what to keep of them is its owner's to say
-        (directory / ".gitignore").write_text("*\n", encoding="ascii")
+        _ignore(directory)
 
 
 def make(directory: Path) -> None:
     """Make `directory` and its missing parents with mode 0700; an existing one stays as it is.
+
+    A project's `.t0dspy` at or above it gets a `.gitignore` for everything in it, unless it has one.
 
     Raises:
         OSError: the disk refuses.
@@ -29,6 +35,15 @@ def make(directory: Path) -> None:
     missing = [place for place in (directory, *directory.parents) if not place.exists()]
     for place in reversed(missing):
         place.mkdir(mode=0o700, exist_ok=True)
+    for place in (directory, *directory.absolute().parents):
+        if place.name == PROJECT:
+            with suppress(OSError):  # it may be another user's, as in a container that mounts what is below it
+                _ignore(place)
+
+
+def _ignore(directory: Path) -> None:
+    with suppress(FileExistsError), (directory / ".gitignore").open("x", encoding="ascii") as file:
+        file.write(IGNORE_ALL)
 
 
 def tighten(path: Path) -> None:

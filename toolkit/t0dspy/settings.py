@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from t0dspy.errors import SettingsError
 from t0dspy.model import DemoPlace, Text
+from t0dspy.names import check_program_name
 
 DEFAULTS = {
     "configs": "configs",
@@ -171,7 +172,9 @@ def load_settings(
     )
     plain = {name: _pick(name, flags.get(name), environment, table, file) for name in DEFAULTS}
     programs = {
-        name: _program(one, f"{file}, [tool.t0dspy.programs.{name}]")
+        check_program_name(name, f"{file}, [tool.t0dspy.programs]"): _program(
+            one, f"{file}, [tool.t0dspy.programs.{name}]"
+        )
         for name, one in _table(table.get("programs", {}), f"{file}, [tool.t0dspy.programs]").items()
     }
     apply = _apply(table.get("apply", {}), f"{file}, [tool.t0dspy.apply]")

@@ -9,12 +9,12 @@ import dspy
 from t0dspy import parity
 from t0dspy.bundle import read_json
 from t0dspy.errors import BundleError, ProgramError, StateError
-from t0dspy.exporting import read_program
 from t0dspy.fits import misfits
 from t0dspy.manifest import Manifest
 from t0dspy.parity.report import ParityReport
 from t0dspy.program import load_program
 from t0dspy.state import with_state
+from t0dspy.tree import program_directory, read_program
 
 
 def verify(
@@ -48,7 +48,7 @@ def verify(
         ProgramError: the program cannot be imported, or its code no longer fits the version.
         GatewayError: TensorZero refuses the config.
     """
-    directory = Path(configs) / "programs" / name
+    directory = program_directory(Path(configs), name)
     manifest, files = read_program(directory)
     version = version or manifest.newest or ""
     if version not in manifest.versions:

@@ -4,22 +4,22 @@ import re
 from collections.abc import Mapping
 
 from t0dspy.errors import SettingsError
-
-PROGRAM_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+from t0dspy.names import LONGEST, is_program_name, quoted
 
 
 def checked_name(name: str) -> str:
     """`name`, if a program can be called so.
 
     Raises:
-        SettingsError: it holds something else than ASCII letters, digits and single underscores.
+        SettingsError: it holds something else than ASCII letters, digits and single underscores, or is too long.
     """
-    if not PROGRAM_NAME.fullmatch(name) or "__" in name:
-        hint = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "program"
+    if not is_program_name(name):
+        hint = re.sub(r"[^a-z0-9]+", "_", name.lower())[: LONGEST // 2].strip("_") or "program"
         hint = hint if hint[0].isalpha() else f"program_{hint}"
         raise SettingsError(
-            f"program name {name!r}: use ASCII letters, digits and single underscores, a letter first, "
-            f"such as --name {hint}. (Two underscores separate a program from its predictors.)"
+            f"program name {quoted(name)}: use ASCII letters, digits and single underscores, a letter first, "
+            f"at most {LONGEST} characters, such as --name {hint}. "
+            "(Two underscores separate a program from its predictors.)"
         )
     return name
 

@@ -25,6 +25,7 @@ from t0dspy.flywheel.retraining.gather import curate_options
 from t0dspy.flywheel.typed import Types, to_example
 from t0dspy.flywheel.versions import Exported, exported
 from t0dspy.gateway import HttpGateway
+from t0dspy.names import check_program_name
 from t0dspy.settings import ProgramSettings, Settings, load_settings
 
 
@@ -124,7 +125,7 @@ def evaluate(
     """
     options = options or EvaluateOptions()
     settings = load_settings(configs=configs, gateway_url=gateway_url)
-    own = settings.programs.get(name)
+    own = settings.programs.get(check_program_name(name))
     metric = _metric(options, own)
     found = exported(name, settings.configs_dir, program)
     mark_paths(found.code)

@@ -8,13 +8,13 @@ import dspy
 
 from t0dspy.bundle import ROLLOUT, read_json
 from t0dspy.errors import BundleError, ProgramError, StateError
-from t0dspy.exporting import read_program
 from t0dspy.fits import misfits
 from t0dspy.manifest import Manifest, VersionEntry
 from t0dspy.program import load_program
 from t0dspy.program_types import program_types
 from t0dspy.state import with_state
 from t0dspy.traffic import Shares, incumbent, read_shares
+from t0dspy.tree import program_directory, read_program
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def exported(name: str, configs: Path, program: dspy.Module | None = None) -> Ex
         BundleError: there is no such program.
         ProgramError: it cannot be imported.
     """
-    directory = configs / "programs" / name
+    directory = program_directory(configs, name)
     manifest, files = read_program(directory)
     if program is None:
         if manifest.program is None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from t0dspy.bundle import MANIFEST
 from t0dspy.configured import toml_files
 from t0dspy.errors import RolloutError, T0dspyError, UnconfirmedError
 from t0dspy.rollout.actions import Action, Command, Verdict, embedded, status
@@ -21,6 +20,7 @@ from t0dspy.rollout.record import Files, Journal, Pending, config_files, same_co
 from t0dspy.rollout.restore import restore
 from t0dspy.rollout.served import look
 from t0dspy.settings import ApplySettings, Settings
+from t0dspy.tree import program_directories
 
 Say = Callable[[str], None]
 
@@ -217,7 +217,7 @@ def traffic_is_served(place: Place, gateway_url: str) -> bool:
     """Whether every program's traffic is known to be as written."""
     served = look(gateway_url, place.clickhouse_url)
     try:
-        programs = [read(place.configs, path.parent.name) for path in place.configs.glob(f"programs/*/{MANIFEST}")]
+        programs = [read(place.configs, directory.name) for directory in program_directories(place.configs)]
     except T0dspyError:  # files that cannot be read are not served
         return False
     return bool(programs) and all(served.serves(one.manifest, one.shares) for one in programs)

@@ -11,7 +11,7 @@ from t0dspy.manifest import Change, Manifest
 from t0dspy.rollout.fits import Fits
 from t0dspy.rollout.history import awaiting_review, previous_incumbent
 from t0dspy.rollout.shares import check_versions
-from t0dspy.tree import read_program
+from t0dspy.tree import program_directory, read_program
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def read(configs: Path, name: str) -> Program:
         BundleError: there is none.
         SettingsError: its rollout.toml cannot be read.
     """
-    directory = configs / "programs" / name
+    directory = program_directory(configs, name)
     manifest, files = read_program(directory)
     if ROLLOUT not in files:
         raise SettingsError(f"{directory / ROLLOUT} is gone. Restore it from version control.")

@@ -10,8 +10,10 @@ from t0dspy import bundle
 from t0dspy.bundle import MANIFEST, ROLLOUT
 from t0dspy.errors import BundleError, RolloutError
 from t0dspy.manifest import Change, parse_manifest
+from t0dspy.names import quoted
 from t0dspy.rollout.record import REFUSED, Files, config_files
 from t0dspy.traffic import read_shares
+from t0dspy.tree import program_directories
 
 
 def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:
@@ -33,8 +35,9 @@ def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:
         RolloutError: the disk refuses.
         BundleError: somebody else is writing a program.
     """
+    _check_inside(old)
     with ExitStack() as locks:
-        for directory in sorted(path.parent for path in configs.glob(f"programs/*/{MANIFEST}")):
+        for directory in program_directories(configs):
             locks.enter_context(bundle.locked(directory))
         now = config_files(configs)
         target = {**old, **dict(_manifests(configs, old, now, time, reason))}
@@ -42,6 +45,13 @@ def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:
             return sorted(_replaced(configs, target, now))
         except OSError as error:
             raise RolloutError(f"{error.filename}: cannot be put back ({error.strerror}).") from error
+
+
+def _check_inside(old: Files) -> None:
+    """The record is a file that anybody could have changed, and its names become paths."""
+    for name in old:
+        if name.startswith("/") or ".." in name.split("/"):
+            raise RolloutError(f"the record of what served names {quoted(name)}, which is not below the configs.")
 
 
 def _replaced(configs: Path, target: Files, now: Files) -> Iterator[str]:

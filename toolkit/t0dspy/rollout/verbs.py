@@ -183,10 +183,10 @@ def _finish(place: Place, journal: Journal, action: Action) -> None:
 
 def _change(place: Place, name: str, plan: Callable[[Program], Planned], applying: bool, verb: str) -> Changed:
     began = time.monotonic()
-    read(place.configs, name)  # an unknown program is said before anything else is done
+    directory = read(place.configs, name).directory  # an unknown program is said before anything else is done
 
     def work() -> Planned:
-        with bundle.locked(place.configs / "programs" / name):
+        with bundle.locked(directory):
             planned = plan(read(place.configs, name))
             write(planned)
         return planned

@@ -11,7 +11,6 @@ import dspy
 from t0dspy.bundle import ROLLOUT
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import BundleError, ProgramError, T0dspyError
-from t0dspy.exporting import read_program
 from t0dspy.fits import misfits
 from t0dspy.gateway import HttpGateway
 from t0dspy.manifest import Manifest
@@ -23,6 +22,7 @@ from t0dspy.runtime.run import Run, ServedVersion, served_version
 from t0dspy.runtime.tags import checked_tags
 from t0dspy.settings import load_settings
 from t0dspy.traffic import incumbent, read_shares
+from t0dspy.tree import program_directories, program_directory, read_program
 
 Program = TypeVar("Program", bound=dspy.Module)
 
@@ -65,8 +65,7 @@ def deploy(
     """
     checked_program(program, "deploy")
     settings = load_settings(configs=configs, gateway_url=gateway_url)
-    programs = settings.configs_dir / "programs"
-    directory = programs / (name or _exported_name(program, programs))
+    directory = program_directory(settings.configs_dir, name or _exported_name(program, settings.configs_dir))
     lm = gateway_lm(HttpGateway(settings.gateway_url.value), cache=cache)
     bind(program, _Exported(program, directory, version, lm, checked_tags(tags or {})))
     return program
@@ -137,9 +136,9 @@ def _incumbent(manifest: Manifest, files: dict[str, str], where: str) -> str:
     return found
 
 
-def _exported_name(program: dspy.Module, programs: Path) -> str:
+def _exported_name(program: dspy.Module, configs: Path) -> str:
     fitting = []
-    for directory in sorted(path.parent for path in programs.glob("*/manifest.json")):
+    for directory in program_directories(configs):
         manifest, files = read_program(directory)
         if manifest.newest and not misfits(program, manifest, manifest.newest, files):
             if _is_at(program, manifest.program):
@@ -147,7 +146,8 @@ def _exported_name(program: dspy.Module, programs: Path) -> str:
             fitting.append(directory.name)
     if len(fitting) != 1:
         found = f"{' and '.join(fitting)} fit it" if fitting else "none fits it"
-        raise ProgramError(f"which exported program in {programs} is this? {found}. Say it: deploy(program, 'NAME').")
+        place = configs / "programs"
+        raise ProgramError(f"which exported program in {place} is this? {found}. Say it: deploy(program, 'NAME').")
     return fitting[0]
 
 

@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 import jsonschema
 
-from t0dspy.bundle import MANIFEST, ROLLOUT
+from t0dspy.bundle import ROLLOUT
 from t0dspy.errors import AnswerNotParsedError, BundleError, SettingsError
-from t0dspy.exporting import read_program
 from t0dspy.gateway import Call, Inference, input_messages
 from t0dspy.manifest import Manifest
 from t0dspy.model import Schema, Text
+from t0dspy.names import quoted
 from t0dspy.traffic import incumbent, read_shares
+from t0dspy.tree import program_directories, read_program
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def exported_function(configs: Path, name: str) -> ExportedFunction:
         BundleError: there is none; says which there are.
     """
     known: list[str] = []
-    for path in sorted(configs.glob(f"programs/*/{MANIFEST}")):
-        manifest, files = read_program(path.parent)
+    for directory in program_directories(configs):
+        manifest, files = read_program(directory)
         if name in manifest.functions:
             entry = manifest.functions[name]
             inputs, outputs = json.loads(files[entry.input_schema]), json.loads(files[entry.output_schema])
@@ -91,7 +92,7 @@ def exported_function(configs: Path, name: str) -> ExportedFunction:
         known += manifest.functions
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}."
-    raise BundleError(f"no exported function {name!r} in {configs / 'programs'}: {hint}")
+    raise BundleError(f"no exported function {quoted(name)} in {configs / 'programs'}: {hint}")
 
 
 def check_fields(fields: Mapping[str, Any], schema: Schema, what: str) -> None:

@@ -9,8 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from t0dspy.errors import SettingsError
+from t0dspy.private import IGNORE_ALL, PROJECT
 
 SETTINGS, CONFIG, METRIC = "t0dspy.toml", "configs/tensorzero.toml", "metric.py"
+IGNORE = f"{PROJECT}/.gitignore"
 _TEXTS = {SETTINGS: "settings.toml", CONFIG: "tensorzero.toml", METRIC: "metric.py.txt"}
 
 
@@ -38,6 +40,8 @@ def plan(directory: Path) -> Scaffold:
         raise SettingsError(f"{directory} is a file. Name the directory of your project.")
     present = {SETTINGS: _settings(directory), CONFIG: _config(directory), METRIC: _metric(directory)}
     missing = {path: _text(path) for path, why in present.items() if why is None}
+    if not os.path.lexists(directory / IGNORE):
+        missing[IGNORE] = IGNORE_ALL
     return Scaffold(directory, missing, [why for why in present.values() if why is not None])
 
 

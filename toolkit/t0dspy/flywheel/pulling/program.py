@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from t0dspy.bundle import MANIFEST, read_json
+from t0dspy.bundle import read_json
 from t0dspy.errors import BundleError
-from t0dspy.exporting import read_program
 from t0dspy.flywheel.pulling.reader import Reader
 from t0dspy.manifest import FunctionEntry, Manifest
+from t0dspy.tree import program_directories, program_directory, read_program
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def exported_program(configs: Path, name: str, versions: Sequence[str] = ()) -> 
     Raises:
         BundleError: there is none, it has no function of its own, or not these `versions`.
     """
-    manifest, files = read_program(configs / "programs" / name)
+    manifest, files = read_program(program_directory(configs, name))
     if name not in manifest.functions:
         raise BundleError(
             f"{name} was exported with its stages only: no inference of it is logged, so there is nothing to pull. "
@@ -88,6 +88,6 @@ def earlier_programs(configs: Path, program: ExportedProgram) -> Sequence[Export
     reference = program.manifest.program
     if reference is None:
         return ()
-    there = [one for one in names if (configs / "programs" / one / MANIFEST).is_file()]
-    found = [ExportedProgram(*read_program(configs / "programs" / one)) for one in there]
+    there = {directory.name: directory for directory in program_directories(configs)}
+    found = [ExportedProgram(*read_program(there[earlier])) for earlier in names if earlier in there]
     return [one for one in found if one.manifest.program == reference and one.manifest.name in one.manifest.functions]

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from t0dspy import private
 from t0dspy.errors import RetrainError
 from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.names import check_program_name
 
 REPORT = "report.json"
 
@@ -34,7 +35,7 @@ class Home:
 
     def __init__(self, root: Path, name: str) -> None:
         """`root` is the project's `.t0dspy`."""
-        self.directory = root / "retrain" / name
+        self.directory = root / "retrain" / check_program_name(name)
         self.name = name
 
     @property

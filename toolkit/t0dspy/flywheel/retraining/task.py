@@ -16,6 +16,7 @@ from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_js
 from t0dspy.flywheel.served_model import ServedModel, is_served_by, served_model
 from t0dspy.flywheel.versions import Exported
 from t0dspy.model import PromptForm, digest
+from t0dspy.names import check_program_name
 from t0dspy.settings import ProgramSettings, Settings
 from t0dspy.traffic import check_share
 
@@ -80,7 +81,7 @@ def checked(name: str, settings: Settings, options: RetrainOptions) -> ProgramSe
     Raises:
         SettingsError: what is missing or wrong.
     """
-    if name not in settings.programs:
+    if check_program_name(name) not in settings.programs:
         known = ", ".join(settings.programs) or "none"
         raise SettingsError(f"no settings for the program {name!r} (configured: {known}); its metric is read there.")
     own = settings.programs[name]
