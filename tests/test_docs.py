@@ -1,10 +1,12 @@
 """Docs that cannot lie: help is current, and what README and docs show is run."""
 
+import ast
 import re
 import runpy
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,12 @@ import pytest
 import t0dspy
 from stack.harness import Stack
 from t0dspy.cli import main
+from t0dspy.stack.plan import Plan
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN = ("export", "verify", "traffic", "rollback", "apply")
+"""The verbs whose console blocks are run."""
 WRITE = runpy.run_path(str(ROOT / "docs/write.py"))
 
 
@@ -51,6 +56,37 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_contributing_names_the_blocks_that_are_run() -> None:
+    """Nobody relies on a check that does not take place."""
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    named = re.search(r"start with `\$ t0dspy` and one of ([^;]+);", text)
+    assert named is not None
+    assert tuple(re.findall(r"`([a-z]+)`", named[1])) == RUN
+
+
+def test_the_ready_block_is_what_up_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/stack.md shows each part and its default port, as the command prints them."""
+    from t0dspy.cli.up import _Terminal
+
+    plan = Plan(Path("configs"), Path("data"))
+    ports = {"clickhouse": plan.clickhouse_port, "gateway": plan.gateway_port, "programs": plan.programs_port}
+    _Terminal(quiet=False).ready({part: plan.url(ports[part]) for part in plan.parts})
+    shown = re.search(r"^    \$ t0dspy up\n((?:    .*\n)+)", (ROOT / "docs/stack.md").read_text(), re.MULTILINE)
+    assert shown is not None
+    assert textwrap.dedent(shown[1]) == capsys.readouterr().out
+
+
+def test_reasons_in_the_docs_are_the_codes() -> None:
+    """What docs/retrain.md shows as left out is spelled as curation counts it."""
+    sources = (ROOT / "toolkit/t0dspy/flywheel").rglob("*.py")
+    nodes = (node for path in sources for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    (line,) = re.findall(r"^  left out +(.*)$", (ROOT / "docs/retrain.md").read_text(), re.MULTILINE)
+    reasons = [re.sub(r"^[\d,]+ ", "", counted) for counted in line.split("; ")]
+    assert reasons
+    assert [reason for reason in reasons if reason not in texts] == []
+
+
 def _blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
@@ -58,7 +94,7 @@ def _blocks(page: Path, language: str) -> list[str]:
 def _sessions(page: Path) -> Iterator[tuple[str, str]]:
     for block in _blocks(page, "console"):
         command, _, output = block.partition("\n")
-        if re.match(r"\$ t0dspy (export|verify|traffic|rollback|apply)\b", command):
+        if re.match(rf"\$ t0dspy ({'|'.join(RUN)})\b", command):
             yield command.removeprefix("$ "), output
 
 

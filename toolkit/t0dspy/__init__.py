@@ -74,6 +74,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 't0dspy' has no attribute {name!r}")
+    if _HOMES[name] != "t0dspy.errors":
+        import_module("t0dspy.dspy_version").check_dspy()
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -196,15 +196,40 @@ def embedded_gateway(config: Path) -> Iterator[Gateway]:
     Raises:
         GatewayError: TensorZero refuses the config; the message has its own words.
     """
-    os.environ.setdefault("RUST_LOG", "off")  # it logs to stdout unless told before its first use
     from tensorzero import TensorZeroGateway
 
-    with _translated():
+    with _translated(), _log_off_stdout():
         client = TensorZeroGateway.build_embedded(config_file=f"{config}/**/*.toml", clickhouse_url=None)
     try:
         yield Gateway(client)
     finally:
         client.close()
+
+
+@contextmanager
+def _log_off_stdout() -> Iterator[None]:
+    """Keep the engine's log off stdout, where a program's results go; on stderr it is what RUST_LOG asks for.
+
+    The engine (tensorzero 2026.6.0) logs to file descriptor 1 and reads RUST_LOG once, at its first use in a process.
+    The command line points descriptor 1 at stderr (`cli/streams.py`). In a user's own process that is not ours to do.
+    """
+    asked = os.environ.get("RUST_LOG")
+    if asked is None or not _stdout_is_stderr():
+        os.environ["RUST_LOG"] = "off"
+    try:
+        yield
+    finally:
+        if asked is None:
+            os.environ.pop("RUST_LOG", None)
+        else:
+            os.environ["RUST_LOG"] = asked
+
+
+def _stdout_is_stderr() -> bool:
+    try:
+        return os.path.sameopenfile(1, 2)
+    except OSError:  # one of them is closed
+        return False
 
 
 class _Background:

@@ -8,8 +8,11 @@ from typing import Any, cast
 import dspy
 
 from t0dspy.compiler.sampling import CONNECTION_KEYS, VARIANT_KEYS
+from t0dspy.dspy_version import installed_dspy, is_same_minor
 from t0dspy.errors import StateError
 
+_DSPY_2 = frozenset(("extended_signature", "extended_signature_instructions", "signature_instructions"))
+"""Keys of a predictor that DSPy wrote up to 2.5, and no longer reads."""
 _KNOWN = frozenset(("traces", "train", "demos", "signature", "lm", "fields"))
 _LM_ATTRIBUTES = frozenset(
     (
@@ -44,6 +47,28 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"it holds {constant}")
 
 
+def saved_by(state: Mapping[str, Any]) -> str | None:
+    """Return the version of DSPy that saved `state`, such as `2.6.27`, or `2.x`; None where nothing shows it."""
+    metadata = state.get("metadata")
+    versions = metadata.get("dependency_versions") if isinstance(metadata, dict) else None
+    version = versions.get("dspy") if isinstance(versions, dict) else None
+    if isinstance(version, str) and version[:1].isdigit():
+        return version[:20]
+    entries = [state, *(entry for entry in state.values() if isinstance(entry, dict))]
+    return "2.x" if any(_DSPY_2 & entry.keys() for entry in entries) else None
+
+
+def version_notes(state: Mapping[str, Any], origin: str) -> list[str]:
+    """Return a note if another minor version of DSPy than the installed one saved `state`, read from `origin`."""
+    saved, installed = saved_by(state), installed_dspy()
+    if saved is None or installed is None or is_same_minor(saved, installed):
+        return []
+    return [
+        f"{origin} was saved by DSPy {saved}, and DSPy {installed} is installed. Prompt text differs between minor "
+        "versions, so the prompts may not be those that were optimized. Evaluate the program before it serves."
+    ]
+
+
 def with_state(program: dspy.Module, state: Mapping[str, Any], where: str) -> tuple[dspy.Module, list[str]]:
     """A copy of `program` with `state` loaded, and notes on what was dropped.
 
@@ -55,6 +80,9 @@ def with_state(program: dspy.Module, state: Mapping[str, Any], where: str) -> tu
     """
     program = program.deepcopy()
     predictors = dict(program.named_predictors())
+    older = saved_by(state) or ""
+    if older.startswith("2."):
+        where = f"{where} (saved by DSPy {older}, whose programs have other predictors and fields)"
     saved = {name: one for name, one in state.items() if name != "metadata"}
     if isinstance(program, dspy.Predict) and "self" not in saved and "signature" in saved:
         saved = {"self": saved}  # DSPy saves a program that is one Predict without its name

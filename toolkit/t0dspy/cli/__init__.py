@@ -18,11 +18,12 @@ from t0dspy.cli import (
     rollback,
     run,
     serve,
+    streams,
     traffic,
     up,
     verify,
 )
-from t0dspy.cli.verb import Verb
+from t0dspy.cli.verb import DspyVerb, Verb
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,15 +55,15 @@ def t0dspy(
 
 
 app.command(cls=Verb, short_help="Write what a project needs: settings, a config, a metric stub.")(init.init)
-app.command(cls=Verb, short_help="Compile a DSPy program into the next version of its gateway config.")(export.export)
-app.command(cls=Verb, short_help="Prove that the gateway sends what DSPy sends.")(verify.verify)
-app.command(cls=Verb, short_help="Serve the configs here: ClickHouse, the gateway and the program server.")(up.up)
-app.command(cls=Verb, short_help="Run the exported programs that need Python, for the gateway.")(serve.serve)
-app.command(cls=Verb, short_help="Call an exported function once.")(run.run)
-app.command(cls=Verb, short_help="Say what an answer was worth.")(feedback.feedback)
-app.command(cls=Verb, short_help="Read what production said, as examples.")(pull.pull)
-app.command(cls=Verb, short_help="Score versions on a data set with your metric.")(evaluate.evaluate)
-app.command(cls=Verb, short_help="Learn from production; beat the incumbent or keep it.")(retrain.retrain)
+app.command(cls=DspyVerb, short_help="Compile a DSPy program into its next version, with proof.")(export.export)
+app.command(cls=DspyVerb, short_help="Prove that the gateway sends what DSPy sends.")(verify.verify)
+app.command(cls=DspyVerb, short_help="Serve the configs here: ClickHouse, the gateway and the program server.")(up.up)
+app.command(cls=DspyVerb, short_help="Run the exported programs that need Python, for the gateway.")(serve.serve)
+app.command(cls=DspyVerb, short_help="Call an exported function once.")(run.run)
+app.command(cls=DspyVerb, short_help="Say what an answer was worth.")(feedback.feedback)
+app.command(cls=DspyVerb, short_help="Read what production said, as examples.")(pull.pull)
+app.command(cls=DspyVerb, short_help="Score versions on a data set with your metric.")(evaluate.evaluate)
+app.command(cls=DspyVerb, short_help="Learn from production; beat the incumbent or keep it.")(retrain.retrain)
 app.command(cls=Verb, short_help="Show or set which version answers what share of the calls.")(traffic.traffic)
 app.command(cls=Verb, short_help="Take the last change of incumbent back, at once.")(rollback.rollback)
 app.command(cls=Verb, short_help="Make the gateway serve what is written.")(apply.apply)
@@ -74,4 +75,6 @@ def main() -> None:
     See `failures` for how an exception becomes one of these.
     """
     output.speak_any_unicode()
-    sys.exit(failures.exit_code_of(lambda: app(prog_name="t0dspy", standalone_mode=False)))
+    with streams.stdout_for_results():
+        code = failures.exit_code_of(lambda: app(prog_name="t0dspy", standalone_mode=False))
+    sys.exit(code)

@@ -51,6 +51,7 @@ def export(
     gateway_url: options.GatewayUrl = None,
     clickhouse_url: options.ClickhouseUrl = None,
     json: options.Json = False,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compile PROGRAM and write its next version, once the gateway is shown to send what DSPy sends.
@@ -87,10 +88,10 @@ def export(
     if json:
         output.print_json(_as_json(result, applied))
     elif not quiet:
-        _print(result, applied)
+        _print(result, applied, verbose=verbose)
 
 
-def _print(result: "Export", applied: "Applied | None") -> None:
+def _print(result: "Export", applied: "Applied | None", *, verbose: bool) -> None:
     for note in result.notes:
         output.note(note)
     what = f"{result.name} {result.version}"
@@ -106,7 +107,7 @@ def _print(result: "Export", applied: "Applied | None") -> None:
     served = {"gateway": "the gateway alone", "programs": "our program server", None: "its predictors' functions only"}
     print(f"  served by   {served[result.served_by]}")
     if result.parity is not None:
-        output.print_parity(result.parity)
+        output.print_parity(result.parity, verbose=verbose)
     else:
         print("  prompts     not verified")
     shares = "  ".join(f"{version} {share:.0%}" for version, share in result.shares.items())

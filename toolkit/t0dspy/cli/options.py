@@ -45,6 +45,10 @@ ClickhouseUrl = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Count the inputs whose messages differ from stock DSPy's, for each predictor."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing when all is well.")]
 
 AllowHost = Annotated[

@@ -37,19 +37,36 @@ def note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
-def print_parity(report: "ParityReport") -> None:
-    """What was compared, and how the prompts relate to stock DSPy's."""
+def print_parity(report: "ParityReport", *, verbose: bool = False) -> None:
+    """What was compared, and how the prompts relate to stock DSPy's; with `verbose` the counts of each predictor."""
     answers = sum(one.answers for one in report.predictors)
     print(f"  prompts     equal: {report.requests:,} inputs and {answers:,} answers compared")
     for one in report.predictors:
         for reason, count in one.skipped.items():
             print(f"  skipped     {shown(one.path)}: {count:,} inputs: {reason}")
-    print("  stock DSPy  writes the same messages" + (", except:" if _unlike_stock(report) else ""))
-    for line in _unlike_stock(report):
+    print(f"  stock DSPy  {_beside_stock(report)}")
+    for line in _counts(report) if verbose else ():
         print(f"              {line}")
 
 
-def _unlike_stock(report: "ParityReport") -> list[str]:
+def _beside_stock(report: "ParityReport") -> str:
+    """How stock DSPy would write the messages of this prompt form, on a line.
+
+    Generated inputs imitate DSPy's marker for images and files on purpose; no real text does, so that is no difference
+    to mention here. `--verbose` and `--json` have it.
+    """
+    from t0dspy.parity.report import DEMO_TURNS, KEY_ORDER
+
+    reasons = {reason for one in report.predictors for reason in one.unlike_stock}
+    differences = []
+    if DEMO_TURNS in reasons:
+        differences.append("sends the demos as chat turns; this prompt form has them in the system message")
+    if KEY_ORDER in reasons:
+        differences.append("keeps the order of keys in free-form objects; the gateway sorts them")
+    return "writes the same messages" if not differences else " and ".join(differences)
+
+
+def _counts(report: "ParityReport") -> list[str]:
     return [
         f"{shown(one.path)}: {reason} ({count:,} of {one.requests:,} inputs)"
         for one in report.predictors

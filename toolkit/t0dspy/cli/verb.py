@@ -58,3 +58,14 @@ def with_negatives_last(args: Sequence[str], taking: set[str]) -> list[str]:
     moved = [at for at, one in enumerate(args) if _NEGATIVE.fullmatch(one) and before[at] not in taking]
     stay = [one for at, one in enumerate(args) if at not in moved]
     return [*stay, "--", *(args[at] for at in moved)] if moved else stay
+
+
+class DspyVerb(Verb):
+    """A command that imports DSPy: an unsupported version is reported before anything else."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Check DSPy's version, then run the command."""
+        from t0dspy.dspy_version import check_dspy
+
+        check_dspy()
+        return super().invoke(ctx)

@@ -19,6 +19,7 @@ def verify(
     ] = 200,
     configs: options.Configs = None,
     json: options.Json = False,
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare, for each predictor of NAME, the request that DSPy sends with the one that the gateway sends.
@@ -43,6 +44,6 @@ def verify(
         output.print_json(report.as_json())
     elif report.equal and not quiet:
         print(f"{name} {report.version}: the gateway sends what DSPy sends")
-        output.print_parity(report)
+        output.print_parity(report, verbose=verbose)
     if not report.equal:
         raise WireInequalityError(parity.explain(report, f"{name} {report.version}"))

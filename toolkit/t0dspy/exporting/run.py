@@ -21,8 +21,8 @@ from t0dspy.manifest import Manifest
 from t0dspy.model import CompiledProgram, PromptForm
 from t0dspy.program import checked_program, code_hash, load_program
 from t0dspy.signatures import load_signature
-from t0dspy.state import read_state, with_state
-from t0dspy.tree import read_program
+from t0dspy.state import read_state, version_notes, with_state
+from t0dspy.tree import program_directory, read_program
 
 
 def export(
@@ -62,13 +62,14 @@ def export(
     name = checked_name(options.name or _default_name(reference))
     notes: list[str] = []
     if options.state is not None:
-        live, notes = with_state(live, read_state(options.state), str(options.state))
+        state = read_state(options.state)
+        live, notes = with_state(live, state, str(options.state))
+        notes += version_notes(state, str(options.state))
         notes += _unsaid_adapter(options)
     progress(f"compiling {name}")
     compiled = _compile(live, reference, options)
-    programs = Path(configs) / "programs"
+    programs = program_directory(Path(configs), name).parent
     name = _free_name(programs, name, compiled, options)
-    bundle.check_place(programs / name)
     start = partial(ExportStep, live, compiled, programs / name, options, reference)
     work = start()
     if options.dry_run or (work.planned.unchanged and not bundle.interrupted(programs / name)):

@@ -8,6 +8,11 @@ from typing import Any
 
 from t0dspy.errors import shown
 
+DEMO_TURNS = "it sends demos as chat turns, not in the system message"
+CUSTOM_TYPE_MARKER = "it makes a content part of text that looks like its custom-type marker"
+KEY_ORDER = "it keeps the order of keys in free-form objects, which the gateway sorts"
+"""How stock DSPy's messages can differ from those of an export."""
+
 SHOWN = 400
 """Characters of an input that a message shows."""
 

@@ -24,7 +24,14 @@ from t0dspy.model import PromptForm, Schema
 from t0dspy.parity import wire
 from t0dspy.parity.answers import answers_for
 from t0dspy.parity.generate import Generator, NoFittingValue, without_defaults
-from t0dspy.parity.report import Mismatch, ParityReport, PredictorReport
+from t0dspy.parity.report import (
+    CUSTOM_TYPE_MARKER,
+    DEMO_TURNS,
+    KEY_ORDER,
+    Mismatch,
+    ParityReport,
+    PredictorReport,
+)
 from t0dspy.parity.sandbox import MODEL_NAME, gateway_with_recorder
 from t0dspy.testing import ScriptedUpstream
 
@@ -275,10 +282,10 @@ class _Pair:
 
 def _why_unlike(stock: list[dict[str, Any]], served: list[dict[str, Any]]) -> str:
     if len(stock) != len(served):
-        return "it sends demos as chat turns, not in the system message"
+        return DEMO_TURNS
     if any(isinstance(message["content"], list) for message in stock):
-        return "it makes a content part of text that looks like its custom-type marker"
-    return "it keeps the order of keys in free-form objects, which the gateway sorts"
+        return CUSTOM_TYPE_MARKER
+    return KEY_ORDER
 
 
 def _is_unicode(arguments: Inputs) -> bool:

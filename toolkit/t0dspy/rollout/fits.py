@@ -61,9 +61,12 @@ class Fits:
         """The program, or why it cannot be had here."""
         if self._manifest.program is None:
             return "it was exported from a live object, without an import path"
-        from t0dspy.program import load_program
+        from t0dspy.dspy_version import check_dspy
 
         try:
+            check_dspy()
+            from t0dspy.program import load_program
+
             with contextlib.redirect_stdout(sys.stderr):  # what the program's module prints is no result of ours
                 return load_program(self._manifest.program)
         except T0dspyError as error:

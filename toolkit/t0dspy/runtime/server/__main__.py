@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from t0dspy.dspy_version import check_dspy
 from t0dspy.errors import T0dspyError
-from t0dspy.runtime.server.start import run_server
 from t0dspy.stack.orphan import die_with
 from t0dspy.stack.web_pages import Allowed
 
@@ -25,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.parent_pid is not None:
         die_with(args.parent_pid)
     try:
+        check_dspy()
+        from t0dspy.runtime.server.start import run_server
+
         allowed = Allowed.parse(args.allow_host, args.allow_origin)
         run_server(args.configs, args.gateway_url, args.host, args.port, allowed=allowed)
     except T0dspyError as error:
