@@ -146,14 +146,7 @@ def test_the_longest_name_fits_a_file_system(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    [
-        ["init"],
-        ["traffic", "ask", "v1=1"],
-        ["retrain", "ask"],
-        ["up", "--only", "clickhouse", "--clickhouse-port", "0"],
-    ],
-    ids=lambda command: command[0],
+    "line", ["init", "traffic ask v1=1", "retrain ask", "up --only clickhouse --clickhouse-port 0"]
 )
 def test_git_never_sees_t0dspys_own_directory(exported: Path, line: str) -> None:
     """After each command that writes there, `git add -A` stages nothing below `.t0dspy`."""

@@ -196,9 +196,9 @@ def embedded_gateway(config: Path) -> Iterator[Gateway]:
     Raises:
         GatewayError: TensorZero refuses the config; the message has its own words.
     """
-    from tensorzero import TensorZeroGateway
+    with _log_off_stdout(), _translated():
+        from tensorzero import TensorZeroGateway
 
-    with _translated(), _log_off_stdout():
         client = TensorZeroGateway.build_embedded(config_file=f"{config}/**/*.toml", clickhouse_url=None)
     try:
         yield Gateway(client)

@@ -73,10 +73,28 @@ def code_hash(program: dspy.Module, reference: str | None = None) -> str | None:
 
     Blank lines, whole-line comments and trailing blanks do not count.
     """
-    files = {file for module in _own_modules(program, reference) if (file := _source_file(module)) is not None}
-    if not files:
-        return None
-    return digest([[path.name, _significant(path)] for path in sorted(files)])
+    files = code_files(program, reference)
+    return digest([[path.name, _significant(path)] for path in files]) if files else None
+
+
+def code_files(program: dspy.Module, reference: str | None = None) -> list[Path]:
+    """Return the source files that `code_hash` reads."""
+    return sorted({file for module in _own_modules(program, reference) if (file := _source_file(module)) is not None})
+
+
+def changed_code(program: dspy.Module, reference: str | None, recorded: str | None) -> str:
+    """Return the files that hold the program's code if its hash is not the `recorded` one, else an empty text.
+
+    Args:
+        program: the live program.
+        reference: its import path.
+        recorded: the hash in the manifest; None where none was recorded, and nothing can be said.
+    """
+    if recorded is None or code_hash(program, reference) == recorded:
+        return ""
+    here = Path.cwd()
+    files = [path.relative_to(here) if path.is_relative_to(here) else path for path in code_files(program, reference)]
+    return ", ".join(map(str, files)) or "its source"
 
 
 def _import(name: str) -> ModuleType:
@@ -88,8 +106,17 @@ def _import(name: str) -> ModuleType:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise ProgramError(f"no module {error.name!r} here or on the Python path (from {name!r}).") from error
         raise ProgramError(f"importing {name} failed: {error}.") from error
+    except SyntaxError as error:
+        raise ProgramError(f"{type(error).__name__} in {_place(error)}: {error.msg}.") from error
     except (Exception, SystemExit) as error:  # a script that is imported may well exit
         raise ProgramError(f"importing {name} failed: {type(error).__name__}: {error}") from error
+
+
+def _place(error: SyntaxError) -> str:
+    """The file and line of an error, from the working directory where the file is below it."""
+    path = Path(error.filename or "?")
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown} line {error.lineno}"
 
 
 def _made(factory: Any, reference: str) -> Any:

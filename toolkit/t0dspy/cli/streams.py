@@ -15,9 +15,8 @@ def stdout_for_results() -> Iterator[None]:
     whenever it likes. Processes that are started inherit the descriptor, so what they print is not a result either.
     A `sys.stdout` that is not file descriptor 1, as under a test's capture, stays as it is.
     """
+    _open_closed_streams()
     stream = sys.stdout
-    if stream is None:  # closed by the caller: the next file that is opened would become descriptor 1
-        _occupy(1)
     if not isinstance(stream, io.TextIOWrapper) or not _is_descriptor_1(stream):
         yield
         return
@@ -31,7 +30,7 @@ def stdout_for_results() -> Iterator[None]:
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )
-    _point_at_stderr()
+    os.dup2(2, 1)
     try:
         yield
     finally:
@@ -41,6 +40,14 @@ def stdout_for_results() -> Iterator[None]:
         sys.stdout = stream
 
 
+def _open_closed_streams() -> None:
+    """Give a closed stdout or stderr the null device, or the next file that is opened would take its descriptor."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            _occupy(descriptor)
+            setattr(sys, name, os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", closefd=False))
+
+
 def _is_descriptor_1(stream: io.TextIOWrapper) -> bool:
     try:
         return stream.fileno() == 1
@@ -48,15 +55,8 @@ def _is_descriptor_1(stream: io.TextIOWrapper) -> bool:
         return False
 
 
-def _point_at_stderr() -> None:
-    try:
-        os.dup2(2, 1)
-    except OSError:  # stderr is closed
-        _occupy(1)
-
-
 def _occupy(descriptor: int) -> None:
-    """Make `descriptor` the null device if it is closed or unwanted."""
+    """Make the closed `descriptor` the null device."""
     null = os.open(os.devnull, os.O_WRONLY)
     if null != descriptor:
         os.dup2(null, descriptor)

@@ -5,7 +5,7 @@ import functools
 import hmac
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +19,7 @@ from t0dspy.errors import SettingsError
 from t0dspy.gateway import STAGE_TAGS
 from t0dspy.runtime.episode import new_episode
 from t0dspy.runtime.server.logs import log
-from t0dspy.runtime.server.messages import Order, Outcome
+from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.pool import Busy, Pool
 from t0dspy.runtime.tags import checked_tags
 from t0dspy.stack.web_pages import Allowed, WebPageGuard
@@ -62,7 +62,14 @@ def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> 
         return JSONResponse({"live": True})
 
     async def ready(_: Request) -> Response:
-        content = {"ready": pool.ready > 0, "workers": pool.ready, "in_flight": pool.in_flight}
+        content = {
+            "ready": pool.ready > 0,
+            "workers": pool.ready,
+            "in_flight": pool.in_flight,
+            "programs": _programs(pool.offers()),
+            "reloads": pool.reloads,
+            "reload_refused": pool.reload_refused,
+        }
         return JSONResponse(content, 200 if pool.ready else 503)
 
     app = Starlette(
@@ -76,6 +83,15 @@ def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> 
     return WebPageGuard(app, allowed, local_only=local_only, refusal=refusal)
 
 
+def _programs(offers: Mapping[str, Offer]) -> dict[str, dict[str, str]]:
+    """`NAME/VERSION` -> why it cannot be run and which files changed since its export; empty texts if all is well."""
+    return {
+        f"{name}/{version}": {"cannot_run": refusal, "code_changed": offer.changed.get(version, "")}
+        for name, offer in offers.items()
+        for version, refusal in offer.versions.items()
+    }
+
+
 async def _order(pool: Pool, body: dict[str, Any]) -> Order:
     program, _, version = str(body.get("model", "")).partition("/")
     if not await pool.knows(program, version):
@@ -85,7 +101,7 @@ async def _order(pool: Pool, body: dict[str, Any]) -> Order:
         )
     offer = pool.offers()[program]
     if refusal := offer.versions[version]:
-        raise Refused(501, "program_refused", refusal)
+        raise Refused(501, "program_refused", f"{program}/{version} cannot be run: {refusal}")
     arguments = _object(_user_text(body).encode("utf-8", "surrogatepass"), "the user message")
     return Order(new_episode(), program, version, arguments, offer.seconds, _stage_tags(body))
 

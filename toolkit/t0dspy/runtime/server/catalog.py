@@ -9,19 +9,21 @@ from typing import Any
 import dspy
 import pydantic
 
+from t0dspy.bundle import ROLLOUT
 from t0dspy.compiler.contract import is_only_its_predictor
 from t0dspy.errors import ProgramError, RunError, T0dspyError
-from t0dspy.exporting import read_program
 from t0dspy.fits import misfits
 from t0dspy.manifest import Manifest, VersionEntry
 from t0dspy.model import Schema, Text
-from t0dspy.program import code_hash, load_program
+from t0dspy.program import changed_code, load_program
 from t0dspy.program_types import program_types
 from t0dspy.runtime.deploy import bind
 from t0dspy.runtime.run import Run, ServedVersion, served_version
 from t0dspy.runtime.server.logs import frames, log
 from t0dspy.runtime.server.messages import Offer
 from t0dspy.state import with_state
+from t0dspy.traffic import read_shares
+from t0dspy.tree import program_directories, read_program
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Runnable:
     text: Text
     is_predictor: bool
     """True when the program is only its one predictor, whose text may be passed on as it is."""
+    changed: str = ""
+    """The files whose code is not that of the export; empty where it is."""
 
     def inputs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Typed JSON arguments as the Python values that the program expects.
@@ -82,7 +86,7 @@ def load_catalog(configs: Path, lm: dspy.LM) -> Catalog:
     """Load every exported program that the program server serves; one that cannot be loaded is refused, by name."""
     runnables: dict[tuple[str, str], Runnable] = {}
     offers = {}
-    for directory in sorted(path.parent for path in configs.glob("programs/*/manifest.json")):
+    for directory in program_directories(configs):
         try:
             manifest, files = read_program(directory)
         except T0dspyError as error:
@@ -91,8 +95,20 @@ def load_catalog(configs: Path, lm: dspy.LM) -> Catalog:
         served = {name: one for name, one in manifest.versions.items() if one.served_by == "programs"}
         if served:
             refusals = dict(_load(manifest, files, served, lm, runnables))
-            offers[manifest.name] = Offer(manifest.deadlines["run"], refusals)
+            changed = {
+                version: runnable.changed
+                for version in served
+                if (runnable := runnables.get((manifest.name, version))) is not None and runnable.changed
+            }
+            offers[manifest.name] = Offer(manifest.deadlines["run"], refusals, changed, _in_traffic(manifest, files))
     return Catalog(runnables, offers)
+
+
+def _in_traffic(manifest: Manifest, files: Mapping[str, str]) -> list[str]:
+    try:
+        return list(read_shares(files.get(ROLLOUT, ""), manifest, ROLLOUT))
+    except T0dspyError:  # the gateway refuses it, and goes on with the shares that it has
+        return list(manifest.versions)
 
 
 def _load(
@@ -109,10 +125,10 @@ def _load(
             runnables[manifest.name, version] = _runnable(manifest, files, version, lm)
         except T0dspyError as error:
             log("error", "program refused", program=what, why=str(error))
-            yield version, f"{what} cannot be run: {error}"
+            yield version, str(error)
         except Exception as error:
             log("error", "program refused", program=what, traceback=frames(error))
-            yield version, f"{what} cannot be run: loading it failed with {type(error).__name__}."
+            yield version, f"loading it failed with {type(error).__name__}."
         else:
             yield version, ""
 
@@ -121,9 +137,10 @@ def _runnable(manifest: Manifest, files: Mapping[str, str], version: str, lm: ds
     if manifest.program is None:
         raise ProgramError("it was exported from a live object. Export it by its import path, such as app:program.")
     live = load_program(manifest.program)
-    entry, function = manifest.versions[version], manifest.functions[manifest.name]
-    if entry.code_hash != code_hash(live, manifest.program):
-        log("warning", "the code changed since the export", program=f"{manifest.name}/{version}")
+    function = manifest.functions[manifest.name]
+    changed = changed_code(live, manifest.program, manifest.versions[version].code_hash)
+    if changed:
+        log("warning", "the code changed since the export", program=f"{manifest.name}/{version}", files=changed)
     program, _ = with_state(live, json.loads(files[f"{version}/state.json"]), f"{version}/state.json")
     misfit = misfits(program, manifest, version, files)
     if misfit:
@@ -133,4 +150,4 @@ def _runnable(manifest: Manifest, files: Mapping[str, str], version: str, lm: ds
     types = program_types(program, manifest.name).inputs
     outputs = json.loads(files[function.output_schema])
     served = served_version(manifest, version)
-    return Runnable(program, deployment, served, types, outputs, function.type, is_only_its_predictor(live))
+    return Runnable(program, deployment, served, types, outputs, function.type, is_only_its_predictor(live), changed)

@@ -4,7 +4,7 @@ import json
 import socket
 import struct
 from asyncio import IncompleteReadError, StreamReader
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any
@@ -55,6 +55,10 @@ class Offer:
     """The deadline of a run."""
     versions: Mapping[str, str]
     """Version -> why it cannot be run; an empty text for one that can."""
+    changed: Mapping[str, str] = field(default_factory=dict)
+    """Version -> the files whose code is not that of the export."""
+    traffic: Sequence[str] = ()
+    """The versions that have traffic."""
 
 
 def frame(kind: str, value: Any) -> bytes:

@@ -9,9 +9,13 @@ from pathlib import Path
 from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.process import Process
+from t0dspy.runtime.server.trial import find_loss
 
 GRACE = 2.0
 """Seconds after its deadline in which a run may still end by itself, as it does at its next stage."""
+
+TRIAL = 120.0
+"""Seconds that workers with reloaded code may take to get ready."""
 
 PATIENCE = 30.0
 """Seconds that a request waits for the first worker, or for one that knows a new export."""
@@ -66,6 +70,10 @@ class Pool:
         self._news = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._loaded = self._stamp()
+        self.reloads = 0
+        """How many reloads have ended, accepted or not."""
+        self.reload_refused = ""
+        """Why the last reload was refused, and the workers from before it stay; empty if it was not."""
 
     @property
     def ready(self) -> int:
@@ -109,19 +117,48 @@ class Pool:
     async def _catch_up(self) -> None:
         async with self._reloading:
             if self._stamp() != self._loaded:
-                await self.reload()
+                await self._replace_workers()
 
     async def reload(self) -> None:
-        """Replace all workers by new ones, which read the programs again; returns when one of them is ready."""
+        """Replace all workers by new ones, which import the programs again; returns when one of them is ready.
+
+        Runs that have begun finish in the old workers. If the new code cannot run what the old code does, or does not
+        get ready, the old workers stay, and `reload_refused` says why.
+        """
+        async with self._reloading:
+            await self._replace_workers()
+
+    async def _replace_workers(self) -> None:
         log("info", "reloading")
         self._loaded = self._stamp()
-        old = list(self._workers)
-        for _ in range(self.size.workers):
-            self._spawn()
-        while not any(worker.is_ready for worker in self._workers if worker not in old):
-            await self._wait_for_news()
-        for worker in old:
+        old = [worker for worker in self._workers if not worker.retiring]
+        new = [await self._start(on_trial=True) for _ in range(self.size.workers)]
+        self.reload_refused = await self._tried(new)
+        self.reloads += 1
+        if self.reload_refused:
+            log("error", "reload refused", why=self.reload_refused)
+        for worker in new if self.reload_refused else old:
             self._retire(worker, replace=False)
+        for worker in new:
+            worker.on_trial = False
+            if worker not in self._workers and not self.reload_refused:  # it died while another one got ready
+                self._spawn()
+        self._news.set()
+        self._dispatch()
+
+    async def _tried(self, new: list[Process]) -> str:
+        """Wait for the first of the workers that are on trial; returns why they may not replace the others."""
+        try:
+            async with asyncio.timeout(TRIAL):
+                while True:
+                    ready = next((worker for worker in new if worker.offers is not None), None)
+                    if ready is not None:
+                        return find_loss(self.offers(), ready.offers or {})
+                    if not any(worker in self._workers for worker in new):
+                        return f"the new workers ended while they loaded the programs ({new[-1].ending})."
+                    await self._wait_for_news()
+        except TimeoutError:
+            return f"the new workers were not ready after {TRIAL:g} s."
 
     async def run(self, order: Order) -> Outcome:
         """Have `order` carried out; when cancelled, the run stops before its next stage.
@@ -166,12 +203,17 @@ class Pool:
                 await asyncio.wait_for(self._closing.wait(), delay)
             if self._closing.is_set():
                 return
-            arguments = self._configs, self._gateway_url, self._on_ready, self._on_outcome, self._on_gone
-            self._workers.append(await Process.start(*arguments))
+            await self._start()
 
         task = asyncio.create_task(start())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _start(self, *, on_trial: bool = False) -> Process:
+        arguments = self._configs, self._gateway_url, self._on_ready, self._on_outcome, self._on_gone
+        worker = await Process.start(*arguments, on_trial=on_trial)
+        self._workers.append(worker)
+        return worker
 
     async def _wait_for_news(self) -> None:
         self._news.clear()
@@ -191,10 +233,24 @@ class Pool:
         return worker.is_ready and len(worker.runs) < self.size.runs
 
     def _on_ready(self, worker: Process) -> None:
+        loss = "" if worker.on_trial else self._loss_by(worker)
+        if loss:  # it stands in for one that died, and imported code that changed since and does not hold
+            log("error", "worker not used", worker=worker.pid, why=loss)
+            self._retire(worker, replace=False)
+            self._respawn_later()
+            return
         self._deaths = 0
         log("info", "worker ready", worker=worker.pid, programs=_runnable(worker))
         self._news.set()
         self._dispatch()
+
+    def _loss_by(self, worker: Process) -> str:
+        others = [one for one in self._workers if one.is_ready and one is not worker]
+        return find_loss(others[-1].offers or {}, worker.offers or {}) if others else ""
+
+    def _respawn_later(self) -> None:
+        self._deaths += 1
+        self._spawn(min(10.0, 0.25 * 2**self._deaths))
 
     def _on_outcome(self, worker: Process, outcome: Outcome) -> None:
         job = self._forget(outcome.run)
@@ -210,10 +266,14 @@ class Pool:
             job = self._forget(run)
             if job is not None:
                 job.fail(500, "worker_died", f"the process that ran it ended ({worker.ending}) before the run {run}.")
-        if not worker.retiring and not self._closing.is_set():
+        if worker.on_trial and not worker.retiring:
+            log("error", "worker died on trial", worker=worker.pid, how=worker.ending)
+        elif not worker.retiring and not self._closing.is_set():
             log("error", "worker died", worker=worker.pid, how=worker.ending, runs=sorted(worker.runs))
-            self._deaths += worker.offers is None
-            self._spawn(min(10.0, 0.25 * 2**self._deaths) if self._deaths else 0.0)
+            if worker.offers is None:
+                self._respawn_later()
+            else:
+                self._spawn()
         self._news.set()
 
     def _forget(self, run: str) -> Job | None:

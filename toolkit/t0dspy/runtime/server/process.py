@@ -16,8 +16,10 @@ from t0dspy.runtime.server.messages import Offer, Order, Outcome, frame, read_fr
 class Process:
     """Started by `start`; tells the pool when it is ready, when a run ended, and when it is gone."""
 
-    def __init__(self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter, *, on_trial: bool) -> None:
         self._process, self._writer = process, writer
+        self.on_trial = on_trial
+        """Whether it gets no runs yet, since it is not known that its code may replace that of the others."""
         self.offers: dict[str, Offer] | None = None
         """What it can run; None until it is ready."""
         self.runs: set[str] = set()
@@ -32,6 +34,8 @@ class Process:
         ready: "Callable[[Process], None]",
         done: "Callable[[Process, Outcome], None]",
         gone: "Callable[[Process], None]",
+        *,
+        on_trial: bool = False,
     ) -> "Process":
         """Start a worker and read what it says for as long as it lives."""
         ours, theirs = socket.socketpair()
@@ -46,7 +50,7 @@ class Process:
         )
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
-        worker = cls(process, writer)
+        worker = cls(process, writer, on_trial=on_trial)
         worker._reading = asyncio.create_task(worker._read(reader, ready, done, gone))
         return worker
 
@@ -58,7 +62,7 @@ class Process:
     @property
     def is_ready(self) -> bool:
         """Whether it takes new runs."""
-        return self.offers is not None and not self.retiring
+        return self.offers is not None and not self.retiring and not self.on_trial
 
     @property
     def ending(self) -> str:

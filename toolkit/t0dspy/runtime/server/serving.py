@@ -39,6 +39,25 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Reloader:
+    """Reloads on request, one reload at a time; requests that come during a reload are one more."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool, self._asked = pool, False
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self) -> None:
+        """Reload soon; safe in a signal handler."""
+        self._asked = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        while self._asked:
+            self._asked = False
+            await self._pool.reload()
+
+
 async def serve(plan: Plan) -> bool:
     """Serve until SIGTERM or SIGINT, then finish the runs in flight; a second signal ends at once. SIGHUP reloads.
 
@@ -51,8 +70,8 @@ async def serve(plan: Plan) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _asked_to_stop, server, pool)
-    reloads: set[asyncio.Task[None]] = set()
-    loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.create_task(pool.reload())))
+    reloader = _Reloader(pool)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     try:
         await pool.start()
         if not server.should_exit:
