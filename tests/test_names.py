@@ -3,18 +3,23 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dspy
 import pytest
 
 import t0dspy
+from t0dspy import private, scaffold
 from t0dspy.cli import main
 from t0dspy.errors import BundleError, SettingsError, T0dspyError
 from t0dspy.flywheel.retraining.run_directory import Home
 from t0dspy.manifest import parse_manifest
 from t0dspy.names import LONGEST, check_program_name, differs_in_case_only, is_program_name
+from t0dspy.rollout.apply import Place
 from t0dspy.rollout.restore import restore
+from t0dspy.rollout.verbs import set_traffic
 from t0dspy.settings import load_settings
 from t0dspy.tree import program_directories, program_directory
 
@@ -145,24 +150,37 @@ def test_the_longest_name_fits_a_file_system(project: Path) -> None:
     assert check_program_name(name) == program_directory(Path("configs"), name).name
 
 
-@pytest.mark.parametrize(
-    "line", ["init", "traffic ask v1=1", "retrain ask", "up --only clickhouse --clickhouse-port 0"]
-)
-def test_git_never_sees_t0dspys_own_directory(exported: Path, line: str) -> None:
-    """After each command that writes there, `git add -A` stages nothing below `.t0dspy`."""
-    git = ["git", "-c", "core.excludesFile=/dev/null"]
-    subprocess.run([*git, "init", "-q", "."], check=True)
-    (exported / "t0dspy.toml").write_text(
-        '[programs.ask]\nprogram = "a:b"\nmetric = "json:dumps"\ngold = "none"\ntask_model = "openai/m"\n'
-    )
-    tool = [str(Path(sys.executable).with_name("t0dspy")), *line.split()]
-    process = subprocess.Popen(tool, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if line.startswith("up"):
+def run_up(project: Path) -> None:
+    """Start ClickHouse alone, and stop it."""
+    command = [str(Path(sys.executable).with_name("t0dspy")), *["up", "--only", "clickhouse", "--clickhouse-port", "0"]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=project) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.terminate()
-    process.communicate(timeout=60)
-    assert any((exported / ".t0dspy").iterdir()), "the command wrote there"
+
+
+def run_retrain(project: Path) -> None:
+    """What a retrain does first and last in its directory."""
+    home = Home(project / ".t0dspy", "ask")
+    with home.locked():
+        home.new_run(datetime(2026, 1, 1, tzinfo=UTC)).write_json("pulled.json", ["what a user said"])
+
+
+ACTIONS: dict[str, Callable[[Path], object]] = {
+    "init": lambda project: scaffold.write(scaffold.plan(project)),
+    "traffic": lambda project: set_traffic(Place(project / "configs", "", ""), "ask", {"v1": 1.0}, applying=False),
+    "retrain": run_retrain,
+    "up": run_up,
+}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_git_never_sees_t0dspys_own_directory(exported: Path, name: str) -> None:
+    """After each command that writes there, `git add -A` stages nothing below `.t0dspy`."""
+    git = ["git", "-c", "core.excludesFile=/dev/null"]
+    subprocess.run([*git, "init", "-q", "."], check=True)
+    ACTIONS[name](exported)
+    assert any((exported / ".t0dspy").iterdir()), "it wrote there"
     subprocess.run([*git, "add", "-A"], check=True)
     staged = subprocess.run([*git, "ls-files", ".t0dspy"], capture_output=True, text=True, check=True).stdout
     assert staged == ""
@@ -170,8 +188,6 @@ def test_git_never_sees_t0dspys_own_directory(exported: Path, line: str) -> None
 
 def test_a_users_own_gitignore_stays(tmp_path: Path) -> None:
     """Who keeps a part of it in version control says so in that file, once."""
-    from t0dspy import private
-
     place = tmp_path / ".t0dspy"
     place.mkdir()
     (place / ".gitignore").write_text("!sets.json\n")

@@ -40,7 +40,7 @@ def find_hand_edits(manifest: Manifest, files: Mapping[str, str]) -> list[HandEd
 def hand_edit_notes(
     directory: Path, manifest: Manifest, files: Mapping[str, str], versions: Collection[str] | None = None
 ) -> list[str]:
-    """Return a line for each hand-edited file of a program, and one for all files with other line endings.
+    """Return a line for each version of a program with hand-edited files, which names the files and what to do.
 
     Args:
         directory: the program's directory, for the messages.
@@ -49,25 +49,32 @@ def hand_edit_notes(
         versions: leave out the files of other versions; None for all of them.
     """
     edits = [one for one in find_hand_edits(manifest, files) if versions is None or one.version in {None, *versions}]
-    notes = [_note(directory, manifest, edit) for edit in edits if edit.kind != "line endings"]
-    crlf = [edit for edit in edits if edit.kind == "line endings"]
-    if crlf:
-        count = "1 file has" if len(crlf) == 1 else f"{len(crlf)} files have"
-        notes.append(
-            f"{directory}: {count} CRLF line endings instead of LF, such as {crlf[0].path}. Git writes them with "
-            f"core.autocrlf, and prompts change with them. Add `{directory.as_posix()}/** -text` to .gitattributes and "
-            "check the files out again."
+    groups: dict[tuple[str | None, Kind], list[str]] = {}
+    for edit in edits:
+        groups.setdefault((edit.version, edit.kind), []).append((directory / edit.path).as_posix())
+    return [_note(directory, manifest.name, version, kind, paths) for (version, kind), paths in groups.items()]
+
+
+def _note(directory: Path, name: str, version: str | None, kind: Kind, paths: list[str]) -> str:
+    which = f"{name} {version}" if version else name
+    listed = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    if kind == "line endings":
+        return (
+            f"{which}: {listed} {_have(paths)} CRLF line endings in place of LF, as git's core.autocrlf writes, so "
+            f"the prompts differ. Add `{directory.as_posix()}/** -text` to .gitattributes and check out again."
         )
-    return notes
+    restore = f"Restore with `git checkout -- {' '.join(paths[:3]) if len(paths) < 4 else directory.as_posix()}`."
+    if kind == "missing":
+        return f"{which}: {listed} {'is' if len(paths) == 1 else 'are'} missing since the export. {restore}"
+    verify = f"t0dspy verify {name}" + (f" --version {version}" if version else "")
+    return (
+        f"{which}: {listed} {'was' if len(paths) == 1 else 'were'} changed by hand since the export, and the gateway "
+        f"serves the changed text. `{verify}` compares the prompts. {restore}"
+    )
 
 
-def _note(directory: Path, manifest: Manifest, edit: HandEdit) -> str:
-    path = directory / edit.path
-    happened = "is missing" if edit.kind == "missing" else "was changed by hand"
-    since = f"since {edit.version} was exported" if edit.version else "since it was exported"
-    check = f"t0dspy verify {manifest.name}" + (f" --version {edit.version}" if edit.version else "")
-    effect = "" if edit.kind == "missing" else f" The gateway uses it as it is; `{check}` compares the prompts."
-    return f"{path} {happened} {since}.{effect} Restore it from version control: git checkout -- {path}"
+def _have(paths: list[str]) -> str:
+    return "has" if len(paths) == 1 else "have"
 
 
 def _version_of(path: str, manifest: Manifest) -> str | None:

@@ -75,6 +75,5 @@ def main() -> None:
     See `failures` for how an exception becomes one of these.
     """
     output.speak_any_unicode()
-    with streams.stdout_for_results():
-        code = failures.exit_code_of(lambda: app(prog_name="t0dspy", standalone_mode=False))
-    sys.exit(code)
+    streams.keep_stdout_for_results()
+    sys.exit(failures.exit_code_of(lambda: app(prog_name="t0dspy", standalone_mode=False)))

@@ -96,7 +96,8 @@ def _print(result: "Export", applied: "Applied | None", *, verbose: bool) -> Non
         output.note(note)
     what = f"{result.name} {result.version}"
     if result.unchanged:
-        print(f"{what} is this program already: nothing to export.")
+        edited = ", but its files were changed by hand" if result.hand_edited else ""
+        print(f"{what} is this program already{edited}: nothing to export.")
         if applied is not None:
             print(outcome(applied))
         return
@@ -126,6 +127,7 @@ def _as_json(result: "Export", applied: "Applied | None") -> dict[str, Any]:
         "version": result.version,
         "directory": str(result.directory),
         "unchanged": result.unchanged,
+        "hand_edited": result.hand_edited,
         "written": result.written,
         "serving": applied is not None,
         "served_by": result.served_by,

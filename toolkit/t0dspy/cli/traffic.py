@@ -49,6 +49,8 @@ def traffic(
     if json:
         output.print_json(shown.as_json())
     elif not quiet:
+        for warning in shown.warnings:
+            output.note(warning)
         _print_standing(shown)
 
 
@@ -123,7 +125,11 @@ def _headline(shown: "Standing") -> str:
 
 def _row(one: "VersionStanding", is_incumbent: bool) -> tuple[str, ...]:
     served = {None: "?", 0.0: "not loaded" if one.loaded is False else "-"}.get(one.served) or _percent(one.served or 0)
-    fits = {True: "yes", False: f"no: {one.fit.why}", None: f"? {one.fit.why}"}[one.fit.fits]
+    fits = {
+        True: "yes, code changed" if one.fit.changed else "yes",
+        False: f"no: {one.fit.why}",
+        None: f"? {one.fit.why}",
+    }[one.fit.fits]
     share = "awaits review" if one.awaits_review else _percent(one.share) if one.share else "-"
     scores = "  ".join(_score(name, value) for name, value in (one.scores or {}).items()) or "-"
     return "*" if is_incumbent else "", one.version, share, served, _age(one.age), fits, scores

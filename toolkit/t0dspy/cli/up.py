@@ -3,13 +3,17 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from t0dspy.cli import options
 from t0dspy.errors import StackError
+
+if TYPE_CHECKING:
+    from t0dspy.readiness.problems import Problems
 
 Part = Literal["clickhouse", "gateway", "programs"]
 
@@ -40,14 +44,17 @@ def up(
     only: Annotated[
         Part | None, typer.Option(metavar="PART", help="Run one part alone: clickhouse, gateway or programs.")
     ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Load changed code and configs at once; for development.")
+    ] = False,
     allow_host: options.AllowHost = None,
     allow_origin: options.AllowOrigin = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
 
-    Prints `ready` and the URLs once an inference would work. Ctrl-C or SIGTERM finishes what is in flight and stops;
-    SIGHUP loads the configs again.
+    Prints `ready` and the URLs once an inference would work, and the programs that cannot run. Ctrl-C or SIGTERM
+    finishes what is in flight and stops; SIGHUP loads the configs and the programs' code again.
 
     Example: t0dspy up --gateway-port 3000
     """
@@ -76,6 +83,7 @@ def up(
         clickhouse_url=_clickhouse_url(clickhouse_port) if only == "gateway" else None,
         clickhouse_user=user,
         allowed_flags=allowed.flags(),
+        watched=(Path().absolute(), directory.absolute()) if reload else None,
     )
 
     terminal = _Terminal(quiet=quiet)
@@ -132,6 +140,14 @@ def _clickhouse_user() -> str | None:
     return user or None
 
 
+def with_exceptions(event: str, problems: "Problems") -> str:
+    """Return `event` with the programs that cannot run and why: one of them on its line, several below it."""
+    found = [f"{program}: {reason.rstrip('.')}" for program, reason in problems.cannot_run.items()]
+    if len(found) < 2:
+        return f"{event}, except {found[0]}" if found else event
+    return "\n".join([f"{event}, except", *(f"  {line}" for line in found)])
+
+
 class _Terminal:
     """Shows a stack's life: `ready` and the URLs on stdout, everything else on stderr."""
 
@@ -145,6 +161,7 @@ class _Terminal:
         self._task = self._progress.add_task("First start: ClickHouse's tables are being made", visible=False)
         self._announced = False
         self._configs: Path | None = None
+        self._warned: set[str] = set()
 
     def minding(self, configs: Path) -> None:
         """Look after changes of traffic in `configs` that were cut off."""
@@ -164,17 +181,36 @@ class _Terminal:
                 self.say("First start here: ClickHouse's tables are being made, which takes a few seconds.")
         self._progress.update(self._task, completed=migrations, total=MIGRATIONS, visible=self._announced)
 
-    def ready(self, urls: dict[str, str]) -> None:
+    def ready(self, urls: dict[str, str], problems: "Problems") -> None:
         self.close()
         if self._configs is not None:
             from t0dspy.rollout.starting import after_start
 
             after_start(self._configs, urls["gateway"], self.say)
+        self._warn(problems)
         if self._quiet:
+            for program, reason in problems.cannot_run.items():
+                self.say(f"cannot run {program}: {reason}")
             return
-        print("ready")
+        print(with_exceptions("ready", problems))
         for part, url in urls.items():
             print(f"  {part:<10} {url}", flush=True)
+
+    def reloaded(self, changed: Sequence[str], kept: str, problems: "Problems") -> None:
+        """Say how a reload of the programs went: a line, and a warning for what is new."""
+        shown = [path.removeprefix(f"{Path.cwd()}/") for path in changed]
+        why = f" ({', '.join(shown[:3])}{' ...' if len(shown) > 3 else ''})" if shown else ""
+        if kept:
+            self.say(f"The programs keep the code that they had{why}: {kept}")
+        elif not self._quiet or problems.cannot_run:
+            self.say(with_exceptions(f"reloaded{why}", problems))
+        self._warn(problems)
+
+    def _warn(self, problems: "Problems") -> None:
+        for warning in problems.warnings:
+            if warning not in self._warned:
+                self.say(f"warning: {warning}")
+        self._warned = set(problems.warnings)
 
     def close(self) -> None:
         if self._progress.live.is_started:  # stopping it otherwise prints an empty line

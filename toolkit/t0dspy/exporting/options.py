@@ -65,3 +65,5 @@ class Export:
     served_by: str | None
     notes: Sequence[str]
     written: bool
+    hand_edited: bool = False
+    """Whether a generated file of the version was changed by hand, or one that all versions share."""

@@ -14,11 +14,18 @@ from t0dspy.compiler.versions import DEADLINES, NextVersion, Origin, next_versio
 from t0dspy.errors import BundleError, CompileError, HandEditedError, WireInequalityError
 from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.fits import misfits
+from t0dspy.hand_edits import Kind, find_hand_edits, hand_edit_notes
 from t0dspy.manifest import Change, Manifest, parse_manifest, review_reason
 from t0dspy.model import CompiledProgram, digest
 from t0dspy.parity.report import ParityReport
 
 Progress = Callable[[str], None]
+
+_HAND_EDITS: Mapping[Kind, str] = {
+    "changed": "was changed by hand",
+    "missing": "is gone",
+    "line endings": "has CRLF line endings, as git's core.autocrlf writes them",
+}
 
 
 class ExportStep:
@@ -99,8 +106,7 @@ class ExportStep:
         Raises:
             HandEditedError: it would.
         """
-        edited = bundle.edited_by_hand(self.present, self.previous.files)
-        told = {path: "was changed by hand" if path in self.present else "is gone" for path in edited}
+        told = {edit.path: _HAND_EDITS[edit.kind] for edit in find_hand_edits(self.previous, self.present)}
         foreign = [path for path in planned.files if path in self.present and path not in self.previous.files]
         told |= dict.fromkeys(foreign, "is there, but t0dspy did not write it")
         lost = [f"{self.directory / path} {what}." for path, what in told.items() if path in planned.files]
@@ -111,7 +117,7 @@ class ExportStep:
                 "Restore them from version control, or move a file of your own away. What should change, change in the "
                 "program or in tensorzero.toml."
             )
-        return [f"{self.directory / path} {what} since t0dspy wrote it; left so." for path, what in told.items()]
+        return hand_edit_notes(self.directory, self.previous, self.present)
 
     def _check_untouched(self) -> None:
         if bundle.read_tree(self.directory) != self.present:
@@ -194,6 +200,9 @@ class ExportStep:
             served_by=entry.served_by,
             notes=tuple(notes),
             written=written,
+            hand_edited=any(
+                edit.version in (None, planned.version) for edit in find_hand_edits(self.previous, self.present)
+            ),
         )
 
 

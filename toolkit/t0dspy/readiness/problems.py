@@ -36,12 +36,12 @@ class Problems:
     warnings: tuple[str, ...] = ()
 
 
-def find_problems(configs: Path, environment: Mapping[str, str], server: ServerStatus) -> Problems:
+def find_problems(configs: Path, environment: Mapping[str, str] | None, server: ServerStatus) -> Problems:
     """Look at every version that has traffic.
 
     Args:
         configs: the directory of TensorZero's config.
-        environment: the gateway's environment, for the keys of models.
+        environment: the gateway's environment, for the keys of models; None where it is another machine's.
         server: what the program server says.
     """
     locations = configured_locations(configs)
@@ -94,7 +94,7 @@ def _reason(
     version: str,
     files: Mapping[str, str],
     locations: Mapping[str, str],
-    environment: Mapping[str, str],
+    environment: Mapping[str, str] | None,
     server: ServerStatus,
 ) -> str:
     """Why the version cannot run; empty if nothing is known against it."""
@@ -104,7 +104,9 @@ def _reason(
     return server.refused.get(f"{manifest.name}/{version}", "") or _missing_keys(entry, locations, environment)
 
 
-def _missing_keys(entry: VersionEntry, locations: Mapping[str, str], environment: Mapping[str, str]) -> str:
+def _missing_keys(entry: VersionEntry, locations: Mapping[str, str], environment: Mapping[str, str] | None) -> str:
+    if environment is None:
+        return ""
     models = sorted({predictor.model for predictor in entry.predictors.values()})
     missing = {model: key for model in models if (key := missing_key(model, locations, environment))}
     return "; ".join(f"{key} is not set, which {model} needs" for model, key in missing.items())

@@ -7,6 +7,7 @@ from pathlib import Path
 from t0dspy import bundle, traffic
 from t0dspy.bundle import MANIFEST, ROLLOUT
 from t0dspy.errors import SettingsError
+from t0dspy.hand_edits import hand_edit_notes
 from t0dspy.manifest import Change, Manifest
 from t0dspy.rollout.fits import Fits
 from t0dspy.rollout.history import awaiting_review, previous_incumbent
@@ -111,6 +112,7 @@ def _nowhere_back(program: Program) -> str:
 def _plan(program: Program, change: Change) -> Planned:
     check_versions(change.after, program.manifest, program.files)
     notes = Fits(program.manifest, program.files).check(change.after)
+    notes += hand_edit_notes(program.directory, program.manifest, program.files, change.after)
     manifest = program.manifest.with_change(change).to_json()
     if dict(change.after) == dict(change.before):
         decided = awaiting_review(program.manifest)

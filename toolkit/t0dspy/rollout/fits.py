@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from t0dspy.errors import SettingsError, T0dspyError
 from t0dspy.manifest import Manifest
+from t0dspy.readiness.problems import code_warning
 
 if TYPE_CHECKING:
     import dspy
@@ -20,6 +21,8 @@ class Fit:
 
     fits: bool | None
     why: str = ""
+    changed: str = ""
+    """The files whose code is not that of the export, although it fits; empty where it is."""
 
 
 class Fits:
@@ -37,10 +40,10 @@ class Fits:
         from t0dspy.fits import misfits
 
         found = misfits(self._live, self._manifest, version, self._files)
-        return Fit(False, found[0]) if found else Fit(True)
+        return Fit(False, found[0]) if found else Fit(True, changed=self._changed(version))
 
     def check(self, shares: Mapping[str, float]) -> list[str]:
-        """Notes on versions of `shares` whose fit is not known.
+        """Notes on versions of `shares` whose fit is not known, or whose code changed since their export.
 
         Raises:
             SettingsError: one does not fit.
@@ -52,9 +55,18 @@ class Fits:
                     f"{version} of {self._manifest.name} may hold no traffic: the code no longer fits it "
                     f"({fit.why}). Choose a version that fits (t0dspy traffic {self._manifest.name}), or export again."
                 )
-        return [
+        unknown = [
             f"whether the code fits {version} is not known here: {fit.why}" for version, fit in found.items() if fit.why
         ]
+        name = self._manifest.name
+        return unknown + [code_warning(name, version, fit.changed) for version, fit in found.items() if fit.changed]
+
+    def _changed(self, version: str) -> str:
+        from t0dspy.program import changed_code
+
+        manifest = self._manifest
+        assert not isinstance(self._live, str)  # noqa: S101 - the caller looked
+        return changed_code(self._live, manifest.program, manifest.versions[version].code_hash)
 
     @cached_property
     def _live(self) -> "dspy.Module | str":

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from t0dspy.hand_edits import hand_edit_notes
 from t0dspy.manifest import Change
+from t0dspy.readiness.problems import code_warning
 from t0dspy.rollout.change import Program
 from t0dspy.rollout.fits import Fit, Fits
 from t0dspy.rollout.history import awaiting_review
@@ -45,6 +47,8 @@ class Standing:
     why: str
     config_hash: str | None
     history: Sequence[Change]
+    warnings: Sequence[str] = ()
+    """Versions in traffic whose code changed since their export, and generated files that were changed by hand."""
 
     def as_json(self) -> dict[str, Any]:
         """The standing as values that JSON knows."""
@@ -56,6 +60,7 @@ class Standing:
             "config_hash": self.config_hash,
             "versions": [_version_json(one) for one in self.versions],
             "history": [asdict(change) for change in self.history],
+            "warnings": list(self.warnings),
         }
 
 
@@ -86,10 +91,16 @@ def standing(program: Program, served: Served, now: datetime) -> Standing:
     ]
     serving = served.serves(manifest, program.shares)
     present = incumbent(program.shares)
-    return Standing(program.name, present, versions, serving, served.why, served.config_hash, manifest.history)
+    warnings = hand_edit_notes(program.directory, manifest, program.files)
+    warnings += [
+        code_warning(program.name, one.version, one.fit.changed) for one in versions if one.share and one.fit.changed
+    ]
+    return Standing(
+        program.name, present, versions, serving, served.why, served.config_hash, manifest.history, warnings
+    )
 
 
 def _version_json(one: VersionStanding) -> dict[str, Any]:
     raw = asdict(one)
     fit = raw.pop("fit")
-    return {**raw, "fits": fit["fits"], "fits_why": fit["why"]}
+    return {**raw, "fits": fit["fits"], "fits_why": fit["why"], "code_changed": fit["changed"]}

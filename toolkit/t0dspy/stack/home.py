@@ -45,6 +45,8 @@ class Running:
     urls: dict[str, str] = field(default_factory=dict)
     load: Load | None = None
     """None until it was told to load again."""
+    cannot_run: dict[str, str] = field(default_factory=dict)
+    """Program, or `NAME VERSION` -> why it cannot run although it has traffic."""
 
 
 def find_running(data_dir: Path) -> Running | None:

@@ -16,6 +16,7 @@ import httpx
 
 from t0dspy.configured import toml_files
 from t0dspy.errors import GatewayError, StackError
+from t0dspy.readiness.problems import Problems, as_server_status, find_problems
 from t0dspy.stack import clickhouse, home, ports, programs
 from t0dspy.stack.child import Child
 from t0dspy.stack.environment import clickhouse_environment, gateway_environment
@@ -42,6 +43,7 @@ class Parts:
         self._programs_port = 0
         self._load: Load | None = None
         self.urls: dict[str, str] = {}
+        self.problems = Problems()
 
     async def start(self) -> None:
         """Start the parts in order; returns when all are ready. Raises StackError, saying which one is not, and why."""
@@ -56,14 +58,38 @@ class Parts:
     def running(self) -> Running:
         """Who runs where, for the run file."""
         pids = {name: child.pid for name, child in self._children.items()}
-        return Running(os.getpid(), str(self._plan.configs.resolve()), pids, dict(self.urls), self._load)
+        cannot_run = dict(self.problems.cannot_run)
+        return Running(os.getpid(), str(self._plan.configs.resolve()), pids, dict(self.urls), self._load, cannot_run)
 
-    def reload(self) -> None:
-        """Make the gateway load its configs again, once it is up."""
+    async def look(self) -> None:
+        """Find out which programs in traffic cannot run, and write it into the run file."""
+        status = await programs.read_status(self.urls["programs"]) if "programs" in self.urls else {}
+        await self._note_problems(status)
+
+    async def reload(self) -> str:
+        """Make the gateway load its configs and the program server its programs again, once they are up.
+
+        Returns:
+            Why the program server keeps the code that it had; empty if it has the new code.
+        """
         if "gateway" in self.urls:
             environment = self._environment("gateway")  # the config may name further variables by now
             self._children["gateway"].write_line(json.dumps(environment))
             self._children["gateway"].signal(signal.SIGHUP)
+        status: dict[str, Any] = {}
+        if "programs" in self.urls:
+            child = self._children["programs"]
+            status = await programs.reload(self.urls["programs"], lambda: child.signal(signal.SIGHUP))
+        await self._note_problems(status)
+        return str(status.get("reload_refused") or "")
+
+    async def _note_problems(self, status: Mapping[str, Any]) -> None:
+        if not {"gateway", "programs"} & self.urls.keys():
+            return
+        keys = dict(os.environ) if "gateway" in self.urls else None
+        self.problems = await asyncio.to_thread(find_problems, self._plan.configs, keys, as_server_status(status))
+        if "gateway" in self.urls:
+            home.write_run_file(self._plan.data_dir, self.running())
 
     async def watch(self) -> NoReturn:
         """Pass on what the gateway reports, until a part ends; raises StackError then."""

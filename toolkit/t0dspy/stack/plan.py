@@ -28,6 +28,9 @@ class Plan:
     allowed_flags: Sequence[str] = ()
     """What `web_pages.Allowed.flags` returns, for each part."""
 
+    watched: tuple[Path, Path] | None = None
+    """The project and the configs, whose changed files are loaded at once; None for neither."""
+
     @property
     def reachable_host(self) -> str:
         """An address on which this machine reaches what listens on `host`."""

@@ -2,13 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
+from t0dspy.readiness.problems import Problems
 from t0dspy.stack import home
 from t0dspy.stack.parts import Parts
 from t0dspy.stack.plan import Plan
+from t0dspy.stack.sources import changes
 
 INTERRUPTED = 130
 
@@ -19,8 +21,11 @@ class Audience(Protocol):
     def preparing(self, migrations: int) -> None:
         """The first start has applied so many migrations."""
 
-    def ready(self, urls: dict[str, str]) -> None:
-        """An inference would work now; `urls` by part."""
+    def ready(self, urls: dict[str, str], problems: Problems) -> None:
+        """An inference would work now, but for `problems`; `urls` by part."""
+
+    def reloaded(self, changed: Sequence[str], kept: str, problems: Problems) -> None:
+        """Programs were imported again, on request or for `changed` files; `kept` says why the old code stays."""
 
     def say(self, text: str) -> None:
         """Something a person may want to know."""
@@ -33,6 +38,10 @@ class Supervisor:
         self._plan, self._audience = plan, audience
         self._parts = Parts(plan, audience.say, audience.preparing)
         self._stop, self._stop_at_once = asyncio.Event(), asyncio.Event()
+        self._changed: list[str] | None = None
+        """The files whose change asks for a reload; None when nobody asks for one."""
+        self._reloading: asyncio.Task[None] | None = None
+        self._started = False
 
     async def run(self) -> int:
         """The exit code: 0 after a clean stop, 130 when it was stopped at once.
@@ -52,7 +61,23 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._asked_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, self._parts.reload)
+        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload, ())
+
+    def _asked_to_reload(self, changed: Sequence[str]) -> None:
+        self._changed = [*(self._changed or ()), *changed]
+        if self._started and (self._reloading is None or self._reloading.done()):
+            self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        while self._changed is not None:  # what is asked for during a reload is one more
+            changed, self._changed = self._changed, None
+            kept = await self._parts.reload()
+            self._audience.reloaded(changed, kept, self._parts.problems)
+
+    async def _watch_files(self) -> None:
+        assert self._plan.watched is not None  # noqa: S101 - the only caller looked
+        async for changed in changes(*self._plan.watched):
+            self._asked_to_reload(changed)
 
     def _asked_to_stop(self) -> None:
         (self._stop_at_once if self._stop.is_set() else self._stop).set()
@@ -72,7 +97,15 @@ class Supervisor:
 
     async def _start_and_watch(self) -> None:
         await self._parts.start()
-        if "gateway" in self._plan.parts:
-            home.write_run_file(self._plan.data_dir, self._parts.running())
-        self._audience.ready(self._parts.urls)
-        await self._parts.watch()
+        await self._parts.look()
+        self._audience.ready(self._parts.urls, self._parts.problems)
+        self._started = True
+        if self._changed is not None:
+            self._asked_to_reload(())
+        watching = asyncio.create_task(self._watch_files()) if self._plan.watched else None
+        try:
+            await self._parts.watch()
+        finally:
+            for task in (watching, self._reloading):
+                if task is not None:
+                    task.cancel()
