@@ -54,10 +54,13 @@ def test_json_tells_the_same(project: Project, run: Run) -> None:
         "fits": True,
         "fits_why": "",
         "awaits_review": False,
+        "code_changed": "",
+        "live": {},
     }
     assert shown["history"][-1]["reason"] == "it is better"
     away = json.loads(run("traffic", "question", "--json", "--gateway-url", "http://127.0.0.1:9").out)
     assert (away["serving"], away["versions"][0]["served"], away["config_hash"]) == (None, None, None)
+    assert away["versions"][0]["live"] is None
     assert away["why"].startswith("no gateway answers at http://127.0.0.1:9.")
 
 
@@ -73,7 +76,29 @@ def test_scores_are_shown(project: Project, run: Run) -> None:
         "f1": 0.25,
     }
     path.write_text(json.dumps(manifest))
-    assert "  good  validation 0.9  holdout 0.812 (was 0.5)  f1 0.25\n" in run("traffic", "question").out
+    assert "  good  validation 0.9  holdout 0.812 (was 0.5)  f1 0.25  -\n" in run("traffic", "question").out
+
+
+def test_live_ratings_are_shown(project: Project, run: Run) -> None:
+    """People's latest word on each production inference, on it or its episode; pinned calls and tests do not count."""
+    answers = [project.call("question", {"question": f"why {at}"}).json() for at in range(3)]
+    pinned = project.call("question", {"question": "why"}, variant_name="v2").json()
+    test = project.call("question", {"question": "why"}, tags={"t0dspy::test": "1"}).json()
+    for answer, value in [(answers[0], False), (answers[0], True), (answers[1], False), (pinned, True), (test, True)]:
+        body = {"metric_name": "good", "value": value, "inference_id": answer["inference_id"]}
+        assert project.post("/feedback", body).status_code == 200
+    score = {"metric_name": "score", "value": 0.25, "episode_id": answers[2]["episode_id"]}
+    assert project.post("/feedback", score).status_code == 200
+    versions = {one["version"]: one["live"] for one in json.loads(run("traffic", "question", "--json").out)["versions"]}
+    assert versions == {
+        "v1": {"good": {"mean": 0.5, "count": 2}, "score": {"mean": 0.25, "count": 1}},
+        "v2": {},
+        "v3": {},
+    }
+    assert "  good 0.5 (2)  score 0.25 (1)\n" in run("traffic", "question").out
+    gone = run("traffic", "question", "--clickhouse-url", "http://127.0.0.1:9/tensorzero")
+    assert gone.code == 0
+    assert "good" not in gone.out
 
 
 def test_quiet_prints_nothing(project: Project, run: Run) -> None:

@@ -58,13 +58,16 @@ def _looked_at(place: Any, name: str) -> "Standing":
     from datetime import UTC, datetime
 
     from t0dspy.rollout.change import read
+    from t0dspy.rollout.live import read_live_scores
     from t0dspy.rollout.served import look
     from t0dspy.rollout.standing import standing
     from t0dspy.rollout.verbs import finish
 
     finish(place)
+    program, now = read(place.configs, name), datetime.now(UTC)
     served = look(place.gateway_url, place.clickhouse_url)
-    return standing(read(place.configs, name), served, datetime.now(UTC))
+    live = None if served.config_hash is None else read_live_scores(place.clickhouse_url, program.manifest, now)
+    return standing(program, served, now, live)
 
 
 def print_change(changed: "Changed", *, json: bool, quiet: bool) -> None:
@@ -104,7 +107,7 @@ def _as_json(changed: "Changed") -> dict[str, Any]:
 
 
 def _print_standing(shown: "Standing") -> None:
-    rows: list[tuple[str, ...]] = [("", "version", "share", "served", "age", "fits", "scores")]
+    rows: list[tuple[str, ...]] = [("", "version", "share", "served", "age", "fits", "scores", "live")]
     rows += [_row(one, one.version == shown.incumbent) for one in shown.versions]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     print(f"{shown.name}: {_headline(shown)}")
@@ -132,7 +135,8 @@ def _row(one: "VersionStanding", is_incumbent: bool) -> tuple[str, ...]:
     }[one.fit.fits]
     share = "awaits review" if one.awaits_review else _percent(one.share) if one.share else "-"
     scores = "  ".join(_score(name, value) for name, value in (one.scores or {}).items()) or "-"
-    return "*" if is_incumbent else "", one.version, share, served, _age(one.age), fits, scores
+    live = "  ".join(f"{name} {score.mean:.3g} ({score.count:,})" for name, score in (one.live or {}).items()) or "-"
+    return "*" if is_incumbent else "", one.version, share, served, _age(one.age), fits, scores, live
 
 
 def _step(change: "Change") -> str:

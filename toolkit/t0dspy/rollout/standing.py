@@ -11,6 +11,7 @@ from t0dspy.readiness.problems import code_warning
 from t0dspy.rollout.change import Program
 from t0dspy.rollout.fits import Fit, Fits
 from t0dspy.rollout.history import awaiting_review
+from t0dspy.rollout.live import LiveScore
 from t0dspy.rollout.served import Served
 from t0dspy.traffic import incumbent
 
@@ -27,6 +28,8 @@ class VersionStanding:
     loaded: bool | None
     """Whether the gateway knows it; None when that is not known."""
     scores: Mapping[str, Any] | None
+    live: Mapping[str, LiveScore] | None
+    """Metric -> what people said of it lately; None when that is not known."""
     created: str
     age: float
     """Seconds since it was exported."""
@@ -64,13 +67,16 @@ class Standing:
         }
 
 
-def standing(program: Program, served: Served, now: datetime) -> Standing:
+def standing(
+    program: Program, served: Served, now: datetime, live: Mapping[str, Mapping[str, LiveScore]] | None = None
+) -> Standing:
     """How the versions of `program` stand, newest first.
 
     Args:
         program: the program as it is written.
         served: what the gateway serves.
         now: the time, with its zone.
+        live: version -> metric -> what people said lately; None when that is not known.
     """
     manifest = program.manifest
     fits, shares = Fits(manifest, program.files), served.shares(manifest)
@@ -82,6 +88,7 @@ def standing(program: Program, served: Served, now: datetime) -> Standing:
             served=None if shares is None else shares.get(version, 0.0),
             loaded=served.loaded(manifest, version),
             scores=entry.scores,
+            live=None if live is None else live.get(version, {}),
             created=entry.created,
             age=max(0.0, (now - datetime.fromisoformat(entry.created)).total_seconds()),
             fit=fits.of(version),

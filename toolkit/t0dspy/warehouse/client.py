@@ -33,10 +33,10 @@ class StoredInference:
 class Warehouse:
     """The database that the gateway logs to. Use it as a context manager."""
 
-    def __init__(self, url: str, patience: int = PATIENCE) -> None:
+    def __init__(self, url: str, patience: int = PATIENCE, connect: int = 10) -> None:
         """`url` names the server and the database, such as `http://localhost:8123/tensorzero`.
 
-        An answer may keep us waiting for `patience` seconds.
+        An answer may keep us waiting for `patience` seconds, and a connection for `connect`.
 
         Raises:
             WarehouseError: it is not there, or does not let us in.
@@ -47,7 +47,7 @@ class Warehouse:
         self._name = _without_password(url)
         with self._translated():
             self._client = clickhouse_connect.get_client(
-                dsn=url, autogenerate_session_id=False, send_receive_timeout=patience
+                dsn=url, autogenerate_session_id=False, send_receive_timeout=patience, connect_timeout=connect
             )
 
     def __enter__(self) -> "Warehouse":

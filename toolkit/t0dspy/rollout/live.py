@@ -1,0 +1,60 @@
+"""What people said of a program's versions in production lately, where ClickHouse answers soon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from t0dspy.errors import WarehouseError
+from t0dspy.manifest import Manifest
+
+WINDOW = timedelta(days=30)
+"""How far back ratings are read."""
+_PATIENCE = 3
+"""Seconds to wait for ClickHouse, since a look at the traffic is about something else."""
+_NOT_PRODUCTION = (
+    "tensorzero::evaluation_run_id",
+    "tensorzero::workflow_evaluation_run_id",
+    "tensorzero::dynamic_evaluation_run_id",
+    "tensorzero::internal",
+    "tensorzero::variant_pinned",
+    "t0dspy::test",
+)
+"""Tags of inferences that nobody asked for in production."""
+
+
+@dataclass(frozen=True)
+class LiveScore:
+    """People's ratings of a version by one metric."""
+
+    mean: float
+    count: int
+    """How many inferences were rated."""
+
+
+def read_live_scores(
+    clickhouse_url: str, manifest: Manifest, now: datetime
+) -> Mapping[str, Mapping[str, LiveScore]] | None:
+    """Return version -> metric -> ratings of the last `WINDOW`; None if ClickHouse does not answer soon.
+
+    A program without a function of its own has no inferences, so it has no ratings.
+    """
+    function = manifest.functions.get(manifest.name)
+    if function is None:
+        return {}
+    from t0dspy.warehouse.client import Warehouse
+
+    parameters = {
+        "table": "JsonInference" if function.type == "json" else "ChatInference",
+        "function": manifest.name,
+        "since": int((now - WINDOW).timestamp() * 1000) << 80,  # ids are UUIDv7: milliseconds in their upper 48 bits
+        "not_production": list(_NOT_PRODUCTION),
+    }
+    try:
+        with Warehouse(clickhouse_url, patience=_PATIENCE, connect=_PATIENCE) as warehouse:
+            rows = warehouse.ask("live_scores", parameters)
+    except WarehouseError:
+        return None
+    scores: dict[str, dict[str, LiveScore]] = {}
+    for version, metric, mean, count in rows:
+        scores.setdefault(str(version), {})[str(metric)] = LiveScore(float(mean), int(count))
+    return scores
