@@ -61,6 +61,7 @@ def test_locations_come_from_the_config(tmp_path: Path) -> None:
     )
     (tmp_path / "c.toml").write_text("not toml [")
     (tmp_path / "d.toml").write_text('provider_types = "x"\n')
+    (tmp_path / "e.toml").write_text('[provider_types.xai]\ndefaults = "x"\n')
     assert configured_locations(tmp_path) == {"openai": "env::MY_KEY", "groq": "none"}
 
 

@@ -61,7 +61,9 @@ def configured_locations(configs: Path) -> dict[str, str]:
 def _default_location(table: Any) -> str | None:
     """One location; where the config names a fallback too, only the gateway knows which of the two holds: none."""
     defaults = table.get("defaults") if isinstance(table, dict) else None
-    location = defaults.get("api_key_location", defaults.get("credential_location")) if defaults else None
+    if not isinstance(defaults, dict):
+        return None
+    location = defaults.get("api_key_location", defaults.get("credential_location"))
     return "none" if isinstance(location, dict) else location if isinstance(location, str) else None
 
 

@@ -66,16 +66,19 @@ class Parts:
         status = await programs.read_status(self.urls["programs"]) if "programs" in self.urls else {}
         await self._note_problems(status)
 
-    async def reload(self) -> str:
-        """Make the gateway load its configs and the program server its programs again, once they are up.
-
-        Returns:
-            Why the program server keeps the code that it had; empty if it has the new code.
-        """
+    def reload_gateway(self) -> None:
+        """Make the gateway load its configs again, once it is up."""
         if "gateway" in self.urls:
             environment = self._environment("gateway")  # the config may name further variables by now
             self._children["gateway"].write_line(json.dumps(environment))
             self._children["gateway"].signal(signal.SIGHUP)
+
+    async def reload_programs(self) -> str:
+        """Make the program server import its programs again, once it is up, and look for problems.
+
+        Returns:
+            Why the program server keeps the code that it had; empty if it has the new code.
+        """
         status: dict[str, Any] = {}
         if "programs" in self.urls:
             child = self._children["programs"]

@@ -64,6 +64,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload, ())
 
     def _asked_to_reload(self, changed: Sequence[str]) -> None:
+        self._parts.reload_gateway()  # at once: a rollback does not wait until programs are imported
         self._changed = [*(self._changed or ()), *changed]
         if self._started and (self._reloading is None or self._reloading.done()):
             self._reloading = asyncio.get_running_loop().create_task(self._reload())
@@ -71,8 +72,12 @@ class Supervisor:
     async def _reload(self) -> None:
         while self._changed is not None:  # what is asked for during a reload is one more
             changed, self._changed = self._changed, None
-            kept = await self._parts.reload()
-            self._audience.reloaded(changed, kept, self._parts.problems)
+            try:
+                kept = await self._parts.reload_programs()
+            except OSError as error:  # a full disk, most likely; the stack goes on
+                self._audience.say(f"The outcome of the reload cannot be written to stack.json ({error.strerror}).")
+            else:
+                self._audience.reloaded(changed, kept, self._parts.problems)
 
     async def _watch_files(self) -> None:
         assert self._plan.watched is not None  # noqa: S101 - the only caller looked
@@ -100,7 +105,7 @@ class Supervisor:
         await self._parts.look()
         self._audience.ready(self._parts.urls, self._parts.problems)
         self._started = True
-        if self._changed is not None:
+        if self._changed is not None:  # asked for while it started
             self._asked_to_reload(())
         watching = asyncio.create_task(self._watch_files()) if self._plan.watched else None
         try:
