@@ -40,6 +40,7 @@ def private_socket(directory: Path) -> Iterator[tuple[socket.socket, Path]]:
         except OSError:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="t0dspy-"))) / SOCKET
             bound.bind(str(path))
+        path.chmod(0o600)
         stack.callback(path.unlink, missing_ok=True)
         yield bound, path
 
