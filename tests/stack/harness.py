@@ -118,13 +118,14 @@ class Stack:
         process = self.launch()
         assert process.stdout is not None
         first = process.stdout.readline()
-        if first != "ready\n":
+        if not first.startswith("ready"):  # programs that cannot run may be named behind it
             process.stdout.close()
             raise AssertionError(f"no ready, but {first!r}, exit {process.wait(30)}: {self.said()}")
         last = "gateway" if any(flag.startswith("--only") for flag in self.flags) else "programs"
         while last not in self.urls:
-            part, url = process.stdout.readline().split()
-            self.urls[part] = url
+            part, _, url = process.stdout.readline().strip().partition(" ")
+            if url.strip().startswith("http://"):
+                self.urls[part] = url.strip()
         return self
 
     @property
