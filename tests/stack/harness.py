@@ -123,7 +123,9 @@ class Stack:
             raise AssertionError(f"no ready, but {first!r}, exit {process.wait(30)}: {self.said()}")
         last = "gateway" if any(flag.startswith("--only") for flag in self.flags) else "programs"
         while last not in self.urls:
-            part, _, url = process.stdout.readline().strip().partition(" ")
+            line = process.stdout.readline()
+            assert line, self.said()
+            part, _, url = line.strip().partition(" ")
             if url.strip().startswith("http://"):
                 self.urls[part] = url.strip()
         return self
