@@ -20,6 +20,7 @@ LEAVES = {
     "warehouse",
     "manifest",
     "replacing",
+    "shape",
     "testing",
     "program_failures",
 }

@@ -24,7 +24,7 @@ from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.flywheel.retraining.charts import difference_bars, trial_chart
 from t0dspy.flywheel.retraining.gather import gather, good_runs, is_good
 from t0dspy.flywheel.retraining.report import as_html, prompt_diff
-from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
+from t0dspy.flywheel.retraining.run_directory import Home, Last, RunDirectory, read_shaped
 from t0dspy.flywheel.sets import SetState
 from t0dspy.flywheel.typed import Types, to_demo, to_example
 from t0dspy.flywheel.versions import exported
@@ -237,7 +237,7 @@ def test_a_damaged_state_file_says_so(tmp_path: Path) -> None:
     """And what to do."""
     (tmp_path / "last.json").write_text("{")
     with pytest.raises(RetrainError, match="start anew"):
-        read_json(tmp_path / "last.json")
+        read_shaped(tmp_path / "last.json", Last)
     home = Home(tmp_path, "n")
     with home.locked(), pytest.raises(RetrainError, match="another retrain"), Home(tmp_path, "n").locked():
         pass

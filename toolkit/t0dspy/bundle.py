@@ -38,19 +38,24 @@ def _text(path: Path) -> str:
 
 
 def read_json(files: Mapping[str, str], path: str, program: str) -> Any:
-    """The JSON of the generated file `path` of a `program` whose tree is `files`.
+    """The JSON object of the generated file `path` of a `program` whose tree is `files`.
 
     Raises:
-        HandEditedError: it is gone, or no JSON any more.
+        HandEditedError: it is gone, or no JSON object any more.
     """
     try:
-        return json.loads(files[path])
+        value = json.loads(files[path])
     except KeyError:
         raise HandEditedError(f"{program}: {path} is gone. Restore it from version control.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HandEditedError(
             f"{program}: {path} was changed by hand and is no JSON any more ({error}). Restore it from version control."
         ) from error
+    if not isinstance(value, dict):
+        raise HandEditedError(
+            f"{program}: {path} was changed by hand and is no JSON object any more. Restore it from version control."
+        )
+    return value
 
 
 def edited_by_hand(present: Mapping[str, str], recorded: Mapping[str, str]) -> list[str]:

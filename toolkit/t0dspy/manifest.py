@@ -9,6 +9,7 @@ from typing import Any
 from t0dspy.errors import BundleError, SettingsError
 from t0dspy.model import PromptForm, Text, canonical
 from t0dspy.names import check_version_name
+from t0dspy.shape import shaped
 
 FORMAT = 1
 
@@ -146,20 +147,12 @@ def parse_manifest(text: str, where: str) -> Manifest:
                 f"{where}: is of the program {raw['name']!r}. A copied or renamed directory is no program: "
                 "remove it, or give it its name back."
             )
-        if not all(isinstance(raw[key], dict) for key in ("deadlines", "files")):
-            raise TypeError("`deadlines` and `files` are objects")
-        functions = {name: FunctionEntry(**one) for name, one in raw.pop("functions").items()}
-        versions = {check_version_name(name, "versions"): _version(one) for name, one in raw.pop("versions").items()}
-        history = tuple(Change(**one) for one in raw.pop("history", ()))
-        return Manifest(functions=functions, versions=versions, history=history, **raw)
+        manifest = shaped(Manifest, raw)
+        for version in manifest.versions:
+            check_version_name(version, "versions")
+        return manifest
     except (SettingsError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BundleError(f"{where}: not a manifest ({error}). Restore it from version control.") from error
-
-
-def _version(raw: dict[str, Any]) -> VersionEntry:
-    form = PromptForm(**raw.pop("form"))
-    predictors = {path: PredictorEntry(**one) for path, one in raw.pop("predictors").items()}
-    return VersionEntry(form=form, predictors=predictors, **raw)
 
 
 def review_reason(version: str) -> str:

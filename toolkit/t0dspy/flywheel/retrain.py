@@ -194,9 +194,9 @@ def too_little(gathered: Gathered, own: ProgramSettings) -> str:
 
 def _nothing_new(task: Task, gathered: Gathered) -> str:
     last = task.home.last()
-    if last and last["run"] != task.run.path.name and last.get("seen") == seen(task, gathered)["seen"]:
+    if last and last.run != task.run.path.name and last.seen == seen(task, gathered)["seen"]:
         same = "the same examples, feedback, incumbent, metric and settings"
-        return f"nothing new since the run {last['run']}: {same}. Another --seed searches once more"
+        return f"nothing new since the run {last.run}: {same}. Another --seed searches once more"
     return ""
 
 

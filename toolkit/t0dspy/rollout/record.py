@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
 from t0dspy import private
 from t0dspy.bundle import MANIFEST
 from t0dspy.errors import RolloutError
+from t0dspy.shape import shaped
 
 Files = Mapping[str, str]
 """Path below the configs -> text; bytes that are not UTF-8 as surrogates."""
@@ -83,6 +84,9 @@ def _is_ours(name: str) -> bool:
     return name.endswith(REFUSED) or any(part.startswith(".") for part in name.split("/"))
 
 
+_Kept = TypeVar("_Kept", Record, Pending)
+
+
 class Journal:
     """The record of one directory of configs."""
 
@@ -115,17 +119,22 @@ class Journal:
 
     def served(self) -> Record | None:
         """What was served when somebody last looked; None when nobody did."""
-        raw = self._read("served.json")
-        return None if raw is None else Record(**raw)
+        try:
+            return self._read("served.json", Record)
+        except RolloutError:  # it is only remembered to save time and to have files to put back
+            return None
 
     def note_served(self, config_hash: str, files: Files) -> None:
         """Remember what is served now."""
         self._write("served.json", Record(config_hash, files))
 
     def pending(self) -> Pending | None:
-        """The change that was begun and not ended: under way while the lock is held, else cut off."""
-        raw = self._read("pending.json")
-        return None if raw is None else Pending(**raw)
+        """The change that was begun and not ended: under way while the lock is held, else cut off.
+
+        Raises:
+            RolloutError: the file is not what `begin` wrote.
+        """
+        return self._read("pending.json", Pending)
 
     def begin(self, pending: Pending) -> None:
         """Remember what is about to be done."""
@@ -138,12 +147,17 @@ class Journal:
     def _path(self, name: str) -> Path:
         return self._place / f"{self._name}.{name}"
 
-    def _read(self, name: str) -> dict[str, Any] | None:
+    def _read(self, name: str, kind: type[_Kept]) -> _Kept | None:
+        path = self._path(name)
         try:
-            raw = json.loads(self._path(name).read_bytes())
-        except (OSError, ValueError):
+            return shaped(kind, json.loads(path.read_bytes()), known_only=False)
+        except FileNotFoundError:
             return None
-        return raw if isinstance(raw, dict) else None
+        except (OSError, ValueError, RecursionError) as error:
+            raise RolloutError(
+                f"{path}: not what t0dspy wrote: {error}. It notes a change that was cut off. Look whether the files "
+                f"in {self._place.parent.parent / self._name} are as you want them, and remove it."
+            ) from error
 
     def _write(self, name: str, value: Record | Pending) -> None:
         path = self._path(name)

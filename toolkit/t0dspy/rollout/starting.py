@@ -2,19 +2,27 @@
 
 from pathlib import Path
 
-from t0dspy.errors import T0dspyError
+from t0dspy.errors import RolloutError, T0dspyError
 from t0dspy.rollout.actions import status
 from t0dspy.rollout.apply import Say, now
-from t0dspy.rollout.record import Journal, config_files
+from t0dspy.rollout.record import Journal, Pending, config_files
 from t0dspy.rollout.restore import restore
 
 
 def before_start(configs: Path, say: Say) -> None:
     """Put in order what a killed command left half done, before a gateway reads it."""
-    pending = Journal(configs).pending()
+    pending = _pending(configs, say)
     if pending is not None and pending.putting_back and pending.old is not None:
         say(f"`{pending.what}` was refused by the gateway and cut off; its files are put back now.")
         restore(configs, pending.old, now(), "refused, and cut off")
+
+
+def _pending(configs: Path, say: Say) -> Pending | None:
+    try:
+        return Journal(configs).pending()
+    except RolloutError as error:  # a damaged note is no reason not to start
+        say(str(error))
+        return None
 
 
 def after_start(configs: Path, gateway_url: str, say: Say) -> None:
@@ -23,7 +31,7 @@ def after_start(configs: Path, gateway_url: str, say: Say) -> None:
     config_hash = status(gateway_url)
     if config_hash is None:
         return
-    pending = journal.pending()
+    pending = _pending(configs, lambda text: None)
     try:
         with journal.held(seconds=1.0):
             journal.note_served(config_hash, config_files(configs))

@@ -1,7 +1,6 @@
 """The exported functions, as a caller sees them: their schemas, what to send, how to read an answer."""
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Literal
 
 import jsonschema
 
-from t0dspy.bundle import ROLLOUT
+from t0dspy.bundle import ROLLOUT, read_json
 from t0dspy.errors import AnswerNotParsedError, BundleError, SettingsError
 from t0dspy.gateway import Call, Inference, input_messages
 from t0dspy.manifest import Manifest
@@ -87,7 +86,8 @@ def exported_function(configs: Path, name: str) -> ExportedFunction:
         manifest, files = read_program(directory)
         if name in manifest.functions:
             entry = manifest.functions[name]
-            inputs, outputs = json.loads(files[entry.input_schema]), json.loads(files[entry.output_schema])
+            parts = (read_json(files, path, manifest.name) for path in (entry.input_schema, entry.output_schema))
+            inputs, outputs = parts
             return ExportedFunction(name, entry.type, inputs, outputs, manifest, files.get(ROLLOUT, ""))
         known += manifest.functions
     near = difflib.get_close_matches(name, known, 1)

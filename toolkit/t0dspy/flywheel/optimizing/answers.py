@@ -15,6 +15,7 @@ from t0dspy import private
 from t0dspy.errors import OptimizeError
 from t0dspy.flywheel.optimizing.spending import Stop
 from t0dspy.model import digest
+from t0dspy.shape import shaped
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ class Answers:
             try:
                 value = json.loads(line)
                 key = value.pop("key")
-                self._known[key] = Answer(**value)
-            except (ValueError, TypeError, KeyError, AttributeError):
+                self._known[key] = shaped(Answer, value)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue  # a line of another kind, or one that a crash of the machine left half written
         if len(whole) + 1 < len(text):
             os.truncate(path, len(whole.encode()) + 1 if whole else 0)

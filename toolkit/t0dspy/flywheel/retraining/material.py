@@ -41,8 +41,8 @@ def pull_for(task: Task) -> tuple[list[PulledExample], tuple[str, str]]:
             known = list(pull)
         task.run.write_json("pull.json", pull.summary.to_json())
         task.run.write_examples("pulled.jsonl", known)
-    summary = task.run.remembered("pull.json", dict)
-    return known, (summary.get("since", ""), summary.get("until", ""))
+    summary = task.run.pulled()
+    return known, (summary.since, summary.until)
 
 
 def gather_for(task: Task, pulled: Sequence[PulledExample]) -> Gathered:
@@ -51,7 +51,7 @@ def gather_for(task: Task, pulled: Sequence[PulledExample]) -> Gathered:
     found = gather(pulled, task.found, task.version, task.own, task.base, SetState.read(task.home.sets))
     if not task.options.dry_run:
         found.state.write(task.home.sets)  # before any of it is used
-    drops = task.run.remembered("pull.json", dict).get("drops", {})
+    drops = task.run.pulled().drops
     before = {REASONS.get(reason, reason): count for reason, count in drops.items()}
     return replace(found, dropped={**before, **found.dropped})
 

@@ -14,18 +14,22 @@ All of it is JSON and text; nothing in it is executed or unpickled.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 from t0dspy import private
-from t0dspy.errors import RetrainError
+from t0dspy.errors import RetrainError, SettingsError
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.names import check_program_name
+from t0dspy.shape import shaped
+
+T = TypeVar("T")
 
 REPORT = "report.json"
 
@@ -80,13 +84,40 @@ class Home:
             return None
         return RunDirectory(runs[-1])
 
-    def last(self) -> dict[str, Any]:
-        """What the last finished run had seen; empty before the first."""
-        return read_json(self.directory / "last.json") or {}
+    def last(self) -> "Last | None":
+        """What the last finished run had seen; None before the first."""
+        return read_shaped(self.directory / "last.json", Last)
 
     def finished(self, seen: Mapping[str, Any]) -> None:
         """Note what a finished run had seen."""
         write_text(self.directory / "last.json", json.dumps(seen, indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class Last:
+    """`last.json`."""
+
+    run: str
+    seen: str
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """`run.json`: what a run began with."""
+
+    until: str
+    incumbent: str
+    content: str
+    asked: str
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a run needs of `pull.json`."""
+
+    since: str = ""
+    until: str = ""
+    drops: Mapping[str, int] = field(default_factory=dict)
 
 
 class RunDirectory:
@@ -95,13 +126,9 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def remembered(self, name: str, make: Callable[[], Any]) -> Any:
-        """The JSON in the file `name`; made, and kept, where there is none."""
-        found = read_json(self.path / name)
-        if found is None:
-            found = make()
-            self.write_json(name, found)
-        return found
+    def pulled(self) -> Pulled:
+        """What the pull said."""
+        return read_shaped(self.path / "pull.json", Pulled) or Pulled()
 
     def write_json(self, name: str, value: Any) -> None:
         """Keep `value` as the file `name`."""
@@ -119,17 +146,21 @@ class RunDirectory:
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
             return [PulledExample.from_object(json.loads(line), str(path)) for line in lines if line]
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError, SettingsError) as error:
             raise RetrainError(f"{path}: cannot be read ({error}). Start anew, without --resume.") from error
 
 
-def read_json(path: Path) -> Any:
-    """The JSON in the file at `path`; None where there is none, or what is there is none."""
+def read_shaped(path: Path, kind: type[T]) -> T | None:
+    """Return the JSON in the file at `path` as `kind`; None where there is no file.
+
+    Raises:
+        RetrainError: it cannot be read, or is not what t0dspy wrote; names the key.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return shaped(kind, json.loads(path.read_text(encoding="utf-8")), known_only=False)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RetrainError(f"{path}: cannot be read ({error}). Remove it to start anew.") from error
 
 

@@ -7,12 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from t0dspy.errors import SettingsError
+from t0dspy.errors import RetrainError, SettingsError
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.optimizing.spending import Price
 from t0dspy.flywheel.retraining.gather import Gathered
 from t0dspy.flywheel.retraining.results import RetrainOptions
-from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory, read_json
+from t0dspy.flywheel.retraining.run_directory import Beginning, Home, RunDirectory, read_shaped
 from t0dspy.flywheel.served_model import ServedModel, is_served_by, served_model
 from t0dspy.flywheel.versions import Exported
 from t0dspy.model import PromptForm, digest
@@ -134,11 +134,15 @@ def begin(task: Task) -> Task:
 
 def gone_on(task: Task) -> Task | None:
     """The task of a run that was cut off, with its own window; None when it began with something else."""
-    known, now = read_json(task.run.path / "run.json"), _beginning(task)
-    same = all(known[key] == now[key] for key in ("content", "asked", "incumbent"))
-    if not same and not is_made(task):
+    path, now = task.run.path / "run.json", _beginning(task)
+    known = read_shaped(path, Beginning)
+    same = known is not None and all(getattr(known, key) == now[key] for key in ("content", "asked", "incumbent"))
+    if known is None or (not same and not is_made(task)):
         return None
-    return replace(task, now=datetime.fromisoformat(known["until"]), version=known["incumbent"])
+    try:
+        return replace(task, now=datetime.fromisoformat(known.until), version=known.incumbent)
+    except ValueError as error:
+        raise RetrainError(f"{path}: until is not a time ({error}). Remove it to start anew.") from error
 
 
 def _beginning(task: Task) -> dict[str, str]:

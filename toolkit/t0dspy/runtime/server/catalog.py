@@ -1,6 +1,5 @@
 """The exported programs that need Python, loaded: each version on a copy of its own, bound to the gateway."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import dspy
 import pydantic
 
-from t0dspy.bundle import ROLLOUT
+from t0dspy.bundle import ROLLOUT, read_json
 from t0dspy.compiler.contract import is_only_its_predictor
 from t0dspy.errors import ProgramError, RunError, T0dspyError
 from t0dspy.fits import misfits
@@ -141,13 +140,13 @@ def _runnable(manifest: Manifest, files: Mapping[str, str], version: str, lm: ds
     changed = changed_code(live, manifest.program, manifest.versions[version].code_hash)
     if changed:
         log("warning", "the code changed since the export", program=f"{manifest.name}/{version}", files=changed)
-    program, _ = with_state(live, json.loads(files[f"{version}/state.json"]), f"{version}/state.json")
+    program, _ = with_state(live, read_json(files, f"{version}/state.json", manifest.name), f"{version}/state.json")
     misfit = misfits(program, manifest, version, files)
     if misfit:
         raise ProgramError(f"the code no longer fits it: {misfit[0]}. Export it again.")
     deployment = InARun(lm)
     bind(program, deployment)
     types = program_types(program, manifest.name).inputs
-    outputs = json.loads(files[function.output_schema])
+    outputs = read_json(files, function.output_schema, manifest.name)
     served = served_version(manifest, version)
     return Runnable(program, deployment, served, types, outputs, function.type, is_only_its_predictor(live), changed)
