@@ -116,6 +116,9 @@ def test_wrong_feedback_is_not_sent(command: Command) -> None:
     assert "takes true or false, not '1'" in command("feedback", id, "good", "1", code=1)
     assert "give an episode's id with --episode" in command("feedback", id, "score", "1", code=1)
     assert "takes a number, not 'true'" in command("feedback", id, "score", "true", "--episode", code=1)
+    for number in ("1e308", "inf", "nan", "9" * 400):
+        said = command("feedback", id, "score", number, "--episode", code=1)
+        assert "the metric 'score' takes a finite number of at most 3.4e+38 in size" in said
     assert "404" in command("feedback", id, "unheard_of", "1", code=1)
     unknown = "01a1f8ea-a3ec-7df2-8e26-ea00a65f301c"
     assert "is logged. Is it an episode's id" in command("feedback", unknown, "demonstration", "{}", code=1)

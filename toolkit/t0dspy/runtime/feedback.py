@@ -1,6 +1,7 @@
 """Feedback about an inference or an episode: checked before it is sent, and seen to be stored after."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from t0dspy.warehouse.client import StoredInference, Warehouse
 from t0dspy.warehouse.production import FILLED
 
 _PATIENCE = 15.0
+LARGEST_SCORE = 3.4028234663852886e38
+"""The largest 32-bit float."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,25 @@ def _metric_value(name: str, value: str, metric: Mapping[str, Any] | None, *, ep
         return value.lower() == "true"
     try:
         if kind != "boolean":
-            return float(value)
+            return stored_number(float(value), f"the metric {name!r}")
     except ValueError:
         pass
     takes = {"boolean": "true or false", "float": "a number"}.get(str(kind), "true, false or a number")
     raise SettingsError(f"the metric {name!r} takes {takes}, not {value!r}.")
+
+
+def stored_number(value: float, name: str) -> float:
+    """Return `value` if ClickHouse can store it: TensorZero 2026.6.0 keeps scores as 32-bit floats.
+
+    Raises:
+        SettingsError: it is not a number, or it would be stored as infinity, which every reading of scores leaves out.
+    """
+    if not math.isfinite(value) or abs(value) > LARGEST_SCORE:
+        raise SettingsError(
+            f"{name} takes a finite number of at most {LARGEST_SCORE:.3g} in size, not {value:g}: it would be stored "
+            "as infinity and be left out of every mean."
+        )
+    return value
 
 
 def _demonstration(value: str, inference: StoredInference, configs: Path) -> tuple[Any, tuple[str, ...]]:

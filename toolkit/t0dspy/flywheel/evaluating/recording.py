@@ -9,6 +9,7 @@ from t0dspy.errors import SettingsError
 from t0dspy.flywheel.evaluating.routes import EPISODE, INFERENCE
 from t0dspy.flywheel.evaluating.scoring import Scored
 from t0dspy.gateway import HttpGateway
+from t0dspy.runtime.feedback import stored_number
 
 
 class Recorder:
@@ -43,21 +44,23 @@ class Recorder:
         A stored answer that does not parse gets the worst value, 0 or false, because 0 is its score.
 
         Raises:
+            SettingsError: a score cannot be stored, such as infinity; none is given then.
             GatewayError: the gateway refused one.
         """
         ids = INFERENCE if self.kind.get("level") == "inference" else EPISODE
         known = [(one, _id(one, ids)) for one in scored if one.failure in (None, "answer")]
         stored = [(one, id) for one, id in known if id is not None]
         try:
-            for one, id in stored:
-                gateway.feedback({"metric_name": self.metric, ids: id, "value": self._value(one)})
+            values = [self._value(one) for one, _ in stored]  # all are looked at before one is sent
+            for (_, id), value in zip(stored, values, strict=True):
+                gateway.feedback({"metric_name": self.metric, ids: id, "value": value})
         finally:
             gateway.close()
         return len(stored)
 
     def _value(self, scored: Scored) -> bool | float:
         if self.kind.get("type") != "boolean":
-            return scored.score
+            return stored_number(scored.score, f"--record {self.metric}")
         return scored.failure is None and scored.score >= self.threshold
 
 
