@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+CHAOS_ARGS ?=
 
-.PHONY: help test demo lint types pytest test-compose test-browser golden docs bench clean
+.PHONY: help test demo lint types pytest test-compose test-browser chaos golden docs bench clean
 
 help:             ## show this
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/:/'
@@ -35,6 +36,9 @@ test-compose: $(VENV)/.installed   ## the compose file for real, where a Docker 
 
 test-browser: $(VENV)/.installed   ## what web pages can do to a running stack, in a real Chromium
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+chaos: $(VENV)/.installed   ## faults at size: kills, full disks, silent streams; counts every acknowledged row (CHAOS_ARGS)
+	PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS_ARGS)
 
 golden: $(VENV)/.installed   ## rewrite the golden trees from what the compiler writes now (read the diff)
 	$(BIN)/python -m pytest tests/compiler/test_golden.py -n auto --write-golden

@@ -32,7 +32,9 @@ class Acknowledged:
     refused: list[str] = field(default_factory=list)
 
     def all_stored(self, stack: Stack) -> None:
-        """Fail if a row is missing, the model's part of an inference included."""
+        """Fail if a row is missing or is there twice, the model's part of an inference included."""
+        for table in ("JsonInference", "BooleanMetricFeedback"):
+            assert stack.rows(f"SELECT count() = uniqExact(id) FROM {table}") == [["1"]]
         assert self.inferences <= stack.stored("JsonInference")
         models = {id for (id,) in stack.rows("SELECT toString(inference_id) FROM ModelInference")}
         assert self.inferences <= models
