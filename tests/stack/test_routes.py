@@ -116,6 +116,8 @@ def test_feedback_of_every_kind_is_stored_before_it_is_answered(stack: Stack) ->
         ({"value": True}, 400, "missing field `metric_name`"),
         ({"metric_name": "good", "value": True, "episode_id": "EPISODE", "inference_id": "INFERENCE"}, 400, "Both"),
         ({"metric_name": "demonstration", "value": {"wrong": 1}}, 400, "answer"),
+        ({"metric_name": "score", "value": 1e308, "episode_id": "EPISODE"}, 400, "`value` must be a finite number"),
+        ({"metric_name": "score", "value": -(10**60), "episode_id": "EPISODE"}, 400, "`value` must be a finite number"),
         ({"metric_name": "good", "value": True, "x": 1}, 400, "unknown field `x`, expected one of `episode_id`"),
         ({"metric_name": "good", "value": True, "inference_id": "' OR 1=1 --"}, 400, "inference_id"),
     ],

@@ -19,6 +19,10 @@ def serve(
     queue: Annotated[
         int, typer.Option(min=0, metavar="N", help="Runs that wait when all are full; more get a 503 (default: 128).")
     ] = 128,
+    drain: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Time to finish what is in flight after SIGTERM (default: 30)."),
+    ] = 30.0,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
     allow_host: options.AllowHost = None,
@@ -26,8 +30,8 @@ def serve(
 ) -> None:
     """Run the exported programs that need Python, for the gateway, which calls this like any provider.
 
-    Its bearer key is T0DSPY_PROGRAMS_KEY, the same as the gateway's. SIGTERM finishes what is in flight; SIGHUP loads
-    the programs again. Logs are JSON lines on stderr.
+    Its bearer key is T0DSPY_PROGRAMS_KEY, the same as the gateway's. SIGTERM finishes what is in flight, for at
+    most the time of --drain; SIGHUP loads the programs again. Logs are JSON lines on stderr.
 
     Example: t0dspy serve --host 0.0.0.0 --workers 4
     """
@@ -40,4 +44,4 @@ def serve(
     allowed = Allowed.parse(allow_host or [], allow_origin or [], host)
     settings = options.settings(configs=configs, gateway_url=gateway_url)
     size = Size(workers or min(4, os.cpu_count() or 2), runs, queue)
-    run_server(settings.configs_dir, settings.gateway_url.value, host, port, size, allowed)
+    run_server(settings.configs_dir, settings.gateway_url.value, host, port, size, allowed, drain)

@@ -41,6 +41,12 @@ def up(
         list[str] | None,
         typer.Option(metavar="NAME=HOST:PORT", help="Where models live whose api_base has the host NAME; repeatable."),
     ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Time to finish what is in flight after Ctrl-C or SIGTERM (default: 30)."
+        ),
+    ] = 30.0,
     only: Annotated[
         Part | None, typer.Option(metavar="PART", help="Run one part alone: clickhouse, gateway or programs.")
     ] = None,
@@ -54,7 +60,8 @@ def up(
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
 
     Prints `ready` and the URLs once an inference would work, and the programs that cannot run. Ctrl-C or SIGTERM
-    finishes what is in flight and stops; SIGHUP loads the configs and the programs' code again.
+    finishes what is in flight, for at most the time of --drain, and stops; SIGHUP loads the configs and the programs'
+    code again.
 
     Example: t0dspy up --gateway-port 3000
     """
@@ -84,6 +91,7 @@ def up(
         clickhouse_user=user,
         allowed_flags=allowed.flags(),
         watched=(Path().absolute(), directory.absolute()) if reload else None,
+        drain=drain,
     )
 
     terminal = _Terminal(quiet=quiet)

@@ -18,6 +18,8 @@ class Background:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.is_cut = False
+        """Whether `cut` was called; what is cancelled since then was cut."""
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run `work` to its end, whatever becomes of whoever waits for it."""
@@ -36,10 +38,22 @@ class Background:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def relay(self, produce: Callable[[Send], Coroutine[Any, Any, None]]) -> AsyncIterator[bytes]:
-        """The bytes that `produce` sends; it runs to its end even if nobody reads them to theirs."""
+    def cut(self) -> int:
+        """Cancel everything that is running; returns how much that is. Streams end with an error event."""
+        self.is_cut = True
+        for task in list(self._tasks):
+            task.cancel()
+        return len(self._tasks)
+
+    def relay(
+        self, produce: Callable[[Send], Coroutine[Any, Any, None]], last_if_cut: bytes = b""
+    ) -> AsyncIterator[bytes]:
+        """The bytes that `produce` sends; it runs to its end even if nobody reads them to theirs.
+
+        A stream that is cut ends with `last_if_cut`.
+        """
         pipe = _Pipe()
-        task = self.start(_filled(pipe, produce))
+        task = self.start(_filled(pipe, produce, last_if_cut))
         return pipe.read(task)
 
 
@@ -68,7 +82,7 @@ class _Pipe:
         try:
             while (piece := await self._next()) is not None:
                 yield piece
-            with suppress(Exception):  # what went wrong was sent as the stream's last event
+            with suppress(Exception, asyncio.CancelledError):  # what went wrong was sent as the stream's last event
                 await task
         finally:
             self._reader_left.set()
@@ -80,8 +94,11 @@ class _Pipe:
             return b":\n\n"
 
 
-async def _filled(pipe: _Pipe, produce: Callable[[Send], Coroutine[Any, Any, None]]) -> None:
+async def _filled(pipe: _Pipe, produce: Callable[[Send], Coroutine[Any, Any, None]], last_if_cut: bytes) -> None:
     try:
         await produce(pipe.send)
+    except asyncio.CancelledError:
+        await pipe.send(last_if_cut)
+        raise
     finally:
         await pipe.send(None)

@@ -78,11 +78,16 @@ class Child:
         if self.process.stdin is not None and not self.process.stdin.is_closing():
             self.process.stdin.write(f"{text}\n".encode())
 
-    async def stop(self, patience: float | None) -> None:
-        """Ask it to end, and kill it when it has not within `patience` seconds (None: wait for ever)."""
+    async def stop(self, patience: float, grace: float = 0.0) -> None:
+        """End the process: SIGTERM, after `patience` seconds again, and after `grace` more seconds SIGKILL.
+
+        A part finishes what is in flight on the first SIGTERM, and cuts it on the second one.
+        """
         self.signal(signal.SIGTERM)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.ended), patience)
+        await asyncio.wait({self.ended}, timeout=patience)
+        if not self.ended.done() and grace:
+            self.signal(signal.SIGTERM)
+            await asyncio.wait({self.ended}, timeout=grace)
         self.signal(signal.SIGKILL)
         await self.ended
         await asyncio.wait(self._readers, timeout=1)

@@ -1,5 +1,6 @@
 """The gateway's HTTP routes over an embedded gateway: TensorZero's shapes, status codes and error bodies."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from importlib.metadata import version
 from typing import Any
@@ -14,11 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from t0dspy.stack.background import Send as SendBytes
 from t0dspy.stack.openai_routes import relay_embeddings, relay_openai
-from t0dspy.stack.service import Gateway
+from t0dspy.stack.service import CUT, Gateway
 from t0dspy.stack.web_pages import Allowed, WebPageGuard
-from t0dspy.stack.wire import Json, Refusal, read_body, read_object, to_json
+from t0dspy.stack.wire import Json, Refusal, read_body, read_object, refusal, to_json
 
 TENSORZERO = version("tensorzero")
+LARGEST_SCORE = 3.4028234663852886e38
+"""The largest 32-bit float: TensorZero 2026.6.0 keeps scores as such, and larger ones as infinity."""
 
 _SERVED = (
     "/inference, /feedback, /status, /health, /v1/inferences/*, /openai/v1/chat/completions, /openai/v1/embeddings"
@@ -49,7 +52,12 @@ Handler = Callable[[Gateway, bytes, Request], Coroutine[Any, Any, Response]]
 def _route(gateway: Gateway, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         body = await read_body(request) if request.method == "POST" else b""
-        return await gateway.background.start(handler(gateway, body, request))
+        try:
+            return await gateway.background.start(handler(gateway, body, request))
+        except asyncio.CancelledError:
+            if gateway.background.is_cut:
+                raise refusal(503, CUT) from None
+            raise
 
     return endpoint
 
@@ -81,7 +89,8 @@ async def _inference_stream(gateway: Gateway, params: dict[str, Json]) -> Respon
             await lease.__aexit__(None, None, None)
 
     headers = {"cache-control": "no-cache"}
-    return StreamingResponse(gateway.background.relay(produce), media_type="text/event-stream", headers=headers)
+    events = gateway.background.relay(produce, b"data: " + to_json({"error": CUT}) + b"\n\n")
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 async def _send_chunks(gateway: Gateway, stream: AsyncIterator[Json], send: SendBytes, *, keep: bool) -> None:
@@ -99,12 +108,19 @@ async def _send_chunks(gateway: Gateway, stream: AsyncIterator[Json], send: Send
 
 async def _feedback(gateway: Gateway, body: bytes, _: Request) -> Response:
     params = read_object(body)
+    _only_stored_numbers(params.get("value"))
     async with gateway.generations.current.lease() as native:
         feedback = await native.feedback(params)
         if not params.get("dryrun"):
             target = params.get("inference_id") or params.get("episode_id")
             await gateway.stored(_feedback_kind(params), feedback, str(UUID(str(target))))
     return _json({"feedback_id": feedback})
+
+
+def _only_stored_numbers(value: Json) -> None:
+    """Refuse a score that ClickHouse would keep as infinity, which every reading of scores leaves out."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) <= LARGEST_SCORE:
+        raise refusal(400, f"`value` must be a finite number of at most {LARGEST_SCORE:.3g} in size (400 Bad Request)")
 
 
 def _feedback_kind(params: dict[str, Json]) -> str:
@@ -128,9 +144,10 @@ async def _status(gateway: Gateway, _: bytes, __: Request) -> Response:
 
 
 async def _health(gateway: Gateway, _: bytes, __: Request) -> Response:
-    healthy = await gateway.clickhouse.healthy()
-    stores = {"clickhouse": "ok" if healthy else "error", "postgres": "ok", "valkey": "ok", "valkey_cache": "ok"}
-    return _json({"gateway": "ok", **stores}, 200 if healthy else 503)
+    trouble = await gateway.clickhouse.trouble()
+    stores = {"clickhouse": "error" if trouble else "ok", "postgres": "ok", "valkey": "ok", "valkey_cache": "ok"}
+    why = {"reason": trouble} if trouble else {}
+    return _json({"gateway": "ok", **stores, **why}, 503 if trouble else 200)
 
 
 def _json(value: Json, status: int = 200) -> Response:

@@ -26,6 +26,7 @@ from t0dspy.errors import GatewayError, T0dspyError
 from t0dspy.stack.addresses import parse_address, resolve
 from t0dspy.stack.front import application
 from t0dspy.stack.generations import Generation, Generations
+from t0dspy.stack.guard import Guard
 from t0dspy.stack.host_names import is_loopback_address
 from t0dspy.stack.loads import clock_of, config_hash_since, from_the_future
 from t0dspy.stack.messages import is_about_config
@@ -35,6 +36,11 @@ from t0dspy.stack.reports import Reporter
 from t0dspy.stack.rows import ClickHouse
 from t0dspy.stack.service import Gateway
 from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
+
+_LOOK = 2.0
+"""Seconds between two looks at whether rows can be stored."""
+_CLOSING = 4.0
+"""Seconds to close after what was in flight was cut."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(options: Options) -> None:
-    """Load, answer until SIGTERM, finish what is in flight. SIGHUP loads again.
+    """Load, answer until SIGTERM, finish what is in flight. A second SIGTERM cuts that. SIGHUP loads again.
 
     Raises GatewayError when the first load fails.
     """
@@ -112,13 +118,43 @@ async def serve(options: Options) -> None:
     gateway = Gateway(Generations(await load(options, clickhouse)), clickhouse)
     reloader = Reloader(options, gateway, reporter)
     outer, inner = (_Listener(gateway, fd, options.allowed) for fd in (options.listen_fd, options.inner_fd))
-    _on_signals(outer, gateway, reloader, reporter)
+    cut = _on_signals(outer, gateway, reloader, reporter)
     await outer.started()
     await inner.started()
     if ahead := await from_the_future(clickhouse):
         reporter.say("note", ahead)
     reporter.say("ready", gateway.generations.current.config_hash)
+    health = asyncio.create_task(_report_trouble(clickhouse, reporter))
+    drain = asyncio.create_task(_drain(outer, inner, gateway, reloader, health))
+    cutting = asyncio.create_task(cut.wait())
+    await asyncio.wait({drain, cutting}, return_when=asyncio.FIRST_COMPLETED)
+    if not drain.done():
+        reporter.say("cut", str(gateway.background.cut()))
+        await asyncio.wait({drain}, timeout=_CLOSING)
+    if not drain.done():
+        os._exit(0)  # the gateway waits for a provider that is silent; what was acknowledged is stored
+    cutting.cancel()
+    drain.result()
+
+
+async def _report_trouble(clickhouse: ClickHouse, reporter: Reporter) -> None:
+    """Report each time that rows can no longer be stored, or can be again."""
+    before = ""
+    while True:
+        trouble = await clickhouse.trouble()
+        if trouble and not before:
+            reporter.say("note", f"Rows cannot be stored now, and /health says so: {trouble}")
+        elif before and not trouble:
+            reporter.say("note", "Rows can be stored again.")
+        before = trouble
+        await asyncio.sleep(_LOOK)
+
+
+async def _drain(
+    outer: "_Listener", inner: "_Listener", gateway: Gateway, reloader: "Reloader", health: "asyncio.Task[None]"
+) -> None:
     await outer.drained()
+    health.cancel()
     # Programs in flight still call the gateway for their stages, so their door closes last.
     await gateway.background.finish()
     inner.stop()
@@ -152,6 +188,7 @@ class _Listener:
 def _uvicorn(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Guard().protocol(),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -161,8 +198,15 @@ def _uvicorn(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", reporter: Reporter) -> None:
+def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", reporter: Reporter) -> asyncio.Event:
+    """Return the event that is set when what is in flight is to be cut."""
+    stopping, cut = asyncio.Event(), asyncio.Event()
+
     def stop() -> None:
+        if stopping.is_set():
+            cut.set()
+            return
+        stopping.set()
         reporter.say("draining", str(gateway.generations.current.in_flight))
         outer.stop()
 
@@ -170,6 +214,7 @@ def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", report
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, stop)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    return cut
 
 
 class _Variables:

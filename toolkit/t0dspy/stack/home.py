@@ -13,10 +13,13 @@ from filelock import FileLock, Timeout
 
 from t0dspy import private
 from t0dspy.errors import StackError
+from t0dspy.shape import shaped
 from t0dspy.stack.ports import SOCKET
+from t0dspy.stack.shortage import explain
 
 PARTS = ("clickhouse", "gateway", "programs")
 
+_MOST_PIDS = 1 << 31
 _MARKER, _RUN_FILE = "t0dspy-stack", "stack.json"
 _OURS = {_MARKER, _RUN_FILE, ".gitignore", "clickhouse", "configs", SOCKET, *(f"{part}.lock" for part in PARTS)}
 
@@ -73,6 +76,8 @@ def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
         (data_dir / _MARKER).touch()
     except OSError as error:
         reason = error.strerror or error
+        if shortage := explain(str(reason), data_dir):
+            raise StackError(shortage) from error
         raise StackError(
             f"Cannot use the data directory {data_dir}: {reason}. Choose another with --data-dir."
         ) from error
@@ -97,7 +102,7 @@ def write_run_file(data_dir: Path, running: Running) -> None:
 def _let_leftovers_end(data_dir: Path) -> None:
     """The parts of a stack that was killed end by themselves; give them the moment they need."""
     running, give_up = _read_run_file(data_dir), time.monotonic() + 5
-    pids = running.pids.values() if running else ()
+    pids = [pid for pid in running.pids.values() if 0 < pid < _MOST_PIDS] if running else []
     while any(_is_alive(pid) for pid in pids) and time.monotonic() < give_up:
         time.sleep(0.05)
 
@@ -115,9 +120,8 @@ def _is_alive(pid: int) -> bool:
 def _read_run_file(data_dir: Path) -> Running | None:
     try:
         raw = json.loads((data_dir / _RUN_FILE).read_text(encoding="utf-8"))
-        load = raw.pop("load", None)
-        return Running(**raw, load=Load(**load) if load else None)
-    except (OSError, ValueError, TypeError, AttributeError):
+        return shaped(Running, raw, known_only=False)
+    except (OSError, ValueError, RecursionError):  # it only helps others; the locks say whether a stack runs
         return None
 
 

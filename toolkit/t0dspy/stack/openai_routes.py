@@ -9,8 +9,8 @@ from starlette.responses import Response, StreamingResponse
 
 from t0dspy.stack.background import Send
 from t0dspy.stack.native import Native
-from t0dspy.stack.service import Gateway
-from t0dspy.stack.wire import Json, Refusal, refusal
+from t0dspy.stack.service import CUT, Gateway
+from t0dspy.stack.wire import Json, Refusal, refusal, to_json
 
 _DONE = b"data: [DONE]"
 
@@ -45,7 +45,8 @@ async def relay_openai(gateway: Gateway, body: bytes, request: Request) -> Respo
             await lease.__aexit__(None, None, None)
 
     headers = {"cache-control": "no-cache"}
-    return StreamingResponse(gateway.background.relay(produce), media_type="text/event-stream", headers=headers)
+    events = gateway.background.relay(produce, b"data: " + to_json({"error": {"message": CUT}}) + b"\n\n")
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 async def _sent(native: Native, body: bytes, request: Request, *, stream: bool) -> httpx.Response:

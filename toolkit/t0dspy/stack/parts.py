@@ -26,6 +26,8 @@ from t0dspy.stack.plan import Plan
 from t0dspy.stack.reports import Report
 from t0dspy.stack.rows import ClickHouse
 
+_GRACE = 8.0
+"""Seconds that a part has to cut what is in flight and to close its files."""
 MIGRATIONS = 47
 """Rows that the first start of TensorZero 2026.6.0 leaves in TensorZeroMigration."""
 
@@ -108,11 +110,14 @@ class Parts:
         )
 
     async def drain(self) -> None:
-        """Let requests in flight finish, then stop the parts in order."""
+        """Let requests in flight finish, for `plan.drain` seconds in all, then stop the parts in order."""
         news = asyncio.create_task(self._pass_on_reports())
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._plan.drain
         for name in ("gateway", "programs", "clickhouse"):
             if name in self._children:
-                await self._children[name].stop(patience=None)
+                await self._children[name].stop(patience=max(0.0, end - clock()), grace=_GRACE)
+        await asyncio.sleep(0)  # a last report
         news.cancel()
 
     async def end(self) -> None:
@@ -259,7 +264,12 @@ def _news(report: Report, plan: Plan) -> str:
     if report.event == "note":
         return report.text
     if report.event == "draining" and report.text != "0":
-        return f"Finishing {report.text} requests in flight; Ctrl-C again stops at once."
+        within = f"for at most {plan.drain:g} s"
+        return f"Finishing {report.text} requests in flight, {within}; Ctrl-C again stops at once."
+    if report.event == "cut":
+        return (
+            f"{report.text} requests had not ended {plan.drain:g} s after the stop and were cut; no row was promised."
+        )
     return ""
 
 

@@ -27,6 +27,8 @@ class Plan:
 
     allowed_flags: Sequence[str] = ()
     """What `web_pages.Allowed.flags` returns, for each part."""
+    drain: float = 30.0
+    """Seconds that what is in flight has to finish after SIGTERM; then it is cut."""
 
     watched: tuple[Path, Path] | None = None
     """The project and the configs, whose changed files are loaded at once; None for neither."""

@@ -5,13 +5,14 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Event = Literal["ready", "failed", "reloaded", "kept", "unloaded", "draining", "note"]
+Event = Literal["ready", "failed", "reloaded", "kept", "unloaded", "draining", "cut", "note"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """`ready` and `reloaded` carry a config hash, `failed` and `kept` (the old config) a reason, `draining` a count.
+    """`ready` and `reloaded` carry a config hash, `failed` and `kept` (the old config) a reason.
 
+    `draining` and `cut` carry a count of requests.
     `unloaded` is a load that failed for a reason that is not the config's; `note` is a sentence for people.
     """
 

@@ -15,6 +15,7 @@ from uuid import UUID
 import httpx
 
 from t0dspy.errors import GatewayError
+from t0dspy.stack.clickhouse.news import STORING
 from t0dspy.stack.listener import Listener
 
 PATIENCE = 20.0
@@ -71,6 +72,19 @@ class ClickHouse:
             return await self.column("SELECT 1") == ["1"]
         except GatewayError:
             return False
+
+    async def trouble(self) -> str:
+        """Why rows cannot be stored now; empty when they can, as far as the server says.
+
+        Only the stack's own ClickHouse says so before a row is sent; another one is asked whether it answers.
+        """
+        if not await self.healthy():
+            return f"ClickHouse at {self.name} does not answer."
+        try:
+            answer = await self._http.get(self.url.copy_with(path=STORING))
+        except httpx.HTTPError as error:
+            return f"ClickHouse at {self.name} does not answer: {error!r}"
+        return answer.text.strip() if answer.status_code == 503 else ""
 
     async def is_there(self) -> bool:
         """Whether a server answers, with or without the database."""

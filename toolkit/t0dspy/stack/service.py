@@ -7,6 +7,8 @@ from t0dspy.stack.generations import Generations
 from t0dspy.stack.rows import PATIENCE, ClickHouse, Witness
 from t0dspy.stack.wire import refusal
 
+CUT = "The stack stops, and this had not ended when its time was over, so it was cut. Send it again."
+
 
 @dataclass
 class Gateway:

@@ -6,10 +6,12 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
+from t0dspy.errors import StackError
 from t0dspy.readiness.problems import Problems
 from t0dspy.stack import home
 from t0dspy.stack.parts import Parts
 from t0dspy.stack.plan import Plan
+from t0dspy.stack.shortage import check_machine, explain
 from t0dspy.stack.sources import changes
 
 INTERRUPTED = 130
@@ -49,6 +51,7 @@ class Supervisor:
         Raises StackError when the stack cannot start or a part ends; nothing is left running then.
         """
         self._listen_to_signals()
+        check_machine(self._plan.data_dir)
         with home.held(self._plan.data_dir, self._plan.parts):
             try:
                 await self._unless(self._stop, self._start_and_watch())
@@ -101,7 +104,12 @@ class Supervisor:
         return False
 
     async def _start_and_watch(self) -> None:
-        await self._parts.start()
+        try:
+            await self._parts.start()
+        except (StackError, OSError) as error:
+            if shortage := explain(str(error), self._plan.data_dir):
+                raise StackError(shortage) from error
+            raise
         await self._parts.look()
         self._audience.ready(self._parts.urls, self._parts.problems)
         self._started = True

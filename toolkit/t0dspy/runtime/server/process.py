@@ -40,7 +40,7 @@ class Process:
         """Start a worker and read what it says for as long as it lives."""
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "t0dspy.runtime.server.worker", "--configs", str(configs)]
-        command += ["--gateway-url", gateway_url, "--fd", str(theirs.fileno())]
+        command += ["--gateway-url", gateway_url, "--fd", str(theirs.fileno()), "--parent-pid", str(os.getpid())]
         process = await asyncio.create_subprocess_exec(
             *command,
             pass_fds=[theirs.fileno()],

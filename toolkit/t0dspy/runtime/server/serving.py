@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import uvicorn
 from t0dspy.runtime.server.app import application
 from t0dspy.runtime.server.logs import JsonHandler, log
 from t0dspy.runtime.server.pool import Pool, Size
+from t0dspy.stack.guard import Guard
 from t0dspy.stack.host_names import is_loopback_address
 from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
 
@@ -29,6 +31,8 @@ class Plan:
     size: Size = field(default_factory=Size)
     allowed: Allowed = NONE_ALLOWED
     """The hosts and origins that requests may name."""
+    drain: float = 30.0
+    """Seconds for the runs in flight after SIGTERM; then they are cut."""
 
 
 class _Server(uvicorn.Server):
@@ -61,6 +65,8 @@ class _Reloader:
 async def serve(plan: Plan) -> bool:
     """Serve until SIGTERM or SIGINT, then finish the runs in flight; a second signal ends at once. SIGHUP reloads.
 
+    Runs that have not ended `plan.drain` seconds after the signal are cut, and their callers get an error.
+
     Returns:
         Whether the port could be bound.
     """
@@ -69,7 +75,7 @@ async def serve(plan: Plan) -> bool:
     server = _Server(_config(plan, pool))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _asked_to_stop, server, pool)
+        loop.add_signal_handler(number, _asked_to_stop, server, pool, plan.drain)
     reloader = _Reloader(pool)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     try:
@@ -85,16 +91,17 @@ async def serve(plan: Plan) -> bool:
     return True
 
 
-def _asked_to_stop(server: uvicorn.Server, pool: Pool) -> None:
+def _asked_to_stop(server: uvicorn.Server, pool: Pool, drain: float) -> None:
     if server.should_exit:
         server.force_exit = True
     server.should_exit = True
-    log("info", "stopping", in_flight=pool.in_flight)
+    log("info", "stopping", in_flight=pool.in_flight, seconds=drain)
 
 
 def _config(plan: Plan, pool: Pool) -> uvicorn.Config:
     return uvicorn.Config(
         application(pool, plan.key, plan.allowed, local_only=is_loopback_address(plan.host)),
+        http=Guard().protocol(),
         host=plan.host,
         port=plan.port,
         lifespan="off",
@@ -102,5 +109,6 @@ def _config(plan: Plan, pool: Pool) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         backlog=2048,
+        timeout_graceful_shutdown=max(1, math.ceil(plan.drain)),
         timeout_keep_alive=75,  # longer than the gateway keeps a connection, so that it is the one to close it
     )

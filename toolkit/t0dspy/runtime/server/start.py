@@ -19,6 +19,7 @@ def run_server(
     port: int = 8100,
     size: Size | None = None,
     allowed: Allowed = NONE_ALLOWED,
+    drain: float = 30.0,
 ) -> None:
     """Serve the exported programs in the foreground until SIGTERM or SIGINT.
 
@@ -29,6 +30,7 @@ def run_server(
         port: the port to listen on.
         size: how much is done at once.
         allowed: the hosts and origins that requests may name.
+        drain: seconds that runs in flight have to finish after SIGTERM.
 
     Raises:
         SettingsError: there is no key, no such directory, or the port is taken.
@@ -43,6 +45,6 @@ def run_server(
         raise SettingsError(f"no directory {settings.configs_dir} (--configs, from {settings.configs.origin}).")
     url = settings.gateway_url.value
     size = size or Size(workers=min(4, os.cpu_count() or 2))
-    plan = Plan(settings.configs_dir, url, key, host, port, size, allowed)
+    plan = Plan(settings.configs_dir, url, key, host, port, size, allowed, drain)
     if not asyncio.run(serve(plan)):
         raise SettingsError(f"cannot listen on {host}:{port}: it is taken. Choose another --port.")

@@ -22,6 +22,7 @@ from t0dspy.runtime.server.answers import answer_text
 from t0dspy.runtime.server.catalog import Catalog, Runnable, load_catalog
 from t0dspy.runtime.server.logs import frames, log, log_uncaught
 from t0dspy.runtime.server.messages import Channel, Order, Outcome
+from t0dspy.stack.orphan import die_with
 from t0dspy.stack.programs import GATEWAY_SOCKET
 
 
@@ -119,7 +120,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--configs", type=Path, required=True)
     parser.add_argument("--gateway-url", required=True)
     parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--parent-pid", type=int, help="end when this parent is gone, whatever a run does")
     args = parser.parse_args(argv)
+    if args.parent_pid is not None:
+        die_with(args.parent_pid)
     _quiet()
     channel = Channel(socket.socket(fileno=args.fd))
     gateway = HttpGateway(args.gateway_url, socket=os.environ.get(GATEWAY_SOCKET))

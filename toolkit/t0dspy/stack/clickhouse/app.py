@@ -1,5 +1,6 @@
 """The routes of ClickHouse's HTTP interface."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
@@ -15,7 +16,7 @@ from t0dspy.stack.clickhouse.answer import Answer, refusal
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.execution import Execution
 from t0dspy.stack.clickhouse.failure import EngineError, unexpected
-from t0dspy.stack.clickhouse.news import CONTENT_TYPE, PATH
+from t0dspy.stack.clickhouse.news import CONTENT_TYPE, PATH, STORING
 from t0dspy.stack.clickhouse.request import Delivery, delivery_of, query_of
 from t0dspy.stack.web_pages import Allowed, WebPageGuard
 
@@ -53,11 +54,20 @@ def application(engine: Engine, access: Access, workers: Executor, allowed: Allo
 
         return await _guarded(engine, request, lines)
 
+    async def storing(request: Request) -> Response:
+        async def state() -> Response:
+            access.user(request.headers, request.query_params)
+            trouble = await asyncio.to_thread(engine.trouble)
+            return PlainTextResponse(trouble or "Ok.\n", 503 if trouble else 200)
+
+        return await _guarded(engine, request, state)
+
     methods = ["GET", "HEAD", "POST"]
     routes = [
         Route("/ping", ok),
         Route("/replicas_status", ok),
         Route(PATH, news, methods=["GET"]),
+        Route(STORING, storing, methods=["GET"]),
         Route("/{path:path}", query, methods=methods),
     ]
     return WebPageGuard(

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from t0dspy import private
 from t0dspy.errors import StackError
+from t0dspy.stack.shortage import explain
 
 _MARKER, _LOCK, _HOLDER, _ENGINE = "t0dspy-clickhouse.json", "lock", "pid", "engine"
 _LAYOUT = 1
@@ -31,6 +32,8 @@ def held(directory: Path) -> Iterator[Path]:
         lock = _locked(directory)
         _mark(directory)
     except OSError as error:
+        if shortage := explain(str(error), directory):
+            raise StackError(shortage) from error
         raise StackError(
             f"Cannot use the data directory {directory}: {error.strerror or error}. Choose another with --data-dir."
         ) from error

@@ -10,6 +10,7 @@ from t0dspy.stack.clickhouse.failure import EngineError
 from t0dspy.stack.clickhouse.journal import Journal
 from t0dspy.stack.clickhouse.news import News
 from t0dspy.stack.clickhouse.pool import Pool, Sessions
+from t0dspy.stack.shortage import trouble_storing
 
 _CONFIG, _JOURNAL = "engine.xml", "journal"
 # Clients that log one row at a time make a part of it in the table and in each of its views, about twelve an inference.
@@ -46,7 +47,7 @@ class Engine:
     def __init__(self, directory: Path) -> None:
         """Opens or makes the database in `directory`; EngineError if the engine cannot."""
         leave_signals_alone()
-        self._path = chdb_path(directory)
+        self._directory, self._path = directory.parent, chdb_path(directory)
         self._first = self.connect()  # the engine runs for as long as somebody is connected
         self.batches, self.news = Batches(), News()
         self.pool, self.sessions = Pool(self.connect), Sessions(self.connect)
@@ -82,6 +83,10 @@ class Engine:
     def kill_all(self) -> None:
         """Cancel everything that is being done."""
         self._first.run("KILL QUERY WHERE 1 ASYNC")
+
+    def trouble(self) -> str:
+        """Why rows cannot be stored now, such as a full disk; empty when they can."""
+        return trouble_storing(self._directory) or self.journal.trouble
 
     def close(self) -> None:
         """Shut the engine down; nothing may be running."""

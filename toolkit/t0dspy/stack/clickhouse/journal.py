@@ -68,6 +68,12 @@ class Journal:
             self._changed.notify_all()
         return True
 
+    @property
+    def trouble(self) -> str:
+        """Why the rows that wait cannot be stored now; empty when they can."""
+        failure = self._failure
+        return "" if failure is None or self._closing else failure.message
+
     def settle(self) -> None:
         """Return once everything that has been put is stored; EngineError if the engine cannot store it now."""
         with self._changed:

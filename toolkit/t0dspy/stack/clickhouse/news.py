@@ -11,6 +11,8 @@ from t0dspy.stack.clickhouse.sql import InsertedRows
 
 PATH = "/t0dspy/news"
 """Where they are asked for, with `?database=` a name: every other ClickHouse has nothing there, and says so."""
+STORING = "/t0dspy/storing"
+"""Where a client asks whether rows can be stored now: 200, or 503 with a reason."""
 CONTENT_TYPE = "application/x-ndjson"
 NOTHING = b"{}\n"
 """What a listener is sent first, and whenever there has been no news for `SILENCE`."""

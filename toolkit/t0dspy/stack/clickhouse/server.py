@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 import sys
@@ -22,12 +21,17 @@ from t0dspy.stack.clickhouse.app import application
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.failure import EngineError
 from t0dspy.stack.clickhouse.news import News
+from t0dspy.stack.guard import Guard, connection_limit
+from t0dspy.stack.orphan import end_within, when_gone
 from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
 
 log = logging.getLogger("t0dspy.clickhouse")
 
 _QUERIES_AT_ONCE = 100  # ClickHouse's own default
 _DRAIN_SECONDS = 20
+# Seconds for the engine to close; what was acknowledged is in the write-ahead log. The shorter one is for a second
+# SIGTERM and for an end of the parent: the next start waits for this process.
+_END_SECONDS, _SOON_SECONDS = 15.0, 4.0
 _KEEP_ALIVE_SECONDS = (
     3600  # longer than any client's pool keeps one: a client must never write into a closing connection
 )
@@ -63,6 +67,7 @@ def serve(options: Options) -> None:
             )
             _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
         finally:
+            end_within(_END_SECONDS)
             engine.journal.close()  # before everything that still runs is killed
             _finish(engine, workers)
             engine.close()
@@ -95,7 +100,8 @@ class _Server(uvicorn.Server):
         sys.stdout.write(f"ready {self._url}\n")
         sys.stdout.flush()
         if self._parent_pid is not None:
-            self._watch = asyncio.ensure_future(self._end_with(self._parent_pid))
+            loop = asyncio.get_running_loop()
+            when_gone(self._parent_pid, lambda: self._orphaned(loop))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -109,24 +115,31 @@ class _Server(uvicorn.Server):
             signal.signal(number, signal.SIG_IGN)
 
     def _stop(self) -> None:
-        self.force_exit = self.should_exit
+        self.force_exit = self.should_exit or self.force_exit
+        if self.force_exit:
+            end_within(_SOON_SECONDS)
         self.should_exit = True
         self._news.close()
 
-    async def _end_with(self, parent_pid: int) -> None:
-        while os.getppid() == parent_pid:
-            await asyncio.sleep(0.25)
-        log.warning("The process %d that started this one is gone: stopping.", parent_pid)
-        self._stop()
+    def _orphaned(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop without a drain, on another thread than the event loop's; nobody waits for an answer any more."""
+        end_within(_SOON_SECONDS)  # also if the event loop or the engine hangs; the next start waits for this
+        log.warning("The process %s that started this one is gone: stopping.", self._parent_pid)
+        self.force_exit = True
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._stop)
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):  # a statement that a stop cuts
+        return False
     return "without completing response" not in record.getMessage()  # that is how a connection is cut on purpose
 
 
 def _config(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # Starlette is an ASGI application; uvicorn's types do not take it for one
+        http=Guard(limit=connection_limit(share=4)).protocol(),
         lifespan="off",
         log_config=None,
         access_log=False,

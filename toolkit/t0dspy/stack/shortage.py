@@ -1,0 +1,96 @@
+"""What a machine is short of when the stack cannot start or store: disk space, inodes, file descriptors."""
+
+import errno
+import os
+import re
+import resource
+from pathlib import Path
+
+from t0dspy.errors import StackError
+
+LEAST_BYTES = 8 << 20
+"""Free bytes below which a start is refused; the engine alone reserves some for each part that it writes."""
+LEAST_INODES = 200
+LEAST_FILES = 96
+"""File descriptors below which a start is refused: the engine opens some 60 before its first query."""
+
+_DISK = re.compile(r"No space left on device|NOT_ENOUGH_SPACE|Disk quota exceeded|errno:? 28\b")
+_READ_ONLY = re.compile(r"Read-only file system|errno:? 30\b")
+_BROKE = re.compile(r"error sending request|does not answer|ClickHouse is not healthy|ended by itself|could not start")
+_USUAL_FILES = 256
+_MOST_FILES = 65536
+"""The soft limit of open files is raised to so many, where the hard one allows it."""
+_FILES = re.compile(r"Too many open files|errno:? 24\b|\bEMFILE\b|\bENFILE\b")
+
+
+def check_machine(data_dir: Path) -> None:
+    """Raise the limit of open files to what is allowed, and look for what a start needs.
+
+    Args:
+        data_dir: where ClickHouse keeps its data; it need not exist.
+
+    Raises:
+        StackError: there are too few descriptors, bytes or inodes; says which, how many, and what to do.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _MOST_FILES and soft != hard:
+        soft = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft != resource.RLIM_INFINITY and soft < LEAST_FILES:
+        raise StackError(_too_few_files(soft))
+    directory = next(path for path in (data_dir.absolute(), *data_dir.absolute().parents) if path.exists())
+    room = os.statvfs(directory)
+    if room.f_bavail * room.f_frsize < LEAST_BYTES or (room.f_files and room.f_favail < LEAST_INODES):
+        raise StackError(_too_little_disk(data_dir))
+
+
+def explain(words: str, data_dir: Path) -> str | None:
+    """Return what the machine is short of, where `words` of a failure say so; else None.
+
+    A connection between the parts that broke at a low limit of open files broke because of it: the part that has no
+    descriptor left cannot say so.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _FILES.search(words) or (_BROKE.search(words) and 0 < soft < _USUAL_FILES):
+        return _too_few_files(soft)
+    if _READ_ONLY.search(words):
+        return f"The disk of {data_dir} is read-only. Mount it for writing, or choose another with --data-dir."
+    return _too_little_disk(data_dir) if _DISK.search(words) else None
+
+
+def trouble_storing(directory: Path) -> str:
+    """Return why nothing can be stored below `directory` now, by writing a small file there; empty when it can."""
+    probe = directory / f".storing-{os.getpid()}"
+    try:
+        file = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            written = os.write(file, bytes(_PROBE))
+        finally:
+            os.close(file)
+            probe.unlink()
+        if written < _PROBE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        return explain(error.strerror or "", directory) or f"{directory} cannot be written: {error.strerror or error}."
+    return ""
+
+
+_PROBE = 1 << 17
+
+
+def _too_few_files(limit: int) -> str:
+    return (
+        f"A process here may open only {limit} files (`ulimit -n`), which is too few. Raise the limit, for example "
+        "with `ulimit -n 4096`, and start again."
+    )
+
+
+def _too_little_disk(data_dir: Path) -> str:
+    directory = next(path for path in (data_dir.absolute(), *data_dir.absolute().parents) if path.exists())
+    room = os.statvfs(directory)
+    free = room.f_bavail * room.f_frsize / (1 << 20)
+    inodes = f" and {room.f_favail} inodes" if room.f_files else ""
+    return (
+        f"The disk of {data_dir} is full: {free:.1f} MiB{inodes} are free. Make room there, or choose another "
+        "directory with --data-dir."
+    )
