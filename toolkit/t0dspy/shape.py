@@ -54,7 +54,8 @@ def _checked(hint: Any, value: Any, key: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(inner, value, key)
     if origin is not None and issubclass(origin, Sequence):
-        return _sequence(inner[0], value, key)
+        items = _sequence(inner[0], value, key)
+        return list(items) if origin is list else items
     return _plain(hint, value, key)
 
 
