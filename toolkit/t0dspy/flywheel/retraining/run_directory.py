@@ -27,7 +27,7 @@ from t0dspy import private
 from t0dspy.errors import RetrainError, SettingsError
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.names import check_program_name
-from t0dspy.shape import shaped
+from t0dspy.shape import ShapeError, shaped
 
 T = TypeVar("T")
 
@@ -150,17 +150,32 @@ class RunDirectory:
             raise RetrainError(f"{path}: cannot be read ({error}). Start anew, without --resume.") from error
 
 
+def read_json(path: Path) -> Any:
+    """Return the JSON in the file at `path`; None where there is no file.
+
+    Raises:
+        RetrainError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RetrainError(f"{path}: cannot be read ({error}). Remove it to start anew.") from error
+
+
 def read_shaped(path: Path, kind: type[T]) -> T | None:
     """Return the JSON in the file at `path` as `kind`; None where there is no file.
 
     Raises:
         RetrainError: it cannot be read, or is not what t0dspy wrote; names the key.
     """
-    try:
-        return shaped(kind, json.loads(path.read_text(encoding="utf-8")), known_only=False)
-    except FileNotFoundError:
+    raw = read_json(path)
+    if raw is None and not path.exists():
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    try:
+        return shaped(kind, raw, known_only=False)
+    except ShapeError as error:
         raise RetrainError(f"{path}: cannot be read ({error}). Remove it to start anew.") from error
 
 
