@@ -1,5 +1,6 @@
 """Code is not undone by a rollback, and every command that moves traffic says so."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,3 +71,18 @@ def test_traffic_is_honest_about_the_fit(echo: Path) -> None:
     changed, (warning,) = looked()
     assert changed == {"v2": "echoing.py", "v1": ""}
     assert warning.startswith("echo v2 runs code")
+
+
+def test_a_look_at_traffic_imports_nothing_heavy(project: Path) -> None:
+    """What the gateway answers alone has no code to compare, so DSPy is not imported; nor is the database."""
+    import dspy
+
+    t0dspy.export(dspy.Predict("question -> answer"), "configs", name="ask", model="openai::m", verify=False)
+    command = ["t0dspy", "traffic", "ask", "--gateway-url", "http://127.0.0.1:9"]
+    code = (
+        f"import atexit, sys\nsys.argv = {command!r}\n"
+        "atexit.register(lambda: sys.stderr.write(' '.join(sys.modules)))\nfrom t0dspy.cli import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "* v1" in " ".join(done.stdout.split())
+    assert {"dspy", "chdb", "pyarrow", "tensorzero"} & set(done.stderr.split()) == set()
