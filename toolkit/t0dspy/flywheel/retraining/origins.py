@@ -13,6 +13,9 @@ from t0dspy.flywheel.optimizing.gate import OWN_FILE, Sources, inputs_key
 from t0dspy.flywheel.pulled import PulledExample
 from t0dspy.model import canonical
 
+UNNAMED = "an unnamed rater"
+"""In place of a rater's name where neither the feedback nor the inference has a tag that names one."""
+
 
 @dataclass(frozen=True)
 class DemoOrigin:
@@ -89,7 +92,7 @@ def _origin(
 def _of_example(one: PulledExample, path: str, number: int, answer: str, user_tag: str) -> DemoOrigin:
     if one.inference_id is None:
         return DemoOrigin(path, number, "a file of yours", answer)
-    raters = {said.rater or "unknown" for said in one.feedback if said.metric != "comment"}
+    raters = {said.rater or UNNAMED for said in one.feedback if said.metric != "comment"}
     return DemoOrigin(
         path,
         number,
@@ -110,7 +113,7 @@ def _answer(demo: Mapping[str, Any], step: PulledExample, signature: type[dspy.S
         return "the model's, in a run of the optimizer"
     if not step.demonstration:
         return "the logged one"
-    raters = [said.rater or "unknown" for said in step.feedback if said.metric == "demonstration"]
+    raters = [said.rater or UNNAMED for said in step.feedback if said.metric == "demonstration"]
     return f"a correction by {', '.join(sorted(set(raters)))}" if raters else "a person's"
 
 
