@@ -153,14 +153,19 @@ def test_a_reload_under_load_drops_nothing(make_stack: MakeStack, scripted: Scri
             body = {"function_name": "qa", "input": {"messages": [{"role": "user", "content": "x"}]}}
             return [http.post("/inference", json=body).status_code for _ in iter(stop.is_set, True)]
 
+    def wait_for_answers() -> None:
+        enough = len(scripted.requests) + 9  # eight may be under way with the config of before
+        until(lambda: len(scripted.requests) >= enough, 60)
+
     with ThreadPoolExecutor(8) as pool:
         clients = [pool.submit(client, number) for number in range(8)]
+        wait_for_answers()
         for turn in range(3):
             (stack.configs / "qa" / "system.minijinja").write_text(f"JSON, turn {turn}.")
             before = stack.status()["config_hash"]
             stack.process.send_signal(signal.SIGHUP)
             until(lambda before=before: stack.status()["config_hash"] != before)  # type: ignore[misc]
-            time.sleep(0.2)
+            wait_for_answers()
         stop.set()
         codes = [code for future in clients for code in future.result()]
     assert set(codes) == {200}
