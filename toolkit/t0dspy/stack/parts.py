@@ -26,6 +26,8 @@ from t0dspy.stack.plan import Plan
 from t0dspy.stack.reports import Report
 from t0dspy.stack.rows import ClickHouse
 
+_LEAST = 1.0
+"""Seconds between two SIGTERMs, at least: two at once may arrive as a single one."""
 _GRACE = 8.0
 """Seconds that a part has to cut what is in flight and to close its files."""
 MIGRATIONS = 47
@@ -116,7 +118,7 @@ class Parts:
         end = clock() + self._plan.drain
         for name in ("gateway", "programs", "clickhouse"):
             if name in self._children:
-                await self._children[name].stop(patience=max(0.0, end - clock()), grace=_GRACE)
+                await self._children[name].stop(patience=max(_LEAST, end - clock()), grace=_GRACE)
         await asyncio.sleep(0)  # a last report
         news.cancel()
 
