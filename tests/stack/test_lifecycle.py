@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -101,8 +102,8 @@ def test_a_second_ctrl_c_stops_at_once(make_stack: MakeStack, scripted: Scripted
         stack.process.send_signal(signal.SIGINT)
         stack.wait_said("Ctrl-C again")
         assert stack.stop(signal.SIGINT) == 130
-        with pytest.raises(httpx.HTTPError):
-            lost.result()
+        with suppress(httpx.HTTPError):  # cut off, or told so, whichever comes first
+            assert lost.result().status_code == 503
     assert nothing_runs(pids)
 
 
