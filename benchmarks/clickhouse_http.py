@@ -72,7 +72,10 @@ def _in_process(directory: Path) -> tuple[Callable[[], Ask], Callable[[], None]]
     import chdb
 
     from t0dspy.stack.clickhouse.engine import chdb_path
+    from t0dspy.stack.clickhouse.grants import write_config
 
+    directory.mkdir(exist_ok=True)
+    write_config(directory.parent)
     path = chdb_path(directory)
     first = chdb.connect(path)
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 from filelock import FileLock
 
+from t0dspy.stack.home import find_clickhouse
 from t0dspy.testing import ScriptedUpstream
 
 COMMAND = str(Path(sys.executable).parent / "t0dspy")
@@ -128,7 +129,13 @@ class Stack:
             part, _, url = line.strip().partition(" ")
             if url.strip().startswith("http://"):
                 self.urls[part] = url.strip()
+        if "clickhouse" in self.urls:
+            self.urls["clickhouse"] = self.secret_url()
         return self
+
+    def secret_url(self) -> str:
+        """ClickHouse's URL with user and password, as it stands in the run file."""
+        return str(find_clickhouse(self.data_dir))
 
     @property
     def log(self) -> Path:

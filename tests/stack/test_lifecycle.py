@@ -19,7 +19,7 @@ import pytest
 from tensorzero import JsonInferenceResponse, TensorZeroGateway
 
 from stack.harness import ANSWER, COMMAND, HELLO, Stack, alive, bare_environment, until, write_config
-from t0dspy.stack.home import Running, find_running
+from t0dspy.stack.home import Running, find_clickhouse, find_running
 from t0dspy.testing import Reply, ScriptedUpstream
 
 MakeStack = Callable[..., Stack]
@@ -40,7 +40,7 @@ def refuses_connections(url: str) -> bool:
 
 
 def test_the_run_file_lets_others_find_the_stack(make_stack: MakeStack) -> None:
-    """While a stack runs, `find_running` says who and where; the file is private, holds no secret, and goes with it."""
+    """While a stack runs, `find_running` says who and where; the file is private, holds no key, and goes with it."""
     stack = make_stack(T0DSPY_PROGRAMS_KEY="hush-hush").start()
     file = stack.data_dir / "stack.json"
     running = find_running(stack.data_dir)
@@ -376,9 +376,9 @@ def test_parts_run_alone(make_stack: MakeStack, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=bare_environment()) as clickhouse:
         assert clickhouse.stdout is not None
         assert clickhouse.stdout.readline() == "ready\n"
-        url = clickhouse.stdout.readline().split()[1]
+        assert "@" not in clickhouse.stdout.readline()
         stack.flags.append("--only=gateway")
-        stack.env["TENSORZERO_CLICKHOUSE_URL"] = f"{url}/tensorzero"
+        stack.env["TENSORZERO_CLICKHOUSE_URL"] = f"{find_clickhouse(stack.data_dir)}/tensorzero"
         assert stack.start().infer().status_code == 200
         assert stack.stop() == 0
         clickhouse.terminate()

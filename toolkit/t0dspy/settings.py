@@ -32,8 +32,10 @@ ModelName = str | Mapping[str, Any]
 class Setting:
     """A value and where it came from: `flag`, `environment NAME`, the path of a file, or `default`."""
 
-    value: str
+    value: str = field(repr=False)  # the URL of ClickHouse may hold a password
     origin: str
+    given: bool = True
+    """Whether somebody chose the value; if not, it is a default, or that of a stack that runs here."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def _pick(
         return Setting(environment[variable], f"environment {variable}")
     if name in table:
         return Setting(_text(table[name], f"{file}, {name}"), str(file))
-    return Setting(DEFAULTS[name], "default")
+    return Setting(DEFAULTS[name], "default", given=False)
 
 
 def _program(raw: Any, where: str) -> ProgramSettings:

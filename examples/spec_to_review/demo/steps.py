@@ -65,8 +65,7 @@ class Demo:
     @property
     def environment(self) -> dict[str, str]:
         """What the demo's commands are told."""
-        urls = {"TENSORZERO_GATEWAY_URL": self.urls.get("gateway"), "TENSORZERO_CLICKHOUSE_URL": self._clickhouse()}
-        known = {name: url for name, url in urls.items() if url}
+        known = {"TENSORZERO_GATEWAY_URL": self.urls["gateway"]} if self.urls else {}
         return {"LITELLM_LOCAL_MODEL_COST_MAP": "true", "OPENAI_API_KEY": "none", **known}
 
     @property
@@ -94,9 +93,6 @@ class Demo:
     def rows(self, name: str, count: int) -> list[Row]:
         """The first rows of a data file."""
         return [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text("utf-8").splitlines()[:count]]
-
-    def _clickhouse(self) -> str | None:
-        return f"{self.urls['clickhouse']}/tensorzero" if "clickhouse" in self.urls else None
 
 
 def start_model(demo: Demo) -> None:

@@ -24,6 +24,7 @@ class Server:
         self, data_dir: Path, *extra: str, environment: Mapping[str, str] | None = None, **options: Any
     ) -> None:
         command = [*command_line(data_dir, **{"port": 0, **options}), *extra]
+        self.data_dir = data_dir
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,

@@ -272,12 +272,14 @@ def test_tables_by_other_names_and_in_other_places(shared: Server, function: str
 def test_without_a_place_to_keep_rows(data: Path, function: str) -> None:
     """When nothing can be kept, rows are stored all the same, and the log says once that they wait."""
     server = Server(data)
-    (data / "journal").rmdir()
-    (data / "journal").write_text("")
+    in_the_way = [data / "journal" / f"{number:012}.rows" for number in range(1, 9)]
+    for path in in_the_way:
+        path.mkdir()
     for _ in range(2):
         assert not was_kept(send(server, "ChatInference", chat(function)))
     assert set(inferences(server, function).values()) == {2}
-    (data / "journal").unlink()
+    for path in in_the_way:
+        path.rmdir()
     assert was_kept(send(server, "ChatInference", chat(function)))
     code, errors = server.stop()
     assert (code, errors.count("Rows wait for ClickHouse, for they cannot be kept")) == (0, 1)

@@ -32,17 +32,14 @@ class Demos(StrEnum):
 Configs = Annotated[
     Path | None, typer.Option("--configs", metavar="DIR", help="Directory of TensorZero's config (default: configs).")
 ]
+_ELSE = "settings, the stack that runs here, localhost"
 GatewayUrl = Annotated[
     str | None,
-    typer.Option(
-        "--gateway-url", metavar="URL", help="The gateway (default: TENSORZERO_GATEWAY_URL, settings, localhost)."
-    ),
+    typer.Option("--gateway-url", metavar="URL", help=f"The gateway (default: TENSORZERO_GATEWAY_URL, {_ELSE})."),
 ]
 ClickhouseUrl = Annotated[
     str | None,
-    typer.Option(
-        "--clickhouse-url", metavar="URL", help="ClickHouse (default: TENSORZERO_CLICKHOUSE_URL, settings, localhost)."
-    ),
+    typer.Option("--clickhouse-url", metavar="URL", help=f"ClickHouse (default: TENSORZERO_CLICKHOUSE_URL, {_ELSE})."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Verbose = Annotated[
@@ -68,8 +65,10 @@ Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the p
 def settings(
     configs: Path | None = None, gateway_url: str | None = None, clickhouse_url: str | None = None
 ) -> Settings:
-    """The project's settings, with what was given on the command line."""
-    return load_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
+    """The project's settings, with what was given on the command line, and the URLs of the stack that runs here."""
+    from t0dspy.stack.locate import locate
+
+    return locate(load_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url))
 
 
 def place(quiet: bool, configs: Path | None, gateway_url: str | None, clickhouse_url: str | None) -> "Place":

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -55,6 +55,12 @@ def up(
     ] = False,
     allow_host: options.AllowHost = None,
     allow_origin: options.AllowOrigin = None,
+    show_password: Annotated[
+        bool,
+        typer.Option(
+            "--show-password", help="Print ClickHouse's URL with user and password; then exit, if a stack runs already."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
@@ -69,11 +75,13 @@ def up(
     from t0dspy.stack.supervisor import Supervisor
     from t0dspy.stack.web_pages import Allowed
 
+    if show_password and (url := _secret_url(data_dir)):
+        print(url)
+        return 0
     allowed = Allowed.parse(allow_host or [], allow_origin or [], host)
     directory = options.settings(configs=configs).configs_dir
     parts = _parts(only)
-    user = _clickhouse_user() if only == "clickhouse" else None
-    if host not in _LOCAL and user is None:
+    if host not in _LOCAL and only != "clickhouse":
         print(
             f"t0dspy: listening on {host}, and nothing is authenticated: whoever reaches it may use it.",
             file=sys.stderr,
@@ -87,14 +95,13 @@ def up(
         programs_port=programs_port,
         parts=parts,
         addresses=_addresses(address or []),
-        clickhouse_url=_clickhouse_url(clickhouse_port) if only == "gateway" else None,
-        clickhouse_user=user,
+        clickhouse_url=_clickhouse_url(clickhouse_port, data_dir) if only == "gateway" else None,
         allowed_flags=allowed.flags(),
         watched=(Path().absolute(), directory.absolute()) if reload else None,
         drain=drain,
     )
 
-    terminal = _Terminal(quiet=quiet)
+    terminal = _Terminal(quiet=quiet, secret_url=(lambda: _secret_url(data_dir)) if show_password else lambda: None)
 
     if "gateway" in parts:
         terminal.minding(directory)
@@ -136,16 +143,24 @@ def _addresses(flags: list[str]) -> dict[str, str]:
     return addresses
 
 
-def _clickhouse_url(port: int) -> str:
-    return os.environ.get("TENSORZERO_CLICKHOUSE_URL") or f"http://127.0.0.1:{port}/tensorzero"
+def _clickhouse_url(port: int, data_dir: Path) -> str:
+    """Return the database of a gateway that runs alone: the environment's, else the one here, with its password."""
+    from t0dspy.stack import credentials
+
+    given = os.environ.get("TENSORZERO_CLICKHOUSE_URL")
+    if given:
+        return given
+    url = f"http://127.0.0.1:{port}/tensorzero"
+    secret = credentials.chosen(os.environ) or credentials.stored(data_dir)
+    return secret.in_url(url) if secret else url
 
 
-def _clickhouse_user() -> str | None:
-    """Who may use a ClickHouse that runs alone: `CLICKHOUSE_USER`, as for ClickHouse's own image."""
-    user = os.environ.get("CLICKHOUSE_USER")
-    if user and not os.environ.get("CLICKHOUSE_PASSWORD"):
-        raise StackError(f"CLICKHOUSE_USER is {user!r}, but CLICKHOUSE_PASSWORD is not set. Set both or neither.")
-    return user or None
+def _secret_url(data_dir: Path) -> str | None:
+    """Return the URL, with user and password, of the database that runs on `data_dir`; None if none does."""
+    from t0dspy.stack.home import find_clickhouse
+
+    url = find_clickhouse(data_dir)
+    return f"{url}/tensorzero" if url else None
 
 
 def with_exceptions(event: str, problems: "Problems") -> str:
@@ -159,11 +174,11 @@ def with_exceptions(event: str, problems: "Problems") -> str:
 class _Terminal:
     """Shows a stack's life: `ready` and the URLs on stdout, everything else on stderr."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, secret_url: Callable[[], str | None]) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self._quiet = quiet
+        self._quiet, self._secret_url = quiet, secret_url
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
         self._task = self._progress.add_task("First start: ClickHouse's tables are being made", visible=False)
@@ -196,12 +211,14 @@ class _Terminal:
 
             after_start(self._configs, urls["gateway"], self.say)
         self._warn(problems)
+        secret = self._secret_url()
         if self._quiet:
             for program, reason in problems.cannot_run.items():
                 self.say(f"cannot run {program}: {reason}")
+            print(secret or "", end="\n" if secret else "", flush=True)
             return
         print(with_exceptions("ready", problems))
-        for part, url in urls.items():
+        for part, url in (urls | ({"clickhouse": secret} if secret else {})).items():
             print(f"  {part:<10} {url}", flush=True)
 
     def reloaded(self, changed: Sequence[str], kept: str, problems: "Problems") -> None:

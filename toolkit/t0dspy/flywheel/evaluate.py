@@ -27,6 +27,7 @@ from t0dspy.flywheel.versions import Exported, exported
 from t0dspy.gateway import HttpGateway
 from t0dspy.names import check_program_name
 from t0dspy.settings import ProgramSettings, Settings, load_settings
+from t0dspy.stack.locate import locate
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def evaluate(
         OptimizeError: too many runs got no answer for the scores to mean anything.
     """
     options = options or EvaluateOptions()
-    settings = load_settings(configs=configs, gateway_url=gateway_url)
+    settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
     own = settings.programs.get(check_program_name(name))
     metric = _metric(options, own)
     found = exported(name, settings.configs_dir, program)

@@ -52,6 +52,7 @@ from t0dspy.flywheel.retraining.undecided import review_awaited, undecided_reaso
 from t0dspy.flywheel.versions import exported
 from t0dspy.rollout.history import awaiting_review
 from t0dspy.settings import ProgramSettings, Settings, load_settings
+from t0dspy.stack.locate import locate
 
 
 def retrain(
@@ -90,7 +91,7 @@ def retrain(
         WireInequalityError: the gateway would send something else than was optimized.
     """
     options = options or RetrainOptions()
-    settings = load_settings(configs=configs, clickhouse_url=clickhouse_url)
+    settings = locate(load_settings(configs=configs, clickhouse_url=clickhouse_url))
     own = checked(name, settings, options)
     metric = load_metric(own.metric or "", own.metric_threshold, own.gold)
     home, began = Home(state, name), now()

@@ -20,6 +20,7 @@ from t0dspy.rollout.record import Files, Journal, Pending, config_files, same_co
 from t0dspy.rollout.restore import restore
 from t0dspy.rollout.served import look
 from t0dspy.settings import ApplySettings, Settings
+from t0dspy.stack.locate import locate
 from t0dspy.tree import program_directories
 
 Say = Callable[[str], None]
@@ -36,7 +37,7 @@ class Place:
 
     configs: Path
     gateway_url: str
-    clickhouse_url: str
+    clickhouse_url: str = field(repr=False)  # may hold a password
     how: ApplySettings = field(default_factory=ApplySettings)
     given: bool = False
     """Whether somebody named the gateway; else the embedded stack that runs here says where it is."""
@@ -45,26 +46,10 @@ class Place:
 
     @classmethod
     def of(cls, settings: Settings, say: Say) -> "Place":
-        """The place that `settings` tell of, once the running stack has said where it answers."""
-        urls = settings.gateway_url, settings.clickhouse_url
-        return cls(
-            settings.configs_dir,
-            urls[0].value,
-            urls[1].value,
-            settings.apply,
-            given=urls[0].origin != "default",
-            say=say,
-        )._located(named_clickhouse=urls[1].origin != "default")
-
-    def _located(self, *, named_clickhouse: bool) -> "Place":
-        from t0dspy.stack.home import find_running
-
-        running = None if self.given else find_running(Path(self.how.data_dir))
-        if running is None:
-            return self
-        database = running.urls.get("clickhouse")
-        url = f"{database}/tensorzero" if database and not named_clickhouse else self.clickhouse_url
-        return replace(self, gateway_url=running.urls.get("gateway", self.gateway_url), clickhouse_url=url)
+        """The place that `settings` name; where they name none, that of the stack that runs here."""
+        settings = locate(settings)
+        gateway, database = settings.gateway_url, settings.clickhouse_url
+        return cls(settings.configs_dir, gateway.value, database.value, settings.apply, given=gateway.given, say=say)
 
 
 @dataclass(frozen=True)

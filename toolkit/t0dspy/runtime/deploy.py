@@ -21,6 +21,7 @@ from t0dspy.runtime.hooks import Deployment, hook
 from t0dspy.runtime.run import Run, ServedVersion, served_version
 from t0dspy.runtime.tags import checked_tags
 from t0dspy.settings import load_settings
+from t0dspy.stack.locate import locate
 from t0dspy.traffic import incumbent, read_shares
 from t0dspy.tree import program_directories, program_directory, read_program
 
@@ -64,7 +65,7 @@ def deploy(
         SettingsError: `rollout.toml` cannot be read, or a tag cannot be set.
     """
     checked_program(program, "deploy")
-    settings = load_settings(configs=configs, gateway_url=gateway_url)
+    settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
     directory = program_directory(settings.configs_dir, name or _exported_name(program, settings.configs_dir))
     lm = gateway_lm(HttpGateway(settings.gateway_url.value), cache=cache)
     bind(program, _Exported(program, directory, version, lm, checked_tags(tags or {})))

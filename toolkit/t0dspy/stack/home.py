@@ -14,14 +14,21 @@ from filelock import FileLock, Timeout
 from t0dspy import private
 from t0dspy.errors import StackError
 from t0dspy.shape import shaped
+from t0dspy.stack import credentials
 from t0dspy.stack.ports import SOCKET
 from t0dspy.stack.shortage import explain
 
 PARTS = ("clickhouse", "gateway", "programs")
 
 _MOST_PIDS = 1 << 31
-_MARKER, _RUN_FILE = "t0dspy-stack", "stack.json"
-_OURS = {_MARKER, _RUN_FILE, ".gitignore", "clickhouse", "configs", SOCKET, *(f"{part}.lock" for part in PARTS)}
+RUN_FILES = {"gateway": "stack.json", "clickhouse": "clickhouse.json"}
+"""Who runs here, by the part: of a stack with a gateway, and of ClickHouse run without one."""
+_MARKER = "t0dspy-stack"
+_OURS = {
+    *(_MARKER, ".gitignore", "clickhouse", "configs", SOCKET, credentials.FILE),
+    *RUN_FILES.values(),
+    *(f"{part}.lock" for part in PARTS),
+}
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,13 @@ class Load:
 
 @dataclass(frozen=True)
 class Running:
-    """A running stack, as its `stack.json` says; `pids` and `urls` by part. Holds no secrets."""
+    """A running stack, as its `stack.json` says; `pids` and `urls` by part."""
 
     pid: int
     configs: str
     pids: dict[str, int] = field(default_factory=dict)
-    urls: dict[str, str] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict, repr=False)
+    """The one of ClickHouse holds the user and the password, so it must not be shown."""
     load: Load | None = None
     """None until it was told to load again."""
     cannot_run: dict[str, str] = field(default_factory=dict)
@@ -57,8 +65,21 @@ def find_running(data_dir: Path) -> Running | None:
 
     Send `SIGHUP` to its `pid` to make it load the configs again.
     """
-    running = _read_run_file(data_dir)
-    return running if running and _is_held(data_dir / "gateway.lock") else None
+    return _running(data_dir, "gateway")
+
+
+def find_clickhouse(data_dir: Path) -> str | None:
+    """Return the URL, with user and password, of the ClickHouse that runs on `data_dir` now; None if none does."""
+    for part in RUN_FILES:
+        running = _running(data_dir, part)
+        if running and "clickhouse" in running.urls:
+            return running.urls["clickhouse"]
+    return None
+
+
+def _running(data_dir: Path, part: str) -> Running | None:
+    running = _read_run_file(data_dir / RUN_FILES[part])
+    return running if running and _is_held(data_dir / f"{part}.lock") else None
 
 
 @contextmanager
@@ -84,25 +105,26 @@ def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
     try:
         yield
     finally:
-        if "gateway" in parts:
-            (data_dir / _RUN_FILE).unlink(missing_ok=True)
+        for part in set(parts) & set(RUN_FILES):
+            (data_dir / RUN_FILES[part]).unlink(missing_ok=True)
         for lock in locks:
             lock.release()
 
 
 def write_run_file(data_dir: Path, running: Running) -> None:
-    """Say who runs here; readable by the user alone."""
-    unfinished = data_dir / f"{_RUN_FILE}.new"
+    """Say who runs here; readable by the user alone, since it holds ClickHouse's password."""
+    name = RUN_FILES["gateway" if "gateway" in running.urls else "clickhouse"]
+    unfinished = data_dir / f"{name}.new"
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(asdict(running), file, indent=2)
-    unfinished.replace(data_dir / _RUN_FILE)
+    unfinished.replace(data_dir / name)
 
 
 def _let_leftovers_end(data_dir: Path) -> None:
     """The parts of a stack that was killed end by themselves; give them the moment they need."""
-    running, give_up = _read_run_file(data_dir), time.monotonic() + 5
-    pids = [pid for pid in running.pids.values() if 0 < pid < _MOST_PIDS] if running else []
+    left, give_up = [_read_run_file(data_dir / name) for name in RUN_FILES.values()], time.monotonic() + 5
+    pids = [pid for running in left if running for pid in running.pids.values() if 0 < pid < _MOST_PIDS]
     while any(_is_alive(pid) for pid in pids) and time.monotonic() < give_up:
         time.sleep(0.05)
 
@@ -117,9 +139,9 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def _read_run_file(data_dir: Path) -> Running | None:
+def _read_run_file(path: Path) -> Running | None:
     try:
-        raw = json.loads((data_dir / _RUN_FILE).read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8"))
         return shaped(Running, raw, known_only=False)
     except (OSError, ValueError, RecursionError):  # it only helps others; the locks say whether a stack runs
         return None

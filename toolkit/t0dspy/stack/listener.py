@@ -25,8 +25,9 @@ class Listener:
     and no statement has run since that may have changed tables: then it lies where that one lay.
     """
 
-    def __init__(self, url: httpx.URL, tables: Collection[str]) -> None:
+    def __init__(self, url: httpx.URL, auth: httpx.BasicAuth | None, tables: Collection[str]) -> None:
         """Listens from now on, for rows of `tables` in the database that `url` ends in; needs a running event loop."""
+        self._auth = auth
         self._url = url.copy_with(path=PATH).copy_merge_params({"database": url.path.strip("/") or "default"})
         self._tables = frozenset(tables)
         self._told: OrderedDict[str, _Told] = OrderedDict()
@@ -68,7 +69,7 @@ class Listener:
 
     async def _listen(self) -> None:
         # trust_env: no proxy between the parts of one stack
-        async with httpx.AsyncClient(timeout=30.0, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=30.0, trust_env=False, auth=self._auth) as http:
             speaks = True
             while speaks:
                 try:

@@ -17,7 +17,7 @@ import httpx
 from t0dspy.configured import toml_files
 from t0dspy.errors import GatewayError, StackError
 from t0dspy.readiness.problems import Problems, as_server_status, find_problems
-from t0dspy.stack import clickhouse, home, ports, programs
+from t0dspy.stack import clickhouse, credentials, home, ports, programs
 from t0dspy.stack.child import Child
 from t0dspy.stack.environment import clickhouse_environment, gateway_environment
 from t0dspy.stack.home import Load, Running
@@ -46,7 +46,10 @@ class Parts:
         self._env.setdefault("T0DSPY_PROGRAMS_KEY", secrets.token_urlsafe(32))
         self._programs_port = 0
         self._load: Load | None = None
+        self._clickhouse_url = ""  # with user and password: for stack.json and the gateway's environment alone
+        self._secrets: dict[str, dict[str, str]] = {}
         self.urls: dict[str, str] = {}
+        """By part, without passwords."""
         self.problems = Problems()
 
     async def start(self) -> None:
@@ -62,11 +65,14 @@ class Parts:
     def running(self) -> Running:
         """Who runs where, for the run file."""
         pids = {name: child.pid for name, child in self._children.items()}
+        urls = {part: self._clickhouse_url if part == "clickhouse" else url for part, url in self.urls.items()}
         cannot_run = dict(self.problems.cannot_run)
-        return Running(os.getpid(), str(self._plan.configs.resolve()), pids, dict(self.urls), self._load, cannot_run)
+        return Running(os.getpid(), str(self._plan.configs.resolve()), pids, urls, self._load, cannot_run)
 
     async def look(self) -> None:
         """Find out which programs in traffic cannot run, and write it into the run file."""
+        if "clickhouse" in self.urls and "gateway" not in self.urls:
+            home.write_run_file(self._plan.data_dir, self.running())
         status = await programs.read_status(self.urls["programs"]) if "programs" in self.urls else {}
         await self._note_problems(status)
 
@@ -146,24 +152,27 @@ class Parts:
         return int(bound.getsockname()[1])
 
     async def _clickhouse(self, port: int) -> None:
-        user = self._plan.clickhouse_user
+        secret = credentials.ensure(self._plan.data_dir, os.environ)
+        variable = credentials.PASSWORD_VARIABLE
         command = clickhouse.command_line(
             self._plan.data_dir / "clickhouse",
             host=self._plan.host,
             port=port,
-            user=user,
-            password_env="CLICKHOUSE_PASSWORD" if user else None,  # the variable's name
+            user=secret.user,
+            password_env=variable,
             allowed=self._plan.allowed_flags,
         )
+        self._secrets["clickhouse"] = {variable: secret.password}
         child = await self._spawn("clickhouse", command)
         await self._unless_it_ends(child, _answers(self._plan.url(port) + "/ping"))
         self.urls["clickhouse"] = self._plan.url(port)
+        self._clickhouse_url = secret.in_url(self._plan.url(port))
 
     async def _gateway(self, port: int) -> None:
-        database = self._plan.clickhouse_url or f"{self.urls['clickhouse']}/tensorzero"
+        database = self._plan.clickhouse_url or f"{self._clickhouse_url}/tensorzero"
         if "clickhouse" not in self._plan.parts:
             await _needs_clickhouse(database)
-        self._env["TENSORZERO_CLICKHOUSE_URL"] = database
+        self._secrets["gateway"] = {"TENSORZERO_CLICKHOUSE_URL": database}
         inner, path = self._paths.enter_context(ports.private_socket(self._plan.data_dir))
         fds = self._sockets[0].fileno(), inner.fileno()
         child = await self._spawn("gateway", self._gateway_command(*fds), fds=fds, reporting=True)
@@ -216,9 +225,12 @@ class Parts:
 
     def _environment(self, part: str) -> Mapping[str, str]:
         """What a part gets of the environment; the program server gets all of it, because tools need keys."""
+        environment: Mapping[str, str] = self._env
         if part == "clickhouse":
-            return clickhouse_environment(self._env)
-        return gateway_environment(self._env, _texts(self._plan.configs)) if part == "gateway" else self._env
+            environment = clickhouse_environment(self._env)
+        elif part == "gateway":
+            environment = gateway_environment(self._env, _texts(self._plan.configs))
+        return {**environment, **self._secrets.get(part, {})}
 
     async def _unless_it_ends(self, child: Child, ready: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(ready)

@@ -22,8 +22,6 @@ class Plan:
     """Where models live in this run, by the host name that their `api_base` has in the config."""
     clickhouse_url: str | None = field(default=None, repr=False)
     """For a gateway run alone; may hold a password."""
-    clickhouse_user: str | None = None
-    """For ClickHouse run alone: who may use it, with the password in the environment's `CLICKHOUSE_PASSWORD`."""
 
     allowed_flags: Sequence[str] = ()
     """What `web_pages.Allowed.flags` returns, for each part."""

@@ -49,11 +49,13 @@ class ClickHouse:
     """Queries over ClickHouse's HTTP interface; `url` ends in the database's name."""
 
     def __init__(self, url: str) -> None:
-        self.url = httpx.URL(url)
+        given = httpx.URL(url)
+        self.url = given.copy_with(userinfo=b"")
+        """Without the user and the password, so that no error, log or traceback can hold them."""
+        self.auth = httpx.BasicAuth(given.username, given.password) if given.userinfo else None
         self.name = f"{self.url.host}:{self.url.port}"
-        """Where it is, without the password that a URL may hold."""
         # trust_env: no proxy between the parts of one stack
-        self._http = httpx.AsyncClient(timeout=30.0, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=30.0, trust_env=False, auth=self.auth)
 
     async def column(self, sql: str, **parameters: str) -> list[str]:
         """The first column of a query's rows. Raises GatewayError with ClickHouse's words."""
@@ -112,7 +114,9 @@ class Witness:
     def __init__(self, clickhouse: ClickHouse) -> None:
         """Needs a running event loop."""
         self._clickhouse = clickhouse
-        self._listener = Listener(clickhouse.url, [table for tables in _TABLES.values() for table in tables])
+        self._listener = Listener(
+            clickhouse.url, clickhouse.auth, [table for tables in _TABLES.values() for table in tables]
+        )
         self._expected: dict[str, list[_Expected]] = defaultdict(list)
         self._watchers: dict[str, asyncio.Task[None]] = {}
 

@@ -16,6 +16,7 @@ from t0dspy.flywheel.pulling.window import time_of
 from t0dspy.program import load_program
 from t0dspy.program_types import FieldTypes, program_types, signature_types
 from t0dspy.settings import load_settings
+from t0dspy.stack.locate import locate
 from t0dspy.warehouse.client import Warehouse
 
 
@@ -160,7 +161,7 @@ def pull(
         ProgramError: it cannot be imported.
         WarehouseError: ClickHouse is not there; on the way too.
     """
-    settings = load_settings(clickhouse_url=clickhouse_url)
+    settings = locate(load_settings(clickhouse_url=clickhouse_url))
     options = PullOptions(
         window=window,
         until=time_of(until) if isinstance(until, str) else until,

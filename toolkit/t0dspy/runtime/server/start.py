@@ -9,6 +9,7 @@ from t0dspy.errors import SettingsError
 from t0dspy.runtime.server.pool import Size
 from t0dspy.runtime.server.serving import Plan, serve
 from t0dspy.settings import load_settings
+from t0dspy.stack.locate import locate
 from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
 
 
@@ -35,7 +36,7 @@ def run_server(
     Raises:
         SettingsError: there is no key, no such directory, or the port is taken.
     """
-    settings = load_settings(configs=configs, gateway_url=gateway_url)
+    settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
     key = os.environ.get(PROGRAMS_KEY)
     if not key:
         raise SettingsError(

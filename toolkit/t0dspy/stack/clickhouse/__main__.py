@@ -9,6 +9,12 @@ from pathlib import Path
 
 from t0dspy import private
 from t0dspy.errors import StackError, T0dspyError
+from t0dspy.stack.clickhouse import confinement
+from t0dspy.stack.clickhouse.access import User
+from t0dspy.stack.clickhouse.directory import held
+from t0dspy.stack.clickhouse.listening import bound
+
+log = logging.getLogger("t0dspy.clickhouse")
 
 _INTERRUPTED = 130
 
@@ -31,16 +37,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    users = _users(options)
+    with bound(options.host, options.port) as listener, held(options.data_dir.absolute()) as home:
+        _confine(home, unconfined=options.unconfined)
+        try:  # not before: chDB starts threads as it is imported, and they would stay unconfined
+            from t0dspy.stack.clickhouse.server import Options, serve
+            from t0dspy.stack.web_pages import Allowed
+        except ImportError as error:
+            raise StackError(f"{error}. The embedded stack needs: pip install 't0dspy[embedded]'") from error
+        allowed = Allowed.parse(options.allow_host, options.allow_origin)
+        serve(Options(options.host, users, options.parent_pid, allowed), listener, home)
+
+
+def _confine(home: Path, *, unconfined: bool) -> None:
     try:
-        from t0dspy.stack.clickhouse.access import User
-        from t0dspy.stack.clickhouse.server import Options, serve
-        from t0dspy.stack.web_pages import Allowed
-    except ImportError as error:
-        raise StackError(f"{error}. The embedded stack needs: pip install 't0dspy[embedded]'") from error
+        warning = confinement.prepare(home, unconfined=unconfined)
+    except OSError as error:
+        raise StackError(f"ClickHouse's process cannot be confined: {error}.") from error
+    if warning:
+        log.warning(warning)
+
+
+def _users(options: argparse.Namespace) -> tuple[User, ...]:
     named = ((options.user, options.password_env, False), (options.reader, options.reader_password_env, True))
-    users = tuple(User(name, _password(env), read_only) for name, env, read_only in named if name is not None)
-    allowed = Allowed.parse(options.allow_host, options.allow_origin)
-    serve(Options(options.data_dir, options.host, options.port, users, options.parent_pid, allowed))
+    return tuple(User(name, _password(env), read_only) for name, env, read_only in named if name is not None)
 
 
 def _password(variable: str | None) -> str:
@@ -48,7 +68,7 @@ def _password(variable: str | None) -> str:
         return ""
     if variable not in os.environ:
         raise StackError(f"The environment variable {variable} is not set; it should hold the password.")
-    return os.environ[variable]
+    return os.environ.pop(variable)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
     parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
+    parser.add_argument(
+        "--unconfined", action="store_true", help="do not have the kernel confine this process (for tests)"
+    )
     return parser
 
 

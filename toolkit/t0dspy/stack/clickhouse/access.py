@@ -21,6 +21,8 @@ class User:
 ANYBODY = User("default")
 """ClickHouse's own user, who needs no password: what a server without users knows."""
 
+_ADVICE = "`t0dspy up --show-password` prints the URL with the user and the password."
+
 
 @dataclass(frozen=True)
 class _Credentials:
@@ -55,10 +57,10 @@ class Access:
 
 def _refusal(name: str, *, anonymous: bool) -> EngineError:
     if anonymous:
-        return EngineError("REQUIRED_PASSWORD", f"{name}: Authentication failed: password is required.")
+        return EngineError("REQUIRED_PASSWORD", f"{name}: Authentication failed: password is required. {_ADVICE}")
     return EngineError(
         "AUTHENTICATION_FAILED",
-        f"{name}: Authentication failed: password is incorrect, or there is no user with such name.",
+        f"{name}: Authentication failed: password is incorrect, or there is no user with such name. {_ADVICE}",
     )
 
 

@@ -15,6 +15,7 @@ def command_line(
     password_env: str | None = None,
     parent_pid: int | None = None,
     allowed: Sequence[str] = (),
+    unconfined: bool = False,
 ) -> list[str]:
     """The arguments that start the server, as `subprocess.Popen` takes them.
 
@@ -22,6 +23,7 @@ def command_line(
     stderr and exits with 1. It stops when the process `parent_pid` (default: this one), which must be its parent, is
     gone. The password is read from the environment variable `password_env`: a command line is public.
     `allowed` are the flags of `web_pages.Allowed`.
+    With `unconfined` the kernel does not confine the server, so only the engine's grants limit what SQL can reach.
     """
     command = [sys.executable, "-m", "t0dspy.stack.clickhouse"]
     command += ["--host", host, "--port", str(port), "--data-dir", str(data_dir)]
@@ -30,4 +32,4 @@ def command_line(
         command += ["--user", user]
     if password_env is not None:
         command += ["--password-env", password_env]
-    return [*command, *allowed]
+    return [*command, *allowed, *(["--unconfined"] if unconfined else [])]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,10 @@ from t0dspy import private
 from t0dspy.errors import StackError
 from t0dspy.stack.shortage import explain
 
-_MARKER, _LOCK, _HOLDER, _ENGINE = "t0dspy-clickhouse.json", "lock", "pid", "engine"
+ENGINE, JOURNAL, TEMPORARY = "engine", "journal", "tmp"
+"""Directories that the server writes while it runs; beside them it writes nothing, so that SQL cannot either."""
+
+_MARKER, _LOCK, _HOLDER = "t0dspy-clickhouse.json", "lock", "pid"
 _LAYOUT = 1
 _GLOBS = set("*?{")  # chDB looks for tables of its `default` database in files, and takes these for patterns
 
@@ -31,6 +35,7 @@ def held(directory: Path) -> Iterator[Path]:
         private.tighten(directory)
         lock = _locked(directory)
         _mark(directory)
+        _make_directories(directory)
     except OSError as error:
         if shortage := explain(str(error), directory):
             raise StackError(shortage) from error
@@ -38,10 +43,9 @@ def held(directory: Path) -> Iterator[Path]:
             f"Cannot use the data directory {directory}: {error.strerror or error}. Choose another with --data-dir."
         ) from error
     try:
-        yield directory / _ENGINE
+        yield directory / ENGINE
     finally:
-        (directory / _HOLDER).unlink(missing_ok=True)
-        lock.release()
+        lock.release()  # the file with the process id stays: a confined process cannot remove it
 
 
 def _refuse_foreign(directory: Path) -> None:
@@ -85,3 +89,9 @@ def _mark(directory: Path) -> None:
         unfinished = marker.with_suffix(".new")
         unfinished.write_text(json.dumps({"layout": _LAYOUT}) + "\n", encoding="utf-8")
         unfinished.replace(marker)
+
+
+def _make_directories(directory: Path) -> None:
+    shutil.rmtree(directory / TEMPORARY, ignore_errors=True)  # a killed server may have left files
+    for name in (ENGINE, JOURNAL, TEMPORARY):
+        (directory / name).mkdir(exist_ok=True, mode=0o700)

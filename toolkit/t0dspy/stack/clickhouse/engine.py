@@ -4,25 +4,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from t0dspy.stack.clickhouse import grants
 from t0dspy.stack.clickhouse.batches import Batches
 from t0dspy.stack.clickhouse.connection import OPTIONS, Connection, leave_signals_alone
+from t0dspy.stack.clickhouse.directory import JOURNAL, TEMPORARY
 from t0dspy.stack.clickhouse.failure import EngineError
 from t0dspy.stack.clickhouse.journal import Journal
 from t0dspy.stack.clickhouse.news import News
 from t0dspy.stack.clickhouse.pool import Pool, Sessions
 from t0dspy.stack.shortage import trouble_storing
 
-_CONFIG, _JOURNAL = "engine.xml", "journal"
-# Clients that log one row at a time make a part of it in the table and in each of its views, about twelve an inference.
-# What a part costs is its files (a dozen, or one where they are packed) and how often it is merged again.
-_SETTINGS = """<clickhouse>
-    <merge_tree>
-        <min_bytes_for_full_part_storage>10485760</min_bytes_for_full_part_storage>
-        <min_parts_to_merge_at_once>16</min_parts_to_merge_at_once>
-        <auto_statistics_types></auto_statistics_types>
-    </merge_tree>
-</clickhouse>
-"""
+_DEFAULT = "metadata/default.sql"
 
 
 @dataclass(frozen=True)
@@ -34,11 +26,12 @@ class Format:
 
 
 def chdb_path(directory: Path) -> str:
-    """What chDB calls the database in `directory`, with the settings of ours; the working directory is its parent's."""
-    directory.mkdir(exist_ok=True)
+    """Return what chDB calls the database in `directory`, and change the working directory to the one that holds it.
+
+    `grants.write_config` must have written the engine's configuration there.
+    """
     os.chdir(directory.parent)  # chDB reads options out of its path: a relative one has none of the user's letters
-    Path(_CONFIG).write_text(_SETTINGS, encoding="utf-8")
-    return f"{directory.name}?config-file={_CONFIG}&{OPTIONS}"
+    return f"{directory.name}?config-file={grants.ENGINE_CONFIG}&{OPTIONS}"
 
 
 class Engine:
@@ -47,14 +40,16 @@ class Engine:
     def __init__(self, directory: Path) -> None:
         """Opens or makes the database in `directory`; EngineError if the engine cannot."""
         leave_signals_alone()
-        self._directory, self._path = directory.parent, chdb_path(directory)
+        self._directory, self._path = directory.parent / TEMPORARY, chdb_path(directory)
+        (directory / _DEFAULT).unlink(missing_ok=True)
         self._first = self.connect()  # the engine runs for as long as somebody is connected
+        self._keep_files_out_of_default()
         self.batches, self.news = Batches(), News()
         self.pool, self.sessions = Pool(self.connect), Sessions(self.connect)
         self.timezone, self.host, self.version = self._lines("SELECT timezone(), hostName(), version()")[0]
         formats = self._lines("SELECT name, content_type FROM system.formats WHERE is_output")
         self._formats = {name.lower(): Format(name, content_type) for name, content_type in formats}
-        self.journal = Journal(directory.parent / _JOURNAL, self.connect, self.news)
+        self.journal = Journal(directory.parent / JOURNAL, self.connect, self.news)
 
     def connect(self) -> Connection:
         """A connection of the caller's own."""
@@ -94,6 +89,18 @@ class Engine:
         self.pool.forget()
         self.sessions.close()
         self._first.close()
+
+    def _keep_files_out_of_default(self) -> None:
+        """Make `default` an ordinary database.
+
+        chDB 4.4 makes it one that looks for an unknown table among the files of the working directory, so that every
+        unknown name, of a new table too, is refused for lack of the right to read files. Its tables are those of an
+        Atomic database with the same UUID. chDB does not expect `_DEFAULT`, which ATTACH writes.
+        """
+        ((uuid, kind),) = self._lines("SELECT uuid, engine FROM system.databases WHERE name = 'default'")
+        if kind == "Overlay":
+            self._first.run("DETACH DATABASE default")
+            self._first.run(f"ATTACH DATABASE default UUID '{uuid}' ENGINE = Atomic")
 
     def _lines(self, statement: str) -> list[list[str]]:
         return [line.split("\t") for line in self._first.run(statement).bytes().decode().splitlines()]

@@ -15,7 +15,6 @@ from pathlib import Path
 import uvicorn
 
 from t0dspy.errors import StackError
-from t0dspy.stack.clickhouse import directory
 from t0dspy.stack.clickhouse.access import Access, User
 from t0dspy.stack.clickhouse.app import application
 from t0dspy.stack.clickhouse.engine import Engine
@@ -40,37 +39,35 @@ _LONGEST_URL = 1 << 20
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """What the command line says of the server."""
 
-    data_dir: Path
     host: str = "127.0.0.1"
-    port: int = 8123
     users: tuple[User, ...] = ()
     parent_pid: int | None = None
     allowed: Allowed = NONE_ALLOWED
     """The hosts and origins that requests may name."""
 
 
-def serve(options: Options) -> None:
-    """Serve until SIGTERM, SIGINT, or the end of the parent; StackError if it cannot start."""
-    with _bound(options.host, options.port) as listener, directory.held(options.data_dir.absolute()) as home:
-        try:
-            engine = Engine(home)
-        except EngineError as failure:
-            raise StackError(f"ClickHouse cannot open {home}: {failure}") from failure
-        workers = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="query")
-        logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
-        try:
-            _warn_if_open(options, listener)
-            app = application(
-                engine, Access(options.users), workers, options.allowed, local_only=_is_loopback(listener)
-            )
-            _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
-        finally:
-            end_within(_END_SECONDS)
-            engine.journal.close()  # before everything that still runs is killed
-            _finish(engine, workers)
-            engine.close()
+def serve(options: Options, listener: socket.socket, home: Path) -> None:
+    """Serve the database in `home` on `listener` until SIGTERM, SIGINT, or the end of the parent.
+
+    Raises StackError if it cannot start.
+    """
+    try:
+        engine = Engine(home)
+    except EngineError as failure:
+        raise StackError(f"ClickHouse cannot open {home}: {failure}") from failure
+    workers = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="query")
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
+    try:
+        _warn_if_open(options, listener)
+        app = application(engine, Access(options.users), workers, options.allowed, local_only=_is_loopback(listener))
+        _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
+    finally:
+        end_within(_END_SECONDS)
+        engine.journal.close()  # before everything that still runs is killed
+        _finish(engine, workers)
+        engine.close()
 
 
 def _finish(engine: Engine, workers: ThreadPoolExecutor) -> None:
@@ -149,29 +146,6 @@ def _config(app: object) -> uvicorn.Config:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         h11_max_incomplete_event_size=_LONGEST_URL,
     )
-
-
-@contextlib.contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket; bound before anything is opened, so that a taken port changes nothing."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StackError(f"Cannot listen on {host}: {error.strerror or error}. Choose another --host.") from error
-    with listener:
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(1024)
-        except OSError as error:
-            raise StackError(
-                f"Cannot listen on {host} port {port}: {error.strerror or error}. "
-                "Stop what uses it, or choose another port."
-            ) from error
-        yield listener
 
 
 def _url(listener: socket.socket) -> str:

@@ -1,0 +1,58 @@
+"""The engine's configuration: its settings, and what its one user may do."""
+
+from pathlib import Path
+
+ENGINE_CONFIG, USERS_CONFIG = "engine.xml", "users.xml"
+
+# Clients that log one row at a time make a part of it in the table and in each of its views, about twelve an inference.
+# What a part costs is its files (a dozen, or one where they are packed) and how often it is merged again.
+_ENGINE = f"""<clickhouse>
+    <users_config>{USERS_CONFIG}</users_config>
+    <merge_tree>
+        <min_bytes_for_full_part_storage>10485760</min_bytes_for_full_part_storage>
+        <min_parts_to_merge_at_once>16</min_parts_to_merge_at_once>
+        <auto_statistics_types></auto_statistics_types>
+    </merge_tree>
+</clickhouse>
+"""
+
+_GRANTED = (
+    "SHOW, SELECT, INSERT, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, CREATE DATABASE, CREATE TABLE, CREATE VIEW, "
+    "CREATE TEMPORARY TABLE, CREATE FUNCTION, DROP DATABASE, DROP TABLE, DROP VIEW, DROP FUNCTION, ALTER UPDATE, "
+    "ALTER DELETE, ALTER COLUMN, ALTER INDEX, ALTER PROJECTION, ALTER CONSTRAINT, ALTER STATISTICS, ALTER TTL, "
+    "ALTER MATERIALIZE TTL, ALTER SETTINGS, ALTER MODIFY COMMENT, ALTER VIEW"
+)
+"""Everything in a database, and nothing of ClickHouse's sources (files, hosts, programs), its system or its users."""
+_FIXED = {
+    "allow_python_table_function": "0",
+    "allow_introspection_functions": "0",
+    "format_template_row": "",
+    "format_template_resultset": "",
+    "format_schema": "",
+    "format_schema_source": "file",
+    "format_avro_schema_registry_url": "",
+    "output_format_schema": "",
+    "input_format_record_errors_file_path": "",
+    "s3_retry_attempts": "0",
+}
+"""Settings with which a statement could name a file or a host, or read this process: their values are ours."""
+
+
+def write_config(directory: Path) -> None:
+    """Write the engine's configuration into `directory`, over what is there. Raises OSError."""
+    (directory / ENGINE_CONFIG).write_text(_ENGINE, encoding="utf-8")
+    (directory / USERS_CONFIG).write_text(_users(), encoding="utf-8")
+
+
+def _users() -> str:
+    values = "".join(f"<{name}>{value}</{name}>" for name, value in _FIXED.items())
+    constraints = "".join(f"<{name}><readonly/></{name}>" for name in _FIXED)
+    return f"""<clickhouse>
+    <profiles><default>{values}<constraints>{constraints}</constraints></default></profiles>
+    <quotas><default></default></quotas>
+    <users><default>
+        <password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
+        <grants><query>GRANT {_GRANTED} ON *.*</query></grants>
+    </default></users>
+</clickhouse>
+"""
