@@ -55,7 +55,7 @@ def test_health_is_red_while_nothing_can_be_stored(make_stack: Callable[..., Sta
     """The data directory cannot be written: 503 with the reason, a line each time it changes, then green again."""
     stack = make_stack().start()
     health = stack.url + "/health"
-    blocked = stack.data_dir / "clickhouse"
+    blocked = stack.data_dir / "clickhouse" / "tmp"
     assert httpx.get(health, trust_env=False).status_code == 200
     probe = blocked / f".storing-{stack.pids()['clickhouse']}"
     probe.mkdir()  # the probe of a full disk, without a disk
