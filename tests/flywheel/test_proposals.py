@@ -70,16 +70,13 @@ def test_a_prompt_model_that_is_down(optimizer: Any) -> None:
         run(models, optimizer=optimizer)
 
 
-@OPTIMIZERS
-def test_a_budget_that_ends_hides_nothing(optimizer: Any) -> None:
-    """Every proposal so far failed, and then the budget ended."""
-    if optimizer == "miprov2":
-        pytest.skip("MIPROv2 proposes all instructions at once, before it spends anything on candidates")
+def test_a_budget_that_ends_hides_nothing() -> None:
+    """Every proposal of GEPA so far failed, and then the budget ended."""
     with (
         two_models("prose", budget=Budget(calls=40)) as models,
         pytest.raises(OptimizeError, match="could not propose"),
     ):
-        run(models, optimizer=optimizer)
+        run(models, optimizer="gepa")
 
 
 def test_some_proposals_failed() -> None:
