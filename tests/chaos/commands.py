@@ -15,7 +15,7 @@ from t0dspy.bundle import edited_by_hand, read_tree
 from t0dspy.rollout.change import read
 from t0dspy.rollout.record import Journal
 from t0dspy.rollout.served import look
-from t0dspy.rollout.verbs import finish
+from t0dspy.rollout.verbs import finish, set_traffic
 
 FUNCTIONS = ("tales", "tales__plan", "tales__write")
 KINDS = ("traffic", "rollback", "apply", "export")
@@ -28,6 +28,7 @@ def kill_commands(ground: Ground, rounds: int) -> Iterator[Row]:
     with ground.stack() as stack:
         stack.start()
         stack.settings()
+        set_traffic(stack.place, "tales", {"v1": 1.0}, applying=True)  # one version at a time from here on
         for turn in range(rounds):
             _kill(stack, KINDS[turn % len(KINDS)], turn, dice)
             mixed += len(_served(stack)) != 1

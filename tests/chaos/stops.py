@@ -93,7 +93,7 @@ def concurrent_runs(ground: Ground, rounds: int) -> Iterator[Row]:
         else:
             return
         answered.append(number)
-        text = str(answer.json()["content"])
+        text = answer.text
         if topic not in text or any(f"topic-{other}-" in text for other in range(rounds) if other != number):
             crossed.append(number)
 
