@@ -141,7 +141,7 @@ SPOILED = {
     "no module": ("nowhere:program", None, "no module 'nowhere'"),
     "no import path": ("nowhere", None, "no program 'nowhere'"),
     "no attribute": ("spoiled:missing", "import dspy\nprogram = dspy.Predict('a -> b')", "It has program."),
-    "syntax error": ("spoiled:program", "def broken(:\n", "importing spoiled failed: SyntaxError"),
+    "syntax error": ("spoiled:program", "def broken(:\n", "SyntaxError in spoiled.py line 1"),
     "import of another": ("spoiled:program", "import nowhere_else", "No module named 'nowhere_else'"),
     "raises": ("spoiled:program", "1 / 0", "importing spoiled failed: ZeroDivisionError"),
     "exits": ("spoiled:program", "raise SystemExit(7)", "importing spoiled failed: SystemExit"),
@@ -195,7 +195,7 @@ def test_a_hand_edit_is_named(run: Callable[..., Any], path: str, change: str) -
     before = _files(TREE)
     ran = run(*QUICK)
     assert ran.code == 0
-    assert f"{edited} {'was changed by hand' if change == 'edit' else 'is gone'}" in ran.err
+    assert f"{edited} {'was changed by hand' if change == 'edit' else 'is missing'}" in ran.err
     ran = run(*QUICK, "--adapter", "chat", "--model", "openai::gpt-4o")
     if path == "program.toml":
         assert ran.code == 1

@@ -10,7 +10,8 @@ from cli.conftest import Ran
 def test_init_says_what_it_did(project: Path, run: Callable[..., Ran]) -> None:
     """What was written, then what was kept; nothing at all with --quiet."""
     first, second, third = run("init"), run("init"), run("init", "--quiet")
-    assert first.out.splitlines()[:3] == ["wrote configs/tensorzero.toml", "wrote metric.py", "wrote t0dspy.toml"]
+    files = [".t0dspy/.gitignore", "configs/tensorzero.toml", "metric.py", "t0dspy.toml"]
+    assert first.out.splitlines()[:4] == [f"wrote {file}" for file in files]
     assert second.out.splitlines() == [
         "kept  t0dspy.toml is there",
         "kept  configs/tensorzero.toml is there",
@@ -25,7 +26,7 @@ def test_a_dry_run_writes_nothing(project: Path, run: Callable[..., Ran]) -> Non
     assert "would write there/t0dspy.toml" in said.out
     assert list(project.iterdir()) == []
     assert json.loads(run("init", "--dry-run", "--json").out) == {
-        "files": ["configs/tensorzero.toml", "metric.py", "t0dspy.toml"],
+        "files": [".t0dspy/.gitignore", "configs/tensorzero.toml", "metric.py", "t0dspy.toml"],
         "kept": [],
         "written": False,
     }
