@@ -16,15 +16,15 @@ _CONFIG = (".toml", ".minijinja", ".json")
 _VENV = "pyvenv.cfg"
 
 
-async def changes(project: Path, configs: Path, every: float = EVERY) -> AsyncIterator[list[str]]:
+async def changes(project: Path, configs: Path, known: Stamps, every: float = EVERY) -> AsyncIterator[list[str]]:
     """Yield the changed files each time that files have changed and then stayed the same for a look.
 
     Args:
         project: a directory of Python files; hidden directories, virtual environments and caches in it are left out.
         configs: the directory of TensorZero's config.
+        known: what `look` returned before the files were read for the first time.
         every: seconds between two looks.
     """
-    known = await asyncio.to_thread(look, project, configs)
     before = known
     while True:
         await asyncio.sleep(every)

@@ -12,7 +12,7 @@ from t0dspy.stack import home
 from t0dspy.stack.parts import Parts
 from t0dspy.stack.plan import Plan
 from t0dspy.stack.shortage import check_machine, explain
-from t0dspy.stack.sources import changes
+from t0dspy.stack.sources import Stamps, changes, look
 
 INTERRUPTED = 130
 
@@ -82,9 +82,9 @@ class Supervisor:
             else:
                 self._audience.reloaded(changed, kept, self._parts.problems)
 
-    async def _watch_files(self) -> None:
+    async def _watch_files(self, known: Stamps) -> None:
         assert self._plan.watched is not None  # noqa: S101 - the only caller looked
-        async for changed in changes(*self._plan.watched):
+        async for changed in changes(*self._plan.watched, known):
             self._asked_to_reload(changed)
 
     def _asked_to_stop(self) -> None:
@@ -104,6 +104,8 @@ class Supervisor:
         return False
 
     async def _start_and_watch(self) -> None:
+        watched = self._plan.watched
+        known = await asyncio.to_thread(look, *watched) if watched else {}  # before a part reads any of the files
         try:
             await self._parts.start()
         except (StackError, OSError) as error:
@@ -115,7 +117,7 @@ class Supervisor:
         self._started = True
         if self._changed is not None:  # asked for while it started
             self._asked_to_reload(())
-        watching = asyncio.create_task(self._watch_files()) if self._plan.watched else None
+        watching = asyncio.create_task(self._watch_files(known)) if watched else None
         try:
             await self._parts.watch()
         finally:

@@ -1,0 +1,27 @@
+"""Changed files are noticed, also those that changed while the stack was starting."""
+
+import asyncio
+from pathlib import Path
+
+from t0dspy.stack.sources import changes, look
+
+
+def test_an_edit_before_the_watch_begins_is_noticed(tmp_path: Path) -> None:
+    """The files are compared with what they were before the stack read them, and each change is reported once."""
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    code, config = tmp_path / "app.py", configs / "tensorzero.toml"
+    code.write_text("first = 1\n")
+    config.write_text("")
+
+    async def watch() -> list[list[str]]:
+        known = look(tmp_path, configs)
+        code.write_text("the_second = 2\n")
+        watching = changes(tmp_path, configs, known, every=0.01)
+        reported = [await asyncio.wait_for(anext(watching), 20)]
+        config.write_text("[gateway]\n")
+        reported.append(await asyncio.wait_for(anext(watching), 20))
+        await watching.aclose()  # type: ignore[attr-defined]
+        return reported
+
+    assert asyncio.run(watch()) == [[str(code)], [str(config)]]
