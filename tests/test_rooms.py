@@ -17,6 +17,7 @@ LEAVES = {
     "names",
     "bundle",
     "gateway",
+    "interrupts",
     "warehouse",
     "manifest",
     "replacing",

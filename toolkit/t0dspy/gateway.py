@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from t0dspy import interrupts
 from t0dspy.errors import GatewayError, GatewayUnreachableError
 from t0dspy.program_failures import program_failure
 
@@ -342,7 +343,8 @@ def _http_translated(url: str, timeout: float | None) -> Iterator[None]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    from tensorzero import BaseTensorZeroError, TensorZeroError
+    with interrupts.deferred():
+        from tensorzero import BaseTensorZeroError, TensorZeroError
 
     try:
         yield
