@@ -142,7 +142,11 @@ class Journal:
 
     def end(self) -> None:
         """What was begun is done."""
-        self._path("pending.json").unlink(missing_ok=True)
+        path = self._path("pending.json")
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RolloutError(f"{path}: cannot be removed ({error.strerror}).") from error
 
     def _path(self, name: str) -> Path:
         return self._place / f"{self._name}.{name}"
@@ -162,8 +166,11 @@ class Journal:
     def _write(self, name: str, value: Record | Pending) -> None:
         path = self._path(name)
         unfinished = path.with_name(f"{path.name}.new")
-        with private.open_text(unfinished) as file:
-            json.dump(asdict(value), file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        try:
+            with private.open_text(unfinished) as file:
+                json.dump(asdict(value), file)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError as error:
+            raise RolloutError(f"{path}: cannot be written ({error.strerror}).") from error

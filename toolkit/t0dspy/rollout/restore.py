@@ -50,7 +50,7 @@ def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:
 def _check_inside(old: Files) -> None:
     """The record is a file that anybody could have changed, and its names become paths."""
     for name in old:
-        if name.startswith("/") or ".." in name.split("/"):
+        if name.startswith("/") or {"", ".."} & set(name.split("/")) or "\0" in name:
             raise RolloutError(f"the record of what served names {quoted(name)}, which is not below the configs.")
 
 
@@ -89,7 +89,7 @@ def _manifests(configs: Path, old: Files, now: Files, time: str, reason: str) ->
     """The old manifests, their histories telling of the shares that were refused."""
     for name, text in old.items():
         rollout = f"{name.removesuffix(MANIFEST)}{ROLLOUT}"
-        if not name.endswith(f"/{MANIFEST}") or name not in now or now[name] == text:
+        if not name.endswith(f"/{MANIFEST}") or name not in now or now[name] == text or rollout not in old:
             continue
         manifest = parse_manifest(text, str(configs / name))
         history = _history(now[name], str(configs / name))

@@ -14,7 +14,10 @@ def before_start(configs: Path, say: Say) -> None:
     pending = _pending(configs, say)
     if pending is not None and pending.putting_back and pending.old is not None:
         say(f"`{pending.what}` was refused by the gateway and cut off; its files are put back now.")
-        restore(configs, pending.old, now(), "refused, and cut off")
+        try:
+            restore(configs, pending.old, now(), "refused, and cut off")
+        except T0dspyError as error:  # the gateway reports what it cannot read
+            say(f"The files could not be put back: {error}")
 
 
 def _pending(configs: Path, say: Say) -> Pending | None:

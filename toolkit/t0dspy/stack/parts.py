@@ -62,6 +62,14 @@ class Parts:
         for child in self._children.values():
             child.speak_up()
 
+    def _write_run_file(self) -> None:
+        """Say who runs here, and how; on a full disk the old file stays, and the stack goes on."""
+        try:
+            home.write_run_file(self._plan.data_dir, self.running())
+        except OSError as error:
+            path = self._plan.data_dir / home.RUN_FILES["gateway" if "gateway" in self.urls else "clickhouse"]
+            self._say(f"{path} cannot be written ({error.strerror}), so other commands do not know the latest state.")
+
     def running(self) -> Running:
         """Who runs where, for the run file."""
         pids = {name: child.pid for name, child in self._children.items()}
@@ -255,7 +263,7 @@ class Parts:
             report = await gateway.reports.get()
             if load := _load(report, self._plan):
                 self._load = load
-                home.write_run_file(self._plan.data_dir, self.running())  # for whoever asked for it
+                self._write_run_file()  # for whoever asked for it
             if text := _news(report, self._plan):
                 self._say(text)
 

@@ -108,11 +108,11 @@ class Supervisor:
         known = await asyncio.to_thread(look, *watched) if watched else {}  # before a part reads any of the files
         try:
             await self._parts.start()
+            await self._parts.look()
         except (StackError, OSError) as error:
             if shortage := explain(str(error), self._plan.data_dir):
                 raise StackError(shortage) from error
             raise
-        await self._parts.look()
         self._audience.ready(self._parts.urls, self._parts.problems)
         self._started = True
         if self._changed is not None:  # asked for while it started
