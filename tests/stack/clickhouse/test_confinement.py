@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,6 +188,32 @@ def _refusal(attempt: object) -> str:
     except OSError as error:
         return type(error).__name__
     return "none"
+
+
+OPEN_BEHIND_A_MOVED_ENVIRONMENT = """
+import ctypes, os, sys
+from pathlib import Path
+from t0dspy.stack.clickhouse import confinement
+from t0dspy.stack.clickhouse.directory import held
+
+with held(Path(sys.argv[1])) as home:
+    confinement.prepare(home)
+    variables = ctypes.c_char_p(f"TMPDIR={os.environ['TMPDIR']}".encode())
+    address = ctypes.cast(variables, ctypes.c_void_p).value
+    moved = (ctypes.c_ulong * 5)(address, 0, 33, 0x1000, 0)  # 33 is AT_SYSINFO_EHDR, the address of the vDSO
+    ctypes.c_void_p.in_dll(ctypes.CDLL(None), "environ").value = ctypes.addressof(moved)
+    from t0dspy.stack.clickhouse.engine import Engine
+
+    Engine(home).close()
+"""
+
+
+@needs_landlock
+def test_the_engine_reads_the_auxiliary_vector(tmp_path: Path) -> None:
+    """The engine does not take the memory behind a moved environment for the auxiliary vector, which crashed it."""
+    command = [sys.executable, "-c", OPEN_BEHIND_A_MOVED_ENVIRONMENT, str(tmp_path / "data")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ _MACHINE = (
     "/proc/cpuinfo",
     "/proc/meminfo",
     "/proc/stat",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/self/auxv",  # chDB 4.4 otherwise guesses its place behind the environment, and may crash
     "/proc/self/maps",
     "/proc/self/stat",
     "/proc/self/statm",
