@@ -14,6 +14,7 @@ import httpx
 from chaos.accounts import Load, Promises, Row
 from chaos.stacks import ChaosStack, Ground
 from stack.harness import until
+from stack.silence import silent_provider, stream
 
 VICTIMS = ("clickhouse", "gateway", "programs", "supervisor")
 HANGING = "SELECT sum(editDistance(repeat('ab', 30000 + number % 7), repeat('ba', 30000))) FROM numbers(1000)"
@@ -43,12 +44,16 @@ def kill_parts(ground: Ground, rounds: int) -> Iterator[Row]:
 
 def stop_while_hanging(ground: Ground, rounds: int) -> Iterator[Row]:
     """SIGTERM and SIGKILL in turn while a stream is silent and a statement hangs."""
-    late = left = wrong_code = 0
+    late = left = wrong_code = whole = 0
     slowest = 0.0
-    with ground.stack("--drain=1") as stack:
+    with silent_provider() as silent, ground.stack("--drain=1") as stack:
+        stack.flags.append(f"--address=upstream={silent}")  # the last one counts
         for turn in range(rounds):
             stack.start()
             pids = stack.pids()
+            lines = [list[str]() for _ in range(4)]
+            readers = [stream(stack.url + "/inference", _SILENT, events) for events in lines]
+            until(lambda lines=lines: all(lines), 60)
             _hang(stack)
             began = time.monotonic()
             if turn % 2:
@@ -59,12 +64,24 @@ def stop_while_hanging(ground: Ground, rounds: int) -> Iterator[Row]:
             left += stack.left(pids)
             slowest = max(slowest, time.monotonic() - began)
             late += time.monotonic() - began > 30
+            for reader in readers:
+                reader.join()
+            whole += sum("data: [DONE]" in events for events in lines)
         stack.start()
         wrong_code += stack.stop() != 0
     yield Row("stops while a statement hangs", "stops and kills", rounds, late)
     yield Row("stops while a statement hangs", "processes left behind", 3 * rounds, left)
+    yield Row("stops while a statement hangs", "silent streams that ended as if whole", 4 * rounds, whole)
     yield Row("stops while a statement hangs", "exit codes other than 0", rounds, wrong_code)
     yield Row("stops while a statement hangs", f"seconds, slowest of {rounds}", round(slowest))
+
+
+_QUESTION = {"type": "template", "name": "user", "arguments": {"question": "why"}}
+_SILENT = {
+    "function_name": "question",
+    "input": {"messages": [{"role": "user", "content": [_QUESTION]}]},
+    "stream": True,
+}
 
 
 def _hang(stack: ChaosStack) -> None:

@@ -399,8 +399,13 @@ def test_another_host_is_warned_about(make_stack: MakeStack) -> None:
 
 
 def test_addresses_come_from_the_project_too(make_stack: MakeStack, scripted: ScriptedUpstream, tmp_path: Path) -> None:
-    """`[tool.t0dspy.stack.addresses]` maps names like the flag does, and the user's files stay as they are."""
+    """`[tool.t0dspy.stack.addresses]` maps names like the flag does, and the user's files stay as they are.
+
+    Files of the project that are called like modules of ours or of our libraries are not imported by the parts.
+    """
     stack = make_stack()
+    for module in ("uvicorn", "starlette", "h11", "h2", "random", "t0dspy"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('a file of the project was imported')")
     address = stack.flags.pop().rpartition("upstream=")[2]
     (tmp_path / "pyproject.toml").write_text(f'[tool.t0dspy.stack.addresses]\nupstream = "{address}"\n')
     before = (stack.configs / "tensorzero.toml").read_bytes()

@@ -1,60 +1,26 @@
 """The end of a stack is bounded: silent streams are cut, statements that hang are ended, and no process stays."""
 
-import json
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import httpx
 import pytest
 
 from stack.harness import HELLO, Stack, alive, until
+from stack.silence import silent_provider, stream
 
 HANGING = "SELECT sum(editDistance(repeat('ab', 30000 + number % 7), repeat('ba', 30000))) FROM numbers(1000)"
 """A statement that the engine does not look up from for minutes, so `KILL QUERY` has no effect on it."""
-_CHUNK = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
-_DELTA = {**_CHUNK, "choices": [{"index": 0, "delta": {"role": "assistant", "content": "4"}, "finish_reason": None}]}
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
 
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The address of a provider that begins every stream and then falls silent."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    held: list[socket.socket] = []
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                held.append(connection)
-                connection.recv(1 << 16)
-                connection.sendall(_HEAD + b"data: " + json.dumps(_DELTA).encode() + b"\n\n")
-
-    threading.Thread(target=serve, daemon=True).start()
-    yield f"127.0.0.1:{listener.getsockname()[1]}"
-    for one in [listener, *held]:
-        one.close()
-
-
-def stream(stack: Stack, path: str, body: dict[str, Any], lines: list[str]) -> threading.Thread:
-    """Collect the events of a stream until it ends, however it ends."""
-
-    def read() -> None:
-        with (
-            suppress(httpx.HTTPError),
-            httpx.stream("POST", url + path, json=body, timeout=60, trust_env=False) as answer,
-        ):
-            lines.extend(answer.iter_lines())
-
-    url = stack.url
-    thread = threading.Thread(target=read)
-    thread.start()
-    return thread
+    with silent_provider() as address:
+        yield address
 
 
 def hang(stack: Stack) -> None:
@@ -80,8 +46,8 @@ def test_a_stop_is_bounded(make_stack: Callable[..., Stack], silent: str) -> Non
     openai: list[str] = []
     body = {"model": "tensorzero::function_name::talk", "messages": HELLO["messages"], "stream": True}
     threads = [
-        stream(stack, "/inference", {"function_name": "talk", "input": HELLO, "stream": True}, native),
-        stream(stack, "/openai/v1/chat/completions", body, openai),
+        stream(stack.url + "/inference", {"function_name": "talk", "input": HELLO, "stream": True}, native),
+        stream(stack.url + "/openai/v1/chat/completions", body, openai),
     ]
     until(lambda: native and openai, 60)
     hang(stack)

@@ -201,7 +201,7 @@ class Parts:
         ours = {"programs": f"{host}:{self._programs_port}"} if self._programs_port else {}
         addresses = {**ours, **self._plan.addresses}
         return [
-            *(sys.executable, "-m", "t0dspy.stack.gateway"),
+            *(sys.executable, "-P", "-m", "t0dspy.stack.gateway"),  # not with the modules of the working directory
             *("--configs", str(self._plan.configs)),
             *("--scratch", str(self._plan.data_dir / "configs")),
             *("--listen-fd", str(listen_fd), "--inner-fd", str(inner_fd)),

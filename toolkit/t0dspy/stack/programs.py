@@ -32,7 +32,7 @@ def command_line(configs: Path, *, host: str, port: int, allowed: Sequence[str] 
     It finds the gateway in `TENSORZERO_GATEWAY_URL` and its key in `T0DSPY_PROGRAMS_KEY`, and it is ready when its
     port answers. `allowed` are the flags of `web_pages.Allowed`.
     """
-    command = [sys.executable, "-m", _MODULE, "--configs", str(configs), "--host", host, "--port", str(port)]
+    command = [sys.executable, "-P", "-m", _MODULE, "--configs", str(configs), "--host", host, "--port", str(port)]
     return [*command, "--parent-pid", str(os.getpid()), *allowed]
 
 

@@ -39,7 +39,7 @@ class Process:
     ) -> "Process":
         """Start a worker and read what it says for as long as it lives."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "t0dspy.runtime.server.worker", "--configs", str(configs)]
+        command = [sys.executable, "-P", "-m", "t0dspy.runtime.server.worker", "--configs", str(configs)]
         command += ["--gateway-url", gateway_url, "--fd", str(theirs.fileno()), "--parent-pid", str(os.getpid())]
         process = await asyncio.create_subprocess_exec(
             *command,

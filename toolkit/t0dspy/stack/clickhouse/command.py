@@ -25,7 +25,7 @@ def command_line(
     `allowed` are the flags of `web_pages.Allowed`.
     With `unconfined` the kernel does not confine the server, so only the engine's grants limit what SQL can reach.
     """
-    command = [sys.executable, "-m", "t0dspy.stack.clickhouse"]
+    command = [sys.executable, "-P", "-m", "t0dspy.stack.clickhouse"]
     command += ["--host", host, "--port", str(port), "--data-dir", str(data_dir)]
     command += ["--parent-pid", str(os.getpid() if parent_pid is None else parent_pid)]
     if user is not None:
