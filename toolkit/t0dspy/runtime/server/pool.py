@@ -69,6 +69,7 @@ class Pool:
         self._deaths = 0
         self._news = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._catching: asyncio.Task[None] | None = None
         self._loaded = self._stamp()
         self.reloads = 0
         """How many reloads have ended, accepted or not."""
@@ -109,10 +110,15 @@ class Pool:
                 while not self.ready:
                     await self._wait_for_news()
                 if self._offers(program, version) is None:
-                    await self._catch_up()
+                    await asyncio.shield(self._catching_up())  # whoever waits no longer does not stop it half-way
         except TimeoutError:
             raise Busy from None
         return self._offers(program, version) is not None
+
+    def _catching_up(self) -> asyncio.Task[None]:
+        if self._catching is None or self._catching.done():
+            self._catching = asyncio.create_task(self._catch_up())
+        return self._catching
 
     async def _catch_up(self) -> None:
         async with self._reloading:
@@ -132,8 +138,13 @@ class Pool:
         log("info", "reloading")
         self._loaded = self._stamp()
         old = [worker for worker in self._workers if not worker.retiring]
-        new = [await self._start(on_trial=True) for _ in range(self.size.workers)]
-        self.reload_refused = await self._tried(new)
+        new: list[Process] = []
+        try:
+            for _ in range(self.size.workers):
+                new.append(await self._start(on_trial=True))
+            self.reload_refused = await self._tried(new)
+        except OSError as error:
+            self.reload_refused = f"new workers could not be started ({error.strerror})."
         self.reloads += 1
         if self.reload_refused:
             log("error", "reload refused", why=self.reload_refused)
@@ -203,7 +214,12 @@ class Pool:
                 await asyncio.wait_for(self._closing.wait(), delay)
             if self._closing.is_set():
                 return
-            await self._start()
+            try:
+                await self._start()
+            except OSError as error:  # no file descriptors or no memory, for now
+                log("error", "worker not started", why=str(error.strerror))
+                self._respawn_later()
+                self._news.set()
 
         task = asyncio.create_task(start())
         self._tasks.add(task)
