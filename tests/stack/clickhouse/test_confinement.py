@@ -12,7 +12,7 @@ import pytest
 
 from stack.clickhouse import hostile
 from stack.clickhouse.harness import Server
-from t0dspy.stack.clickhouse import confinement, landlock
+from t0dspy.stack.clickhouse import confinement, grants, landlock
 
 PASSWORD = "right-password-for-the-test"
 MARKER = "MARKER-42"
@@ -144,6 +144,18 @@ def test_refusals_have_words(confined: Server, world: World, statement: str) -> 
     """A refusal is ClickHouse's own: which right is missing."""
     answer = confined.post(statement.format(**world.names(world.folder)))
     assert (answer.status_code, "ACCESS_DENIED" in answer.text) == (403, True), answer.text
+
+
+def test_a_query_cannot_take_all_memory(confined: Server) -> None:
+    """A query may lower its memory limit, and neither raise it nor switch it off."""
+    limit = grants.query_memory()
+    assert confined.run("SELECT getSetting('max_memory_usage')") == f"{limit}\n"
+    for other in (0, limit + 1):
+        assert "max_memory_usage" in confined.post(f"SELECT 1 SETTINGS max_memory_usage = {other}").text
+        assert confined.post("SELECT 1", max_memory_usage=other).status_code != 200
+    bomb = confined.post("SELECT groupArray(number) FROM numbers(1e12)", max_memory_usage=100_000_000)
+    assert "MEMORY_LIMIT_EXCEEDED" in bomb.text
+    assert confined.run("SELECT 1") == "1\n"
 
 
 @needs_landlock

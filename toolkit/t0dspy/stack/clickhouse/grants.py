@@ -1,5 +1,6 @@
 """The engine's configuration: its settings, and what its one user may do."""
 
+import os
 from pathlib import Path
 
 ENGINE_CONFIG, USERS_CONFIG = "engine.xml", "users.xml"
@@ -38,6 +39,11 @@ _FIXED = {
 """Settings with which a statement could name a file or a host, or read this process: their values are ours."""
 
 
+def query_memory() -> int:
+    """Return the bytes that one query may use: half of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
 def write_config(directory: Path) -> None:
     """Write the engine's configuration into `directory`, over what is there. Raises OSError."""
     (directory / ENGINE_CONFIG).write_text(_ENGINE, encoding="utf-8")
@@ -45,8 +51,11 @@ def write_config(directory: Path) -> None:
 
 
 def _users() -> str:
-    values = "".join(f"<{name}>{value}</{name}>" for name, value in _FIXED.items())
+    memory = query_memory()
+    settings = {**_FIXED, "max_memory_usage": str(memory)}
+    values = "".join(f"<{name}>{value}</{name}>" for name, value in settings.items())
     constraints = "".join(f"<{name}><readonly/></{name}>" for name in _FIXED)
+    constraints += f"<max_memory_usage><min>1</min><max>{memory}</max></max_memory_usage>"  # 0 would be no limit
     return f"""<clickhouse>
     <profiles><default>{values}<constraints>{constraints}</constraints></default></profiles>
     <quotas><default></default></quotas>
