@@ -69,7 +69,7 @@ def question(number: int, **changes: Any) -> Question:
 
 
 def test_a_year_begins_with_its_first_decision() -> None:
-    """And ends 365 days later, when the account is full again; a clock that goes back changes nothing of it."""
+    """And ends 365 days later, when the account is full again. A clock that was wrong for a while frees nothing."""
     account = Account()
     for number in range(4):
         account = account.reserve(question(number), [f"e{number}", "e"])
@@ -80,6 +80,8 @@ def test_a_year_begins_with_its_first_decision() -> None:
     assert [each.key for each in later.this_year(NOW + timedelta(400))] == ["k13"]
     assert account.fresh(["e", "e1", "new", "newer"]) == 0.5
     assert account.find("k2") is not None
+    ahead = account.reserve(question(99), [])
+    assert [each.key for each in ahead.this_year(NOW + timedelta(200))] == ["k0", "k1", "k2", "k3", "k99"]
     assert account.settle("k2", "keep").find("k2") == question(2, outcome="keep")
 
 
@@ -96,13 +98,15 @@ def test_the_statement_says_what_is_spent_and_what_is_left() -> None:
     assert (found.risk, found.confidence, found.fresh) == (pytest.approx(0.01), pytest.approx(0.99), 0.5)
     assert found.until == "2027-01-01"
     assert describe(found) == (
-        "decision 2 of 12 this year, confidence 0.99 needed, 50% of its 2 examples are fresh; 0.1000 of 0.2 spent, "
-        "0.1000 left; the chance of any false promotion this year is at most 0.20"
+        "2 of 12 decisions made this year, confidence 0.99 needed, 50% of its 2 examples are fresh; 0.1000 of 0.2 "
+        "spent, 0.1000 left; the chance of any false promotion this year is at most 0.20"
     )
     assert "not limited: 12 decisions may reach 100%" in describe(said(account, None))
     own = ProgramSettings("a:b")
     assert why_not_asked(own, found) == ""
     assert "used up until 2027-01-01" in why_not_asked(own, said(account, 0.1))
+    certain = ProgramSettings("a:b", confidence=1.0)
+    assert "a confidence of 1 promotes nothing" in why_not_asked(certain, said(account, 0.2, confidence=1.0, groups=99))
     assert "needs 7 or more" in why_not_asked(own, said(account, 0.2, groups=3))
 
 
@@ -145,12 +149,25 @@ def test_a_decision_is_paid_for_before_it_is_made_and_once(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "{", "{}", '{"format": 2}', '{"format": 1, "questions": [{"risk": 1}], "examples": []}', '"x"', "3"]
+    "text",
+    [
+        "[]",
+        "{",
+        "{}",
+        '{"format": 2}',
+        '{"format": 1, "questions": [{"risk": 1}], "examples": []}',
+        '"x"',
+        "3",
+        "",
+        "null",
+        '{"format": 1, "questions": {}, "examples": []}',
+        '{"format": 1, "questions": [], "examples": "ab"}',
+    ],
 )
 def test_a_damaged_account_is_an_error(tmp_path: Path, text: str) -> None:
     """Never an empty account, which would start the year's risk again."""
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(RetrainError, match=r"holdout\.json"):
+    with pytest.raises(RetrainError, match=r"holdout\.json: damaged .* the year's risk starts again"):
         read_account(tmp_path / FILE)
     write_account(tmp_path / FILE, Account((question(1),), frozenset({"input:x"})))
     assert read_account(tmp_path / FILE) == Account((question(1),), frozenset({"input:x"}))

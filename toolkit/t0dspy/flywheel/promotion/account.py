@@ -55,13 +55,18 @@ class Account:
     """The handles of all examples that were asked."""
 
     def this_year(self, now: datetime) -> list[Question]:
-        """Return the decisions of the account's current year, which began with the first of them."""
+        """Return the decisions of the account's current year, which began with the first of them.
+
+        Decisions from the future, which a clock that was ahead leaves behind, begin no year: they count in this one.
+        """
+        past = sorted((each for each in self.questions if each.asked <= now), key=lambda each: each.asked)
+        future = [each for each in self.questions if each.asked > now]
         year: list[Question] = []
-        for question in self.questions:
+        for question in past:
             if year and question.asked >= year[0].asked + YEAR:
                 year = []
             year.append(question)
-        return year if year and now < year[0].asked + YEAR else []
+        return [*(year if year and now < year[0].asked + YEAR else []), *future]
 
     def find(self, key: str) -> Question | None:
         """Return the decision that was paid for before."""
@@ -150,7 +155,7 @@ def statement(
 def describe(found: Statement | Mapping[str, Any]) -> str:
     """Return the account as one line for people."""
     value = found if isinstance(found, Mapping) else vars(found)
-    count = f"decision {value['decisions']} of {value['planned']} this year"
+    count = f"{value['decisions']} of {value['planned']} decisions made this year"
     fresh = f"{value['fresh']:.0%} of its {value['examples']} examples are fresh"
     needs = f"confidence {value['confidence']:.4g} needed"
     if value["yearly_risk"] is None:

@@ -5,8 +5,8 @@ that asks the same question finds its payment and does not pay twice.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,23 @@ from t0dspy.flywheel.promotion.decide import too_few_groups
 from t0dspy.flywheel.promotion.groups import groups_of
 from t0dspy.flywheel.promotion.options import PromotionOptions
 from t0dspy.flywheel.retraining.gather import Gathered, curate_options
-from t0dspy.flywheel.retraining.run_directory import read_json, write_text
+from t0dspy.flywheel.retraining.run_directory import write_text
 from t0dspy.flywheel.retraining.task import Task
 from t0dspy.model import digest
 from t0dspy.settings import ProgramSettings
+from t0dspy.shape import shaped
 
 FORMAT = 1
 FILE = "holdout.json"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The file."""
+
+    format: int
+    questions: Sequence[Mapping[str, Any]]
+    examples: Sequence[str]
 
 
 def read_account(path: Path) -> Account:
@@ -33,14 +43,15 @@ def read_account(path: Path) -> Account:
     Raises:
         RetrainError: the file cannot be read, or is not what `write_account` wrote.
     """
-    raw = read_json(path)
-    if raw is None:
-        return Account()
     try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
         if raw["format"] != FORMAT:
             raise ValueError(f"its format is {raw['format']!r}, and this t0dspy reads format {FORMAT}")
-        return Account(tuple(_question(each) for each in raw["questions"]), frozenset(raw["examples"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        stored = shaped(_Stored, raw)
+        return Account(tuple(_question(each) for each in stored.questions), frozenset(stored.examples))
+    except FileNotFoundError:
+        return Account()
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RetrainError(
             f"{path}: damaged ({error}). It counts how often the holdout has been asked. Restore it from a backup; "
             "if you remove it, the year's risk starts again."
@@ -76,7 +87,9 @@ def state_account(task: Task, gathered: Gathered) -> Statement:
 
 def why_not_asked(own: ProgramSettings, found: Statement) -> str:
     """Return why the holdout cannot be asked; empty if it can."""
-    if found.risk <= 0 and own.confidence < 1:
+    if own.confidence >= 1:
+        return "a confidence of 1 promotes nothing: no number of examples gives certainty, so write one below 1"
+    if found.risk <= 0:
         return f"the holdout is used up until {found.until}: {found.decisions} of {found.planned} decisions were made"
     few = too_few_groups(found.groups, max(own.confidence, found.confidence))
     return f"{few} (user, episode)" if few else ""
