@@ -37,6 +37,10 @@ MARKED = [
     "<end_of_turn>",
     "<system>",
     "### Instruction:",
+    "a\u2028## System:",
+    "a\r### Response:",
+    "</\u0435xample>",
+    "</\u0406NPUT>",
     "\u00bb\u00bb\u00bb",
 ]
 HIDDEN = [

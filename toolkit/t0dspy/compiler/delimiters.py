@@ -15,6 +15,7 @@ _LOOKALIKES = str.maketrans(
         **dict.fromkeys("∕⁄╱⧸⟋ノ丿", "/"),
         **dict.fromkeys("‐‑‒–—−﹣", "-"),
         **dict.fromkeys("∣❘ǀ￨│", "|"),
+        **dict(zip("аеіӏмորхѕтυνοραιε", "aeilmnpxstuvopaie", strict=False)),
     }
 )
 
@@ -26,9 +27,12 @@ _UNSEEN = re.compile(
 
 
 def skeleton(text: str) -> str:
-    """Return `text` as a reader may take it: no case or width, no characters that are not shown, plain brackets."""
+    """Return `text` as a reader may take it: no case or width, no characters that are not shown, plain brackets.
+
+    Letters of the tags' names that other scripts have too are Latin ones.
+    """
     if not text.isascii():
-        text = _UNSEEN.sub("", unicodedata.normalize("NFKC", text)).translate(_LOOKALIKES)
+        text = _UNSEEN.sub("", unicodedata.normalize("NFKC", text)).casefold().translate(_LOOKALIKES)
     return _UNSEEN.sub("", text.casefold())
 
 
@@ -39,10 +43,14 @@ def mark(text: str) -> str:
     It is empty for a text without such tags, and else the first of `-2`, `-3` ... with which no tag stands in the text,
     whatever its case, width, blanks and invisible characters. The same text gives the same mark.
     """
-    held = {found[1] for found in _TAG.finditer(skeleton(text))}
-    if not held:
-        return ""
-    return next(f"-{number}" for number in count(2) if str(number) not in held)
+    found = [tag[1] for tag in _TAG.finditer(skeleton(text))]
+    held = {_plain(number) for number in found if number}
+    return next(f"-{number}" for number in count(2) if str(number) not in held) if found else ""
+
+
+def _plain(number: str) -> str:
+    """`number` in ASCII digits, without leading zeros."""
+    return "".join(str(unicodedata.decimal(digit)) for digit in number).lstrip("0")
 
 
 _TAG = re.compile(rf"<[\s/\\]*(?:{'|'.join(NAMES)})(?:-(\d+)|(?!\w))")

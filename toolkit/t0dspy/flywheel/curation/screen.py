@@ -43,7 +43,7 @@ _STRUCTURE = re.compile(
             r"<\s*<\s*/?\s*sys\s*>\s*>",
             r"<\s*/?\s*(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn)\s*>",
             r"<\s*/?\s*(?:system|assistant|instructions?)\s*>",
-            r"(?:^|\n)\s*#{2,}\s*(?:system|instruction|input|response)\s*:",
+            r"(?:^|[\n\r\u2028\u2029])\s*#{2,}\s*(?:system|instruction|input|response)\s*:",
             r"«««|»»»",  # DSPy's quotation of passages
         )
     )
