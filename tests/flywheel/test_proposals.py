@@ -136,7 +136,10 @@ def test_counts() -> None:
 
 @OPTIMIZERS
 def test_the_command(optimizer: str, shop: Project, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit 1 and one message, with --quiet too; nothing is written, and the next run is no `nothing new`."""
+    """Exit 1 and one message, with --quiet too; nothing is written, and the next run is no `nothing new`.
+
+    With --resume it asks again as well: the answers that could not be read are not taken from the run that failed.
+    """
     from t0dspy.cli import main
 
     with ScriptedUpstream("prose") as writer:
@@ -156,3 +159,6 @@ def test_the_command(optimizer: str, shop: Project, capsys: Any, monkeypatch: py
             assert (stop.value.code, said.out, said.err.count("\n")) == (1, "", 1)
             assert f"t0dspy: {optimizer} could not propose anything" in said.err
         assert shop.tree() == before
+        writer.script = lambda request: as_optimizer(request, "CAREFUL")
+        found = shop.retrain(optimizer=optimizer, resume=True)
+        assert (found.resumed, found.outcome in ("promoted", "kept")) == (False, True)

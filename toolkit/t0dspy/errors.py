@@ -144,6 +144,10 @@ class OptimizeError(T0dspyError):
     """Optimizing, evaluating or judging came to nothing: the model does not answer, or every score is 0."""
 
 
+class NothingProposedError(OptimizeError):
+    """None of the prompt model's answers could be read; a run that was resumed with them would fail again."""
+
+
 class RolloutError(T0dspyError):
     """The gateway does not serve what is written; the message says what it serves instead."""
 

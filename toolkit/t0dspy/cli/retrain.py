@@ -147,7 +147,7 @@ def _each(
             }
             apply = applying() if applying else None  # before anything is spent: is there a gateway to apply to?
             result = retrain_one(name, asked, **where)
-            won = result.export is not None and result.export.written
+            won = result.export is not None and (result.export.written or result.resumed)
             results.append((result, apply(f"retrain {name}") if apply and won else None))
         except T0dspyError as error:
             if len(names) == 1:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import dspy
 
+from t0dspy.errors import NothingProposedError
 from t0dspy.flywheel.metrics import load_metric
 from t0dspy.flywheel.optimize import Data, Models, Optimized, optimize
 from t0dspy.flywheel.optimizing.answers import Answers
@@ -35,7 +36,7 @@ from t0dspy.flywheel.retraining.planning import budgets, expected_of, optimize_o
 from t0dspy.flywheel.retraining.promote import check_exportable, promoted
 from t0dspy.flywheel.retraining.report import as_html, as_json
 from t0dspy.flywheel.retraining.results import Retrained, RetrainOptions
-from t0dspy.flywheel.retraining.run_directory import REPORT, Home, RunDirectory, write_text
+from t0dspy.flywheel.retraining.run_directory import FAILED, REPORT, Home, RunDirectory, write_text
 from t0dspy.flywheel.retraining.task import (
     Task,
     begin,
@@ -114,7 +115,12 @@ def retrain(
             return waiting
         if not resumed:
             begin(work)
-        result = replace(_retrained(work), resumed=resumed is not None, seconds=(now() - began).total_seconds())
+        try:
+            found = _retrained(work)
+        except NothingProposedError as error:
+            work.run.write_json(FAILED, {"error": str(error)})
+            raise
+        result = replace(found, resumed=resumed is not None, seconds=(now() - began).total_seconds())
         if cut_off and not resumed:
             note = f"the run {cut_off.path.name} began with another incumbent or other settings; this is a new one."
             result = replace(result, notes=[note, *result.notes])

@@ -1,6 +1,6 @@
 """What a prompt model was asked to propose, and how often nothing that can be used came back."""
 
-from t0dspy.errors import OptimizeError
+from t0dspy.errors import NothingProposedError
 from t0dspy.flywheel.optimizing.spending import Stop
 
 PATIENCE = 10
@@ -47,7 +47,7 @@ class Proposals:
             calls: calls of models so far, for the message.
 
         Raises:
-            OptimizeError: at least one proposal was asked for, and every one failed.
+            NothingProposedError: at least one proposal was asked for, and every one failed.
         """
         if self.reasons and not self.made:
             raise self._nothing(calls)
@@ -59,9 +59,9 @@ class Proposals:
         counts = f"{len(self.reasons)} of {self.made + len(self.reasons)} proposals of new instructions failed"
         return [f"{counts}, such as: {self.reasons[0]}"]
 
-    def _nothing(self, calls: int) -> OptimizeError:
+    def _nothing(self, calls: int) -> NothingProposedError:
         count = len(self.reasons)
-        return OptimizeError(
+        return NothingProposedError(
             f"{self.optimizer} could not propose anything: {count} of {count} proposals of new instructions failed "
             f"({calls:,} calls of models made). The first failure: {self.reasons[0]} Check `prompt_model` in the "
             "program's settings (its answers may be cut off or have another form), and read optimizer.log."

@@ -8,6 +8,7 @@
         pulled.jsonl       what was pulled; sets-*.jsonl what came of it
         answers.jsonl      every answer of a model
         report.json, report.html, optimizer.log
+        failed.json          in place of a report, where a resumed run would fail again
 
 All of it is JSON and text; nothing in it is executed or unpickled.
 """
@@ -32,6 +33,8 @@ from t0dspy.shape import ShapeError, shaped
 T = TypeVar("T")
 
 REPORT = "report.json"
+FAILED = "failed.json"
+"""Of a run that is not to be resumed: its error."""
 
 
 class Home:
@@ -80,7 +83,7 @@ class Home:
     def unfinished(self) -> "RunDirectory | None":
         """The newest run, if it was cut off."""
         runs = sorted(path for path in (self.directory / "runs").glob("*") if (path / "run.json").exists())
-        if not runs or (runs[-1] / REPORT).exists():
+        if not runs or any((runs[-1] / name).exists() for name in (REPORT, FAILED)):
             return None
         return RunDirectory(runs[-1])
 

@@ -91,7 +91,7 @@ def checked(name: str, settings: Settings, options: RetrainOptions) -> ProgramSe
     if options.share:
         check_share(options.share, "the winner")
     for limit, least in ((options.max_calls, 1), (options.max_cost, 0)):
-        if limit is not None and limit < least:
+        if limit is not None and not limit >= least:  # NaN too, which would be no limit
             raise SettingsError(f"a limit of {limit:g}: give one above 0.")
     return own
 
