@@ -27,7 +27,8 @@ def feedback(
     For a demonstration, VALUE is the corrected output, a JSON object. Fields that matter are enough: others are filled
     with what the model said, and the tag t0dspy::filled names them.
 
-    Every rater has one vote. Name the rater with --by if it is not the user of the inference.
+    Every rater has one vote. Name the rater with --by if it is not the user of the inference. `retrain` counts the
+    corrections of that user and of the raters in `trusted_raters`; the setting `corrections` changes this.
 
     Example: t0dspy feedback 0199... demonstration '{"answer": "yes"}' --by alice
     """
