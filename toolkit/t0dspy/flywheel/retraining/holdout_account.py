@@ -45,7 +45,7 @@ def read_account(path: Path) -> Account:
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        if raw["format"] != FORMAT:
+        if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
             raise ValueError(f"its format is {raw['format']!r}, and this t0dspy reads format {FORMAT}")
         stored = shaped(_Stored, raw)
         return Account(tuple(_question(each) for each in stored.questions), frozenset(stored.examples))
