@@ -16,7 +16,7 @@ from t0dspy.errors import RolloutError, UnconfirmedError
 from t0dspy.rollout.apply import Place
 from t0dspy.rollout.change import read
 from t0dspy.rollout.containers import ended_verdict
-from t0dspy.rollout.record import Journal, config_files
+from t0dspy.rollout.record import Journal, Pending, config_files
 from t0dspy.rollout.verbs import set_traffic, undo
 from t0dspy.settings import ApplySettings
 
@@ -94,6 +94,20 @@ def test_an_export_keeps_its_number(configs: Path, run: Callable[..., Any]) -> N
         program = read(configs, "question")
         assert program.shares == {f"v{number}": 1.0}
         assert program.manifest.history[-1].reason == f"export of v{number}"
+
+
+@pytest.mark.parametrize("name", ["nobody", "../question"])
+def test_a_wrong_name_is_said_before_a_change_is_finished(configs: Path, run: Callable[..., Any], name: str) -> None:
+    """A look at a program that does not exist calls no gateway, also while a change is not confirmed."""
+    settings = f'gateway_url = "{NOBODY}"\n[apply]\ncommand = ["touch", "asked"]\ntimeout = 0.1\n'
+    Path("t0dspy.toml").write_text(settings)
+    journal = Journal(configs)
+    with journal.held():
+        journal.begin(Pending("traffic question", None))
+    assert run("traffic", name).code == 1
+    assert not Path("asked").exists()
+    assert run("traffic", "question").code == 0
+    assert Path("asked").exists()
 
 
 def test_a_stack_that_dies_meanwhile_refuses_nothing(

@@ -63,6 +63,7 @@ def _looked_at(place: Any, name: str) -> "Standing":
     from t0dspy.rollout.standing import standing
     from t0dspy.rollout.verbs import finish
 
+    read(place.configs, name)  # an unknown program is said before anything else is done
     finish(place)
     program, now = read(place.configs, name), datetime.now(UTC)
     served = look(place.gateway_url, place.clickhouse_url)

@@ -171,8 +171,9 @@ def _put_back(place: Place, action: Action, journal: Journal, pending: Pending, 
 
 
 def _unconfirmed(place: Place, pending: Pending, why: str) -> str:
+    change = "the config" if pending.what == "apply" else f"`{pending.what}`"
     return (
-        f"`{pending.what}` is written in {place.configs}, and nothing was undone, but no gateway confirmed that it "
+        f"{change} is written in {place.configs}, and nothing was undone, but no gateway confirmed that it "
         f"serves it: {why} Run `t0dspy apply` when the gateway is back. A stack that starts with `t0dspy up` serves it "
         "too."
     )
