@@ -1,6 +1,7 @@
 """Traffic, rollback and apply as a user meets them, on the real embedded stack."""
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import t0dspy
 from rollout.conftest import Project
 from runtime.harness import export
 from t0dspy.errors import SettingsError
+from t0dspy.rollout import live, served
 from t0dspy.rollout.record import config_files
 from t0dspy.rollout.verbs import set_traffic
 
@@ -99,6 +101,19 @@ def test_live_ratings_are_shown(project: Project, run: Run) -> None:
     gone = run("traffic", "question", "--clickhouse-url", "http://127.0.0.1:9/tensorzero")
     assert gone.code == 0
     assert "good" not in gone.out
+
+
+def test_a_clickhouse_that_hangs_is_not_waited_for(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at the traffic waits some seconds for an answer, and then says what is not known."""
+    assert served._PATIENCE <= 10
+    monkeypatch.setattr(served, "_PATIENCE", 1)
+    monkeypatch.setattr(live, "_PATIENCE", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/tensorzero"
+        ran = run("traffic", "question", "--gateway-url", project.url, "--clickhouse-url", address)
+    assert ran.code == 0
+    assert ran.out.startswith("question: written; what is served is not known: ClickHouse at http://127.0.0.1:")
+    assert "it did not answer in time" in ran.out
 
 
 def test_quiet_prints_nothing(project: Project, run: Run) -> None:

@@ -11,6 +11,8 @@ from t0dspy.manifest import Manifest
 
 _CLOSE = 1e-6
 """Shares that differ by less are the same: the gateway keeps them as floats."""
+_PATIENCE = 10
+"""Seconds to wait for ClickHouse: it is asked for one short row."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def look(gateway_url: str, clickhouse_url: str) -> Served:
     from t0dspy.warehouse.client import Warehouse
 
     try:
-        with Warehouse(clickhouse_url) as warehouse:
+        with Warehouse(clickhouse_url, patience=_PATIENCE, connect=_PATIENCE) as warehouse:
             text = warehouse.config(config_hash)
     except WarehouseError as error:
         return Served(config_hash, why=str(error))
