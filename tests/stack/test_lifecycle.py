@@ -392,9 +392,9 @@ def test_parts_run_alone(make_stack: MakeStack, tmp_path: Path) -> None:
 
 
 def test_another_host_is_warned_about(make_stack: MakeStack) -> None:
-    """Whoever opens the stack to others is told that nothing is authenticated; it listens nowhere else by default."""
+    """A stack that others can reach warns that the gateway authenticates nobody; by default it listens here alone."""
     stack = make_stack("--host=0.0.0.0").start()
-    assert "nothing is authenticated" in stack.said()
+    assert "authenticate nobody" in stack.said()
     assert stack.infer().status_code == 200
 
 

@@ -202,6 +202,30 @@ def _refusal(attempt: object) -> str:
     return "none"
 
 
+MADE_BY_AN_EARLIER_VERSION = """
+import sys, chdb
+
+connection = chdb.connect(sys.argv[1])
+connection.query("CREATE TABLE kept (number Int32) ENGINE = MergeTree ORDER BY number")
+connection.query("INSERT INTO kept VALUES (1), (2)")
+print(connection.query("SELECT engine FROM system.databases WHERE name = 'default'"))
+connection.close()
+"""
+
+
+def test_tables_of_default_are_kept(tmp_path: Path) -> None:
+    """A data directory of an earlier version, whose `default` is an overlay of files, keeps its tables and rows."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "t0dspy-clickhouse.json").write_text('{"layout": 1}')
+    command = [sys.executable, "-c", MADE_BY_AN_EARLIER_VERSION, str(data / "engine")]
+    assert "Overlay" in subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    for rows in ("3\n", "6\n"):  # the second start finds what the first one wrote
+        with Server(data) as server:
+            assert server.run("SELECT sum(number) FROM default.kept") == rows
+            server.run("INSERT INTO kept VALUES (3)")
+
+
 OPEN_BEHIND_A_MOVED_ENVIRONMENT = """
 import ctypes, os, sys
 from pathlib import Path

@@ -26,7 +26,10 @@ def up(
         Path, typer.Option(metavar="DIR", help="Where ClickHouse keeps its data (default: .t0dspy/stack).")
     ] = Path(".t0dspy/stack"),
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Address to listen on; nothing is authenticated (default: 127.0.0.1).")
+        str,
+        typer.Option(
+            metavar="HOST", help="Address to listen on; only ClickHouse asks for a password (default: 127.0.0.1)."
+        ),
     ] = "127.0.0.1",
     gateway_port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Of the gateway (default: 3000; 0 for any).")
@@ -83,7 +86,8 @@ def up(
     parts = _parts(only)
     if host not in _LOCAL and only != "clickhouse":
         print(
-            f"t0dspy: listening on {host}, and nothing is authenticated: whoever reaches it may use it.",
+            f"t0dspy: listening on {host}. The gateway and the program server authenticate nobody: "
+            "whoever reaches them may use them.",
             file=sys.stderr,
         )
     plan = Plan(
