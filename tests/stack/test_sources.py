@@ -1,8 +1,11 @@
-"""Changed files are noticed, also those that changed while the stack was starting."""
+"""Changed files are noticed, also those that changed while the stack was starting; a reload is not made up."""
 
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from t0dspy.stack import programs
 from t0dspy.stack.sources import changes, look
 
 
@@ -25,3 +28,12 @@ def test_an_edit_before_the_watch_begins_is_noticed(tmp_path: Path) -> None:
         return reported
 
     assert asyncio.run(watch()) == [[str(code)], [str(config)]]
+
+
+def test_a_reload_that_is_not_reported_is_not_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program server that does not answer has no new code, as far as anybody knows."""
+    monkeypatch.setattr(programs, "_PATIENCE", 0.3)
+    asked: list[str] = []
+    status = asyncio.run(programs.reload("http://127.0.0.1:9", lambda: asked.append("SIGHUP")))
+    assert asked == ["SIGHUP"]
+    assert status == {"reload_refused": "the program server did not report a reload within 0.3 s."}

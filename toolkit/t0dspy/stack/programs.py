@@ -57,5 +57,5 @@ async def reload(url: str, signal: Callable[[], None]) -> dict[str, Any]:
                 await asyncio.sleep(0.1)
                 status = await read_status(url)
     except TimeoutError:
-        pass
+        status = {**status, "reload_refused": f"the program server did not report a reload within {_PATIENCE:g} s."}
     return status
