@@ -7,9 +7,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
@@ -46,6 +46,8 @@ class Options:
     parent_pid: int | None = None
     allowed: Allowed = NONE_ALLOWED
     """The hosts and origins that requests may name."""
+    early_tables: Mapping[str, str] = field(default_factory=dict)
+    restore_rows: bool = False
 
 
 def serve(options: Options, listener: socket.socket, home: Path) -> None:
@@ -54,7 +56,7 @@ def serve(options: Options, listener: socket.socket, home: Path) -> None:
     Raises StackError if it cannot start.
     """
     try:
-        engine = Engine(home)
+        engine = Engine(home, options.early_tables, restore_rows=options.restore_rows)
     except EngineError as failure:
         raise StackError(f"ClickHouse cannot open {home}: {failure}") from failure
     workers = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="query")
@@ -65,7 +67,7 @@ def serve(options: Options, listener: socket.socket, home: Path) -> None:
         _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
     finally:
         end_within(_END_SECONDS)
-        engine.journal.close()  # before everything that still runs is killed
+        engine.write_log.close()  # before everything that still runs is killed
         _finish(engine, workers)
         engine.close()
 
