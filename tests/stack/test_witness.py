@@ -115,24 +115,6 @@ def test_the_first_row_is_asked_for_and_the_next_are_heard_of(server: Server) ->
     asyncio.run(story())
 
 
-def test_the_model_inferences_of_an_inference_are_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are found by the inference's id, by a query and by news; another inference's do not count."""
-    monkeypatch.setattr(rows, "PATIENCE", 1.0)
-
-    async def story() -> None:
-        async with witness(server.url) as (seeing, clickhouse):
-            for _ in range(2):
-                id = await in_thread(inference, server)
-                await in_thread(write, server, "ModelInference", {"inference_id": id, "raw_request": "{}"})
-                assert await seeing.saw("model", id)
-            assert clickhouse.asked == 1
-            alone = await in_thread(inference, server)
-            assert await seeing.saw("inference", alone)
-            assert not await seeing.saw("model", alone)
-
-    asyncio.run(story())
-
-
 def test_a_row_that_never_comes_is_not_seen(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much else is heard of."""
     monkeypatch.setattr(rows, "PATIENCE", 1.0)
@@ -207,7 +189,7 @@ def test_who_waits_is_told_when_nobody_speaks_any_more(server: Server, monkeypat
 
     async def story() -> None:
         async with witness(server.url) as (seeing, _):
-            waiting = asyncio.create_task(seeing._listener.heard(new_episode(), ("ChatInference", "JsonInference")))
+            waiting = asyncio.create_task(seeing._listener.heard(new_episode(), ["ChatInference"]))
             await asyncio.sleep(0.1)
             await asyncio.to_thread(server.stop)
             async with asyncio.timeout(10):

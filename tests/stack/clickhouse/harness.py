@@ -15,7 +15,6 @@ import httpx
 from clickhouse_connect.driver.client import Client
 
 from t0dspy.stack.clickhouse import command_line
-from t0dspy.stack.rows import EARLY_TABLES
 
 
 class Server:
@@ -24,7 +23,7 @@ class Server:
     def __init__(
         self, data_dir: Path, *extra: str, environment: Mapping[str, str] | None = None, **options: Any
     ) -> None:
-        command = [*command_line(data_dir, **{"port": 0, "early_tables": EARLY_TABLES, **options}), *extra]
+        command = [*command_line(data_dir, **{"port": 0, **options}), *extra]
         self.data_dir = data_dir
         self.process = subprocess.Popen(
             command,

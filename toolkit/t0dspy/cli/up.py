@@ -64,9 +64,6 @@ def up(
             "--show-password", help="Print ClickHouse's URL with user and password; then exit, if a stack runs already."
         ),
     ] = False,
-    restore_rows: Annotated[
-        bool, typer.Option("--restore-rows", help="Store again the acknowledged rows that ClickHouse had refused.")
-    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
@@ -106,7 +103,6 @@ def up(
         allowed_flags=allowed.flags(),
         watched=(Path().absolute(), directory.absolute()) if reload else None,
         drain=drain,
-        restore_rows=restore_rows,
     )
 
     terminal = _Terminal(quiet=quiet, secret_url=(lambda: _secret_url(data_dir)) if show_password else lambda: None)

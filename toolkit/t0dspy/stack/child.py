@@ -57,11 +57,8 @@ class Child:
         """The process id."""
         return self.process.pid
 
-    def speak_up(self, *, all_lines: bool = False) -> None:
-        """From now on pass on what the process prints; with `all_lines`, also its log since the start."""
-        for line in self._silent or () if all_lines else ():
-            if not line.startswith("ready "):
-                self._say(line)
+    def speak_up(self) -> None:
+        """From now on pass on what the process prints; what it said while it started well is of no interest."""
         self._silent = None
 
     async def last_words(self) -> str:

@@ -69,18 +69,31 @@ async def load(options: Options, clickhouse: ClickHouse) -> Generation:
     except GatewayError as error:
         raise type(error)(str(error).replace(str(directory), str(options.configs))) from error
     try:
-        return Generation(native, await config_hash_since(clickhouse, before), base_path(directory))
+        loaded = Written.in_directory(directory)
+        config_hash = await config_hash_since(clickhouse, before)
+        return Generation(native, config_hash, loaded.base_path, loaded.writes_first)
     except GatewayError:
         await native.close()
         raise
 
 
-def base_path(directory: Path) -> str:
-    """Return `gateway.base_path` of the config in `directory`, as a prefix of paths."""
-    texts = (file.read_text(encoding="utf-8") for file in toml_files(directory))
-    tables = [tomllib.loads(text).get("gateway", {}) for text in texts]
-    path = next((table["base_path"] for table in tables if "base_path" in table), "").strip("/")
-    return f"/{path}" if path else ""
+@dataclass(frozen=True)
+class Written:
+    """What we must know of a config that has been loaded."""
+
+    base_path: str
+    """`gateway.base_path`, as a prefix of paths."""
+    writes_first: bool
+    """Whether `gateway.observability.async_writes` is off, which it is not by itself."""
+
+    @classmethod
+    def in_directory(cls, directory: Path) -> "Written":
+        """Of the files in `directory`, which the gateway has read without complaint."""
+        texts = (file.read_text(encoding="utf-8") for file in toml_files(directory))
+        tables = [tomllib.loads(text).get("gateway", {}) for text in texts]
+        path = next((table["base_path"] for table in tables if "base_path" in table), "").strip("/")
+        written = [table.get("observability", {}).get("async_writes") for table in tables]
+        return cls(f"/{path}" if path else "", False in written)
 
 
 def _escaped(directory: Path) -> str:

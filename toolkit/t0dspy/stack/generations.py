@@ -16,6 +16,8 @@ class Generation:
     config_hash: str
     base_path: str = ""
     """`/prefix`, where the config names one."""
+    writes_first: bool = False
+    """Whether the gateway writes an inference's rows before it answers: `async_writes = false`."""
     in_flight: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeGuard
 
@@ -25,32 +25,29 @@ class Listener:
     and no statement has run since that may have changed tables: then it lies where that one lay.
     """
 
-    def __init__(self, url: httpx.URL, auth: httpx.BasicAuth | None, groups: Iterable[tuple[str, ...]]) -> None:
-        """Listens from now on, for rows in the database that `url` ends in; needs a running event loop.
-
-        `groups` are tables that a row may be in. The same id may name a row in each group.
-        """
+    def __init__(self, url: httpx.URL, auth: httpx.BasicAuth | None, tables: Collection[str]) -> None:
+        """Listens from now on, for rows of `tables` in the database that `url` ends in; needs a running event loop."""
         self._auth = auth
         self._url = url.copy_with(path=PATH).copy_merge_params({"database": url.path.strip("/") or "default"})
-        self._groups = {table: group for group in groups for table in group}
-        self._told: OrderedDict[_Row, _Told] = OrderedDict()
+        self._tables = frozenset(tables)
+        self._told: OrderedDict[str, _Told] = OrderedDict()
         self._believed: set[str] = set()
         self._changes = 0
-        self._waiting: dict[_Row, asyncio.Future[None]] = {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}
         self.hears = False
         """Whether there is somebody who tells."""
         self._task = asyncio.get_running_loop().create_task(self._listen())
 
-    async def heard(self, id: str, group: tuple[str, ...]) -> bool:
-        """Whether the row is known to be stored in one of `group`; False may be too early, or that nobody tells."""
-        if self.hears and (group, id) not in self._told:
-            await self._news_of((group, id))
-        told = self._told.get((group, id))
-        return self._is_fresh(told) and told.table in self._believed
+    async def heard(self, id: str, tables: Collection[str]) -> bool:
+        """Whether the row is known to be stored in one of `tables`; False may be too early, or that nobody tells."""
+        if self.hears and id not in self._told:
+            await self._news_of(id)
+        told = self._told.get(id)
+        return self._is_fresh(told) and told.table in self._believed and told.table in tables
 
-    def found(self, id: str, group: tuple[str, ...]) -> None:
+    def found(self, id: str) -> None:
         """A query has found the row where it belongs."""
-        told = self._told.get((group, id))
+        told = self._told.get(id)
         if self._is_fresh(told):
             self._believed.add(told.table)
 
@@ -63,12 +60,12 @@ class Listener:
     def _is_fresh(self, told: "_Told | None") -> TypeGuard["_Told"]:
         return told is not None and told.sure and told.changes == self._changes
 
-    async def _news_of(self, row: "_Row") -> None:
-        news = self._waiting.setdefault(row, asyncio.get_running_loop().create_future())
+    async def _news_of(self, id: str) -> None:
+        news = self._waiting.setdefault(id, asyncio.get_running_loop().create_future())
         try:
             await asyncio.wait({news}, timeout=PATIENCE)
         finally:
-            self._waiting.pop(row, None)
+            self._waiting.pop(id, None)
 
     async def _listen(self) -> None:
         # trust_env: no proxy between the parts of one stack
@@ -101,11 +98,10 @@ class Listener:
     def _take(self, news: dict[str, Any]) -> None:
         if news.get("changed"):
             self._forget()
-        elif group := self._groups.get(news.get("table", "")):
-            row = group, news["id"]
-            self._told[row] = _Told(news["table"], news["sure"], self._changes)
-            if row in self._waiting:
-                _wake(self._waiting[row])
+        elif news.get("table") in self._tables:
+            self._told[news["id"]] = _Told(news["table"], news["sure"], self._changes)
+            if news["id"] in self._waiting:
+                _wake(self._waiting[news["id"]])
             if len(self._told) > _MOST_KEPT:
                 self._told.popitem(last=False)
 
@@ -113,9 +109,6 @@ class Listener:
         """Believe nothing of what has been told so far."""
         self._changes += 1
         self._believed.clear()
-
-
-_Row = tuple[tuple[str, ...], str]
 
 
 class _Told(NamedTuple):

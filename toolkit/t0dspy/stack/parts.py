@@ -24,7 +24,7 @@ from t0dspy.stack.home import Load, Running
 from t0dspy.stack.messages import config_refused
 from t0dspy.stack.plan import Plan
 from t0dspy.stack.reports import Report
-from t0dspy.stack.rows import EARLY_TABLES, ClickHouse
+from t0dspy.stack.rows import ClickHouse
 
 _LEAST = 1.0
 """Seconds between two SIGTERMs, at least: two at once may arrive as a single one."""
@@ -59,8 +59,8 @@ class Parts:
         self._programs_port = bound.get("programs", self._plan.programs_port)
         for part in self._plan.parts:
             await starts[part](bound[part])
-        for name, child in self._children.items():
-            child.speak_up(all_lines=name == "clickhouse")  # acknowledged rows may be set aside
+        for child in self._children.values():
+            child.speak_up()
 
     def _write_run_file(self) -> None:
         """Say who runs here, and how; on a full disk the old file stays, and the stack goes on."""
@@ -169,8 +169,6 @@ class Parts:
             user=secret.user,
             password_env=variable,
             allowed=self._plan.allowed_flags,
-            early_tables=EARLY_TABLES,
-            restore_rows=self._plan.restore_rows,
         )
         self._secrets["clickhouse"] = {variable: secret.password}
         child = await self._spawn("clickhouse", command)

@@ -22,8 +22,6 @@ class Plan:
     """Where models live in this run, by the host name that their `api_base` has in the config."""
     clickhouse_url: str | None = field(default=None, repr=False)
     """For a gateway run alone; may hold a password."""
-    restore_rows: bool = False
-    """Whether ClickHouse stores again the acknowledged rows that it has set aside."""
 
     allowed_flags: Sequence[str] = ()
     """What `web_pages.Allowed.flags` returns, for each part."""

@@ -24,7 +24,6 @@ PATIENCE = 20.0
 # Views keyed by the id that a request knows: a look-up by key, however much is stored.
 _QUERIES = {
     "inference": "SELECT toString(uint_to_uuid(id_uint)) FROM InferenceById WHERE id_uint IN {keys:Array(UInt128)}",
-    "model": "SELECT DISTINCT toString(inference_id) FROM ModelInference WHERE inference_id IN {ids:Array(UUID)}",
     "boolean": "SELECT toString(id) FROM BooleanMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
     "AND id IN {ids:Array(UUID)}",
     "float": "SELECT toString(id) FROM FloatMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
@@ -37,18 +36,12 @@ _QUERIES = {
 KINDS = frozenset(_QUERIES)
 _TABLES = {
     "inference": ("ChatInference", "JsonInference"),
-    "model": ("ModelInference",),
     "boolean": ("BooleanMetricFeedback",),
     "float": ("FloatMetricFeedback",),
     "comment": ("CommentFeedback",),
     "demonstration": ("DemonstrationFeedback",),
 }
 """Where a row itself is: what ClickHouse tells of, or, for the row that no view knows, a scan."""
-EARLY_TABLES = {table: "inference_id" if kind == "model" else "id" for kind in _TABLES for table in _TABLES[kind]}
-"""The tables that the gateway writes with every call, each with the column by which a row is waited for.
-
-The embedded ClickHouse acknowledges their rows early. Views of feedback read inferences, so inferences come first.
-"""
 _BATCH = 200  # ids travel in the URL
 
 
@@ -121,17 +114,22 @@ class Witness:
     def __init__(self, clickhouse: ClickHouse) -> None:
         """Needs a running event loop."""
         self._clickhouse = clickhouse
-        self._listener = Listener(clickhouse.url, clickhouse.auth, _TABLES.values())
+        self._listener = Listener(
+            clickhouse.url, clickhouse.auth, [table for tables in _TABLES.values() for table in tables]
+        )
         self._expected: dict[str, list[_Expected]] = defaultdict(list)
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
-    async def saw(self, kind: str, id: str, target: str = "") -> bool:
-        """True once the row is there, False when it has not come within `PATIENCE`. `kind` is one of `KINDS`."""
-        if await self._listener.heard(id, _TABLES[kind]):
+    async def saw(self, kind: str, id: str, target: str = "", *, listen: bool = True) -> bool:
+        """True once the row is there, False when it has not come within `PATIENCE`. `kind` is one of `KINDS`.
+
+        Without `listen`, ClickHouse is asked even if it has told of the row.
+        """
+        if listen and await self._listener.heard(id, _TABLES[kind]):
             return True
         found = await self._found(kind, id, target)
         if found:
-            self._listener.found(id, _TABLES[kind])
+            self._listener.found(id)
         return found
 
     async def close(self) -> None:
@@ -147,8 +145,6 @@ class Witness:
 
     async def is_half_stored(self, kind: str, id: str) -> bool:
         """Whether a row that `saw` did not see is in its table all the same."""
-        if kind == "model":  # `saw` looks into the table itself
-            return False
         looks = [f"SELECT 1 FROM {table} WHERE id = {{id:UUID}}" for table in _TABLES[kind]]  # noqa: S608  # ours
         try:
             return bool(await self._clickhouse.column(" UNION ALL ".join(looks), id=id))

@@ -46,9 +46,7 @@ def _serve(options: argparse.Namespace) -> None:
         except ImportError as error:
             raise StackError(f"{error}. The embedded stack needs: pip install 't0dspy[embedded]'") from error
         allowed = Allowed.parse(options.allow_host, options.allow_origin)
-        early = {name: column or "id" for name, _, column in (text.partition(":") for text in options.early_table)}
-        chosen = Options(options.host, users, options.parent_pid, allowed, early, options.restore_rows)
-        serve(chosen, listener, home)
+        serve(Options(options.host, users, options.parent_pid, allowed), listener, home)
 
 
 def _confine(home: Path, *, unconfined: bool) -> None:
@@ -92,15 +90,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--unconfined", action="store_true", help="do not have the kernel confine this process (for tests)"
     )
-    parser.add_argument(
-        "--early-table",
-        action="append",
-        default=[],
-        metavar="TABLE[:COLUMN]",
-        help="acknowledge async_insert rows of TABLE once they are in the write-ahead log; COLUMN (default: id) "
-        "names them in the news; tables whose views read other tables come last",
-    )
-    parser.add_argument("--restore-rows", action="store_true", help="store again the rows that were set aside")
     return parser
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -16,8 +16,6 @@ def command_line(
     parent_pid: int | None = None,
     allowed: Sequence[str] = (),
     unconfined: bool = False,
-    early_tables: Mapping[str, str] | None = None,
-    restore_rows: bool = False,
 ) -> list[str]:
     """The arguments that start the server, as `subprocess.Popen` takes them.
 
@@ -26,8 +24,6 @@ def command_line(
     gone. The password is read from the environment variable `password_env`: a command line is public.
     `allowed` are the flags of `web_pages.Allowed`.
     With `unconfined` the kernel does not confine the server, so only the engine's grants limit what SQL can reach.
-    Rows of `early_tables`, each with the column that names a row in the news, are acknowledged once they are in the
-    write-ahead log.
     """
     command = [sys.executable, "-P", "-m", "t0dspy.stack.clickhouse"]
     command += ["--host", host, "--port", str(port), "--data-dir", str(data_dir)]
@@ -36,6 +32,4 @@ def command_line(
         command += ["--user", user]
     if password_env is not None:
         command += ["--password-env", password_env]
-    command += [f"--early-table={name}:{column}" for name, column in (early_tables or {}).items()]
-    flags = {"--unconfined": unconfined, "--restore-rows": restore_rows}
-    return [*command, *allowed, *(flag for flag, given in flags.items() if given)]
+    return [*command, *allowed, *(["--unconfined"] if unconfined else [])]

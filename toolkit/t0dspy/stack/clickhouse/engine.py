@@ -1,17 +1,17 @@
 """chDB on one directory: its connections, and what it says about itself."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from t0dspy.stack.clickhouse import grants
+from t0dspy.stack.clickhouse.batches import Batches
 from t0dspy.stack.clickhouse.connection import OPTIONS, Connection, leave_signals_alone
 from t0dspy.stack.clickhouse.directory import JOURNAL, TEMPORARY
 from t0dspy.stack.clickhouse.failure import EngineError
+from t0dspy.stack.clickhouse.journal import Journal
 from t0dspy.stack.clickhouse.news import News
 from t0dspy.stack.clickhouse.pool import Pool, Sessions
-from t0dspy.stack.clickhouse.write_log import WriteLog
 from t0dspy.stack.shortage import trouble_storing
 
 _DEFAULT = "metadata/default.sql"
@@ -37,24 +37,19 @@ def chdb_path(directory: Path) -> str:
 class Engine:
     """The engine; there is at most one in a process."""
 
-    def __init__(self, directory: Path, early_tables: Mapping[str, str], *, restore_rows: bool = False) -> None:
-        """Open or make the database in `directory`. Raises EngineError if the engine cannot.
-
-        `early_tables` are the tables whose rows are acknowledged once they are in the write-ahead log, each with the
-        column that names a row in the news. With `restore_rows`, rows that were set aside are stored again.
-        """
+    def __init__(self, directory: Path) -> None:
+        """Opens or makes the database in `directory`; EngineError if the engine cannot."""
         leave_signals_alone()
         self._directory, self._path = directory.parent / TEMPORARY, chdb_path(directory)
         (directory / _DEFAULT).unlink(missing_ok=True)
         self._first = self.connect()  # the engine runs for as long as somebody is connected
         self._keep_files_out_of_default()
-        self.news = News(early_tables)
+        self.batches, self.news = Batches(), News()
         self.pool, self.sessions = Pool(self.connect), Sessions(self.connect)
         self.timezone, self.host, self.version = self._lines("SELECT timezone(), hostName(), version()")[0]
         formats = self._lines("SELECT name, content_type FROM system.formats WHERE is_output")
         self._formats = {name.lower(): Format(name, content_type) for name, content_type in formats}
-        path, names = directory.parent / JOURNAL, tuple(early_tables)
-        self.write_log = WriteLog(path, self.connect, self.news, names, restore=restore_rows)
+        self.journal = Journal(directory.parent / JOURNAL, self.connect, self.news)
 
     def connect(self) -> Connection:
         """A connection of the caller's own."""
@@ -86,11 +81,11 @@ class Engine:
 
     def trouble(self) -> str:
         """Why rows cannot be stored now, such as a full disk; empty when they can."""
-        return trouble_storing(self._directory) or self.write_log.trouble
+        return trouble_storing(self._directory) or self.journal.trouble
 
     def close(self) -> None:
         """Shut the engine down; nothing may be running."""
-        self.write_log.close()
+        self.journal.close()
         self.pool.forget()
         self.sessions.close()
         self._first.close()

@@ -4,16 +4,15 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
-from t0dspy.stack.clickhouse import sql
+from t0dspy.stack.clickhouse import columns, sql
+from t0dspy.stack.clickhouse.batches import counts_of, is_one_small, may_wait
 from t0dspy.stack.clickhouse.connection import Connection, Setup
 from t0dspy.stack.clickhouse.engine import Engine
 from t0dspy.stack.clickhouse.failure import EngineError, unexpected
-from t0dspy.stack.clickhouse.news import USUAL_DATABASE, asks_for_async, is_plain, switches, table_of
+from t0dspy.stack.clickhouse.news import USUAL_DATABASE, is_plain, table_of
 from t0dspy.stack.clickhouse.query import Counts, Outcome, Query, Session
-from t0dspy.stack.clickhouse.segment import Entry
 
 _OFF = ("", "0", "false")
 
@@ -137,7 +136,7 @@ class Execution:
                 self._settle_before_change()
                 return self._whole(connection, is_result=False)
         if not sql.is_probe(statement):
-            self._engine.write_log.settle()
+            self._engine.journal.settle()
         with self._cancellable(connection):
             if sql.is_select(statement) and named == sql.named_format(statement):
                 with suppress(_NotPipedError):
@@ -146,7 +145,7 @@ class Execution:
 
     def _settle_before_change(self) -> None:
         try:
-            self._engine.write_log.settle()
+            self._engine.journal.settle()
         except EngineError:
             if sql.is_insert(self._query.sql):  # others may mend what keeps rows from being stored
                 raise
@@ -182,25 +181,26 @@ class Execution:
         query = self._query
         self._leaves_traces = bool(query.parameters)
 
+        def store(rows: sql.InsertedRows) -> Counts:
+            return _counts(connection.insert(rows, query.parameters))
+
         # a session or a request of several parts may have a table of its own by the name
         sure = not (query.session or query.external) and is_plain(query.settings, rows)
         generation, table = self._engine.news.generation if sure else None, table_of(rows)
-        counts = self._logged(table, rows) if sure else None
-        if counts is None:
-            with self._engine.write_log.beside(table):
-                counts = _counts(connection.insert(rows, query.parameters))
+        asked = not (query.parameters or query.session or query.external) and may_wait(rows, query.settings)
+        if sure and asked and self._is_kept(connection, table, rows):
+            counts = counts_of(rows, len(columns.lines(rows.rows)))
+        else:
+            with self._engine.journal.beside(table):
+                together = asked and is_one_small(rows)
+                counts = self._engine.batches.store(rows, self._setup(), store) if together else store(rows)
         self._engine.news.inserted(query.database, rows, since=generation)
         return Outcome(b"", None, counts)
 
-    def _logged(self, table: str | None, rows: sql.InsertedRows) -> Counts | None:
-        """Return the counts of rows that are in the write-ahead log, with no time spent; None if they are not."""
-        query = self._query
-        if table is None or query.read_only or query.parameters or not asks_for_async(rows, query.settings):
-            return None
-        asked = {**query.settings, **switches(rows)}
-        settings = tuple((name, value) for name, value in asked.items() if not name.endswith("async_insert"))
-        counts = self._engine.write_log.put(Entry(query.database or USUAL_DATABASE, table, settings, rows.rows))
-        return None if counts is None else replace(_counts(counts), elapsed_ns=0)
+    def _is_kept(self, connection: Connection, table: str | None, rows: sql.InsertedRows) -> bool:
+        if table is None or self._query.read_only:
+            return False
+        return self._engine.journal.put(connection, self._query.database or USUAL_DATABASE, table, rows.rows)
 
     def _piped(self, connection: Connection, pipe: int) -> Outcome:
         statement = sql.with_outfile(self._query.sql, f"/dev/fd/{pipe}", self.format)

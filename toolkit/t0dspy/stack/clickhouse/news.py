@@ -5,7 +5,7 @@ import contextlib
 import json
 import re
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from t0dspy.stack.clickhouse.sql import InsertedRows
 
@@ -21,9 +21,8 @@ SILENCE = 10.0
 
 _CHANGED = b'{"changed":true}\n'
 _TABLE = re.compile(rb"\s*INSERT\s+INTO\s+(\w+)\s*", re.IGNORECASE)
-_FIRST = rb'\s*\{\s*(?:"id"\s*:\s*"[\w-]{1,64}"\s*,\s*)?"%b"\s*:\s*"([\w-]{1,64})"'
-_ASYNC = re.compile(rb"\basync_insert\s*=\s*(?:1|'1'|true)\b", re.IGNORECASE)
-_SETTING = re.compile(rb"(\w+)\s*=\s*([01])")
+_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"([\w-]{1,64})"')
+_SETTING = re.compile(rb"(\w+)\s*=")
 _SWITCHES = re.compile(rb"\s*(?:SETTINGS\s+\w+\s*=\s*[01]\s*(?:,\s*\w+\s*=\s*[01]\s*)*)?", re.IGNORECASE)
 _HARMLESS = frozenset(
     (
@@ -41,16 +40,16 @@ USUAL_DATABASE = "default"
 
 
 class News:
-    """Sends listeners the `id` of each inserted row whose JSON begins with it, or with the id and a column of a name.
+    """Tells listeners of rows that have been inserted, where their JSON begins with their `id` as TensorZero's does.
 
-    Of several rows in one insertion it is the first. Listeners are also sent every statement that may have changed
+    Of several rows in one insertion it is the first. A listener also hears of every statement that may have changed
     tables. A row is `sure` if none ran during its insertion, and no setting of the client's had a say: then it was
     stored, and went into the same views, as other sure rows of its table since the last such statement.
     """
 
-    def __init__(self, columns: Mapping[str, str] | None = None) -> None:
-        """Start without listeners. `columns` are the columns that name rows, by table, where that is not `id`."""
-        self._guard, self._columns = threading.Lock(), columns or {}
+    def __init__(self) -> None:
+        """Nobody listens yet."""
+        self._guard = threading.Lock()
         self._listeners: set[_Listener] = set()
         self.changing = 0
         """How many statements run that may change tables."""
@@ -60,7 +59,7 @@ class News:
 
     def inserted(self, database: str | None, rows: InsertedRows, *, since: int | None) -> None:
         """Tell of `rows`; `since` is the generation in which their insertion began, None if they cannot be sure."""
-        named = _named(rows, self._columns) if self._listeners else None
+        named = _named(rows) if self._listeners else None
         if named is None:
             return
         with self._guard:
@@ -142,12 +141,8 @@ def is_plain(settings: Iterable[str], rows: InsertedRows) -> bool:
     """Whether neither the `settings` of a request nor the statement's own can keep a row from where it belongs."""
     if not _SWITCHES.fullmatch(rows.settings):
         return False
-    return _HARMLESS.issuperset(settings) and _HARMLESS.issuperset(switches(rows))
-
-
-def switches(rows: InsertedRows) -> dict[str, str]:
-    """Return the settings of a plain statement, each 0 or 1."""
-    return {name.decode(): value.decode() for name, value in _SETTING.findall(rows.settings)}
+    own = (name.decode() for name in _SETTING.findall(rows.settings))
+    return _HARMLESS.issuperset(settings) and _HARMLESS.issuperset(own)
 
 
 def table_of(rows: InsertedRows) -> str | None:
@@ -156,15 +151,8 @@ def table_of(rows: InsertedRows) -> str | None:
     return table and table[1].decode()
 
 
-def asks_for_async(rows: InsertedRows, settings: Mapping[str, str]) -> bool:
-    """Whether the client asked for `async_insert`, of rows of JSON."""
-    asked = _ASYNC.search(rows.settings) is not None or settings.get("async_insert", "").lower() in ("1", "true")
-    return asked and rows.format == "JSONEachRow"
-
-
-def _named(rows: InsertedRows, columns: Mapping[str, str]) -> dict[str, str] | None:
-    table = table_of(rows)
-    if rows.format != "JSONEachRow" or table is None:
+def _named(rows: InsertedRows) -> dict[str, str] | None:
+    table, id = table_of(rows), _ID.match(rows.rows)
+    if rows.format != "JSONEachRow" or table is None or id is None:
         return None
-    id = re.match(_FIRST % re.escape(columns.get(table, "id")).encode(), rows.rows)
-    return {"table": table, "id": id[1].decode()} if id else None
+    return {"table": table, "id": id[1].decode()}

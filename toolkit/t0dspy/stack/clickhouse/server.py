@@ -7,9 +7,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -46,8 +46,6 @@ class Options:
     parent_pid: int | None = None
     allowed: Allowed = NONE_ALLOWED
     """The hosts and origins that requests may name."""
-    early_tables: Mapping[str, str] = field(default_factory=dict)
-    restore_rows: bool = False
 
 
 def serve(options: Options, listener: socket.socket, home: Path) -> None:
@@ -56,7 +54,7 @@ def serve(options: Options, listener: socket.socket, home: Path) -> None:
     Raises StackError if it cannot start.
     """
     try:
-        engine = Engine(home, options.early_tables, restore_rows=options.restore_rows)
+        engine = Engine(home)
     except EngineError as failure:
         raise StackError(f"ClickHouse cannot open {home}: {failure}") from failure
     workers = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="query")
@@ -67,7 +65,7 @@ def serve(options: Options, listener: socket.socket, home: Path) -> None:
         _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
     finally:
         end_within(_END_SECONDS)
-        engine.write_log.close()  # before everything that still runs is killed
+        engine.journal.close()  # before everything that still runs is killed
         _finish(engine, workers)
         engine.close()
 
