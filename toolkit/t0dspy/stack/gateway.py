@@ -41,6 +41,8 @@ _LOOK = 2.0
 """Seconds between two looks at whether rows can be stored."""
 _CLOSING = 4.0
 """Seconds to close after what was in flight was cut."""
+_CLOSE_EVERY = 0.5
+"""Seconds between two looks at connections that were accepted while the server shuts down."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,25 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close connections that are accepted while the server shuts down, too.
+
+        Uvicorn 0.54 closes idle connections once. A connection that it accepts just after that stays open after its
+        response, as long as the client likes.
+        """
+        closing = asyncio.create_task(self._close_late_connections())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            closing.cancel()
+
+    async def _close_late_connections(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOSE_EVERY)
+            for connection in list(self.server_state.connections):
+                if getattr(connection, "cycle", None) is not None:
+                    connection.shutdown()
 
 
 async def serve(options: Options) -> None:
