@@ -40,7 +40,8 @@ def check_machine(data_dir: Path) -> None:
         raise StackError(_too_few_files(soft))
     directory = next(path for path in (data_dir.absolute(), *data_dir.absolute().parents) if path.exists())
     room = os.statvfs(directory)
-    if room.f_bavail * room.f_frsize < LEAST_BYTES or (room.f_files and room.f_favail < LEAST_INODES):
+    full = room.f_blocks and room.f_bavail * room.f_frsize < LEAST_BYTES  # /proc has no blocks at all
+    if full or (room.f_files and room.f_favail < LEAST_INODES):
         raise StackError(_too_little_disk(data_dir))
 
 
