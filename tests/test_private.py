@@ -125,7 +125,7 @@ def test_data_directories_are_closed(tmp_path: Path, existing: bool) -> None:
         for place in (data, data / "clickhouse"):
             place.chmod(0o755)
     with home.held(data, ("gateway",)), directory.held(data / "clickhouse"):
-        home.write_run_file(data, home.Running(1, "c"))
+        home.write_run_file(data, home.Running(1, "c", urls={"gateway": "http://127.0.0.1:3000"}))
         assert mode(data) == mode(data / "clickhouse") == 0o700
         assert mode(data / "stack.json") == 0o600
 

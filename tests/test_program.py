@@ -74,7 +74,7 @@ MISTAKES = [
     ("sample_app.deeper:program", "no module 'sample_app.deeper'"),
     ("broken_app:program", "importing broken_app failed: No module named 'no_such_library'"),
     ("raising_app:program", "importing raising_app failed: RuntimeError: at import"),
-    ("syntax_app:program", "importing syntax_app failed: SyntaxError"),
+    ("syntax_app:program", "SyntaxError in syntax_app.py line 1"),
     (".relative:program", "importing .relative failed"),
 ]
 

@@ -85,10 +85,8 @@ def _leave(stack: Stack, path: str, body: dict[str, Any], read: int) -> None:
     """Send a request, read a little of the answer, and hang up."""
     url, data = urlsplit(stack.url), json.dumps(body).encode()
     with socket.create_connection((url.hostname or "", url.port or 0)) as connection:
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        )
-        connection.sendall(head.encode() + data)
+        head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         if read:
             connection.recv(read)
         else:
