@@ -6,7 +6,7 @@ FROM ${BASE_IMAGE}
 RUN python3 -m venv /opt/t0dspy
 COPY pyproject.toml constraints.txt /src/
 # First what it needs, which changes seldom and takes long; then itself.
-RUN mkdir -p /src/toolkit/t0dspy && touch /src/toolkit/t0dspy/__init__.py /src/README.md /src/LICENSE \
+RUN cd /src && mkdir -p toolkit/t0dspy toolkit/chdb_http toolkit/localkit && touch toolkit/t0dspy/__init__.py README.md LICENSE \
     && /opt/t0dspy/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --constraint /src/constraints.txt '/src[embedded,retrain]'
 COPY README.md LICENSE /src/

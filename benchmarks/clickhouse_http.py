@@ -71,8 +71,8 @@ def _rate(connect: Callable[[], Ask], statement: bytes, clients: int) -> float:
 def _in_process(directory: Path) -> tuple[Callable[[], Ask], Callable[[], None]]:
     import chdb
 
-    from t0dspy.stack.clickhouse.engine import chdb_path
-    from t0dspy.stack.clickhouse.grants import write_config
+    from chdb_http.engine import chdb_path
+    from chdb_http.grants import write_config
 
     directory.mkdir(exist_ok=True)
     write_config(directory.parent)
@@ -93,7 +93,7 @@ def _in_process(directory: Path) -> tuple[Callable[[], Ask], Callable[[], None]]
 
 
 def _over_http(directory: Path) -> tuple[Callable[[], Ask], Callable[[], None]]:
-    from t0dspy.stack.clickhouse import command_line
+    from chdb_http import command_line
 
     server = subprocess.Popen(command_line(directory, port=0), stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None

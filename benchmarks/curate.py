@@ -5,9 +5,9 @@ import string
 from itertools import combinations
 
 from benchmarks import Row, median_seconds, ratio
-from t0dspy.flywheel.curate import CurateOptions, curate
-from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.sets import SetState, assign
+from t0dspy.flywheel.curate.curate import CurateOptions, curate
+from t0dspy.flywheel.example import PulledExample
+from t0dspy.flywheel.split.split import SetState, assign
 
 FEW, MANY, PAIRED, SIZE = 1_000, 10_000, 60, 5_000
 EVERYTHING = CurateOptions(limit=None, caps=())

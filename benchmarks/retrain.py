@@ -18,14 +18,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from benchmarks import Row
 from flywheel.scripted import as_optimizer, demos_in, luck, models_of, question
 from runtime.harness import asked, chat, system
-from t0dspy.compiler.layout import served_adapter
+from t0dspy.compiler.adapters import served_adapter
+from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.metrics import Metric, exact_match
-from t0dspy.flywheel.optimize import Data, Models, OptimizeOptions, optimize
-from t0dspy.flywheel.optimizing.candidates import Sealed, production_sets, student_of
-from t0dspy.flywheel.optimizing.silence import quietly
-from t0dspy.flywheel.optimizing.spending import Budget, Stop
-from t0dspy.flywheel.optimizing.trials import Trials
-from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.models.budget import Budget, Stop
+from t0dspy.flywheel.models.silence import quietly
+from t0dspy.flywheel.optimize.candidates import Sealed, production_sets, student_of
+from t0dspy.flywheel.optimize.optimize import Data, Models, OptimizeOptions, optimize
+from t0dspy.flywheel.optimize.trials import Trials
 from t0dspy.model import PromptForm
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
 

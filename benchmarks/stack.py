@@ -22,7 +22,7 @@ import httpx
 from tensorzero import TensorZeroGateway
 
 from benchmarks.up import BASE, GOOD, up
-from t0dspy.stack.home import Running
+from t0dspy.stack.processes.data_dir import Running
 from t0dspy.testing import ScriptedUpstream
 
 SECONDS = 6.0

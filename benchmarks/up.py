@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from t0dspy.stack.home import Running, find_running
+from t0dspy.stack.processes.data_dir import Running, find_running
 
 COMMAND = str(Path(sys.executable).parent / "t0dspy")
 BASE = """

@@ -12,9 +12,9 @@ import dspy
 import pytest
 
 import t0dspy
-from t0dspy.bundle import MANIFEST, read_tree
+from t0dspy.artifact.bundle import MANIFEST, read_tree
 from t0dspy.model import PromptForm
-from t0dspy.program import load_program
+from t0dspy.program.load import load_program
 
 PROGRAMS = Path(__file__).parent / "programs"
 

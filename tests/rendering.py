@@ -8,12 +8,12 @@ from typing import Any
 
 import dspy
 
-from t0dspy import traffic
-from t0dspy.compiler import layout
+from t0dspy.artifact import rollout_toml
+from t0dspy.artifact.manifest import Manifest
+from t0dspy.compiler import adapters
 from t0dspy.compiler.compile import compile_program
-from t0dspy.compiler.versions import DEADLINES, Origin, next_version
+from t0dspy.compiler.next_version import DEADLINES, Origin, next_version
 from t0dspy.gateway import Gateway, input_messages
-from t0dspy.manifest import Manifest
 from t0dspy.model import PromptForm
 from t0dspy.parity.sandbox import gateway_with_recorder
 from t0dspy.testing import ScriptedUpstream
@@ -27,7 +27,7 @@ def tree_of(program: dspy.Module, form: PromptForm = CHAT, **options: Any) -> tu
     """The first version of `program`, named `app`: its manifest, and all its files."""
     compiled = compile_program(program, form=form, model=MODEL, **options)
     planned = next_version(compiled, Manifest("app", None, DEADLINES), ORIGIN)
-    rollout = traffic.written(None, planned.manifest, {planned.version: 1.0}, "rollout.toml")
+    rollout = rollout_toml.written(None, planned.manifest, {planned.version: 1.0}, "rollout.toml")
     return planned.manifest, {**planned.files, "rollout.toml": rollout}
 
 
@@ -48,7 +48,7 @@ class Served:
 
     def messages(self, path: str, signature: type[dspy.Signature], inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The messages that reach the provider for `inputs`, Python values as a program passes them."""
-        messages: list[dict[str, Any]] = self.request(path, layout.json_arguments(signature, inputs))["messages"]
+        messages: list[dict[str, Any]] = self.request(path, adapters.json_arguments(signature, inputs))["messages"]
         return messages
 
 

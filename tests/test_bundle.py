@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from t0dspy import bundle, replacing
+from t0dspy.artifact import bundle, swap
 from t0dspy.errors import BundleError
 
 OLD = {"program.toml": "# old\n", "schemas/a.json": "{}\n", "v1/variant.toml": "# v1\n", "manifest.json": "{}\n"}
@@ -21,7 +21,7 @@ def directory(request: pytest.FixtureRequest, project: Path, monkeypatch: pytest
     directory = project / "configs/programs/shop"
     _write(directory, OLD)
     if request.param == "written ahead":
-        monkeypatch.setattr(replacing, "_exchanged", lambda directory, files: False)
+        monkeypatch.setattr(swap, "_exchanged", lambda directory, files: False)
     return directory
 
 
@@ -143,7 +143,7 @@ def test_a_text_that_utf8_cannot_write(directory: Path) -> None:
 def _unprivileged(*code: str) -> subprocess.CompletedProcess[str]:
     """Run Python as a user who may not write everywhere."""
     become = ["import os", "os.geteuid() or os.seteuid(65534)"]
-    imports = ["from pathlib import Path", "from t0dspy import bundle"]
+    imports = ["from pathlib import Path", "from t0dspy.artifact import bundle"]
     return subprocess.run(
         [sys.executable, "-c", "\n".join([*imports, *become, *code])], capture_output=True, text=True, check=False
     )
@@ -174,7 +174,7 @@ mount -t tmpfs -o size=256k tmpfs "$1"
 mkdir "$1/project" && cd "$1/project"
 "$2" - <<'PROGRAM'
 from pathlib import Path
-from t0dspy import bundle
+from t0dspy.artifact import bundle
 from t0dspy.errors import BundleError
 directory = Path("configs/programs/shop")
 def write(files):
@@ -221,7 +221,7 @@ def test_one_writer_at_a_time(project: Path) -> None:
 def test_many_writers_at_once(project: Path) -> None:
     """Writers that come together all get their turn, though each removes its lock when it is done."""
     code = (
-        "import sys; from pathlib import Path; from t0dspy import bundle\n"
+        "import sys; from pathlib import Path; from t0dspy.artifact import bundle\n"
         "directory = Path('configs/programs/shop')\n"
         "for _ in range(20):\n"
         "    with bundle.locked(directory):\n"
@@ -236,7 +236,7 @@ def test_many_writers_at_once(project: Path) -> None:
 def test_configs_of_two_environments(project: Path) -> None:
     """Two configs side by side with a program of the same name do not tidy up each other's staging places."""
     _write(project / "staging/programs/shop", OLD)
-    place = replacing._staging(project / "production/programs/shop")
+    place = swap._staging(project / "production/programs/shop")
     place.mkdir()
     _write(project / "staging/programs/shop", NEW)
     assert place.exists()

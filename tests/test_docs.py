@@ -17,7 +17,7 @@ import t0dspy
 from stack.harness import Stack
 from t0dspy.cli import main
 from t0dspy.readiness.problems import Problems
-from t0dspy.stack.plan import Plan
+from t0dspy.stack.processes.plan import Plan
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -12,9 +12,9 @@ from packaging.specifiers import SpecifierSet
 
 from t0dspy.cli import app
 from t0dspy.cli.verb import DspyVerb
-from t0dspy.dspy_version import SUPPORTED, check_dspy, is_same_minor
 from t0dspy.errors import StateError
-from t0dspy.state import saved_by, version_notes, with_state
+from t0dspy.program.dspy_version import SUPPORTED, check_dspy, is_same_minor
+from t0dspy.program.state import saved_by, version_notes, with_state
 
 USES = ["verify ask", "export a:b", "up", "serve", "run ask --input {}", "retrain ask", "evaluate ask --data x"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from t0dspy.errors import SettingsError
-from t0dspy.examples import read_examples
+from t0dspy.flywheel.split.user_lines import read_examples
 
 
 def read(project: Path, text: str) -> list[dict[str, Any]]:

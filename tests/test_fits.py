@@ -6,7 +6,7 @@ import dspy
 import pytest
 
 from rendering import tree_of
-from t0dspy.fits import misfits
+from t0dspy.program.fits import misfits
 
 
 class Two(dspy.Module):

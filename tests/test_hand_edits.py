@@ -8,13 +8,13 @@ import dspy
 import pytest
 
 import t0dspy
+from t0dspy.artifact.exported import read_program
+from t0dspy.artifact.hand_edits import find_hand_edits, hand_edit_notes
 from t0dspy.exporting import Export
-from t0dspy.hand_edits import find_hand_edits, hand_edit_notes
 from t0dspy.readiness.problems import ServerStatus, find_problems
 from t0dspy.rollout.change import plan_traffic, read
 from t0dspy.rollout.served import Served
-from t0dspy.rollout.standing import standing
-from t0dspy.tree import read_program
+from t0dspy.rollout.status import standing
 
 
 def export() -> Export:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from t0dspy import interrupts
+from localkit import interrupts
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:

@@ -11,17 +11,18 @@ import dspy
 import pytest
 
 import t0dspy
-from t0dspy import private, scaffold
+from localkit import private
+from t0dspy import scaffold
+from t0dspy.artifact.exported import program_directories, program_directory
+from t0dspy.artifact.manifest import parse_manifest
+from t0dspy.artifact.names import LONGEST, check_program_name, differs_in_case_only, is_program_name
 from t0dspy.cli import main
 from t0dspy.errors import BundleError, SettingsError, T0dspyError
-from t0dspy.flywheel.retraining.run_directory import Home
-from t0dspy.manifest import parse_manifest
-from t0dspy.names import LONGEST, check_program_name, differs_in_case_only, is_program_name
+from t0dspy.flywheel.retrain.run_directory import Home
 from t0dspy.rollout.apply import Place
 from t0dspy.rollout.restore import restore
-from t0dspy.rollout.verbs import set_traffic
+from t0dspy.rollout.rollout import set_traffic
 from t0dspy.settings import load_settings
-from t0dspy.tree import program_directories, program_directory
 
 PATHS = ["ask/../two", "../../x", "/etc", ".", "..", "", "ask/", "ask/v1", "a\0b", "a\nb", "\x1b[31mask", "x" * 5000]
 LOOKALIKES = [

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from t0dspy import private
+from chdb_http import directory
+from localkit import private
 from t0dspy.cli.pull import _lines
-from t0dspy.flywheel.division.set_state import SetState
-from t0dspy.flywheel.optimizing.silence import quietly
-from t0dspy.flywheel.retraining.run_directory import Home, write_text
-from t0dspy.rollout.record import Journal
-from t0dspy.stack import home
-from t0dspy.stack.clickhouse import directory
+from t0dspy.flywheel.models.silence import quietly
+from t0dspy.flywheel.retrain.run_directory import Home, write_text
+from t0dspy.flywheel.split.set_state import SetState
+from t0dspy.rollout.pending import Journal
+from t0dspy.stack.processes import data_dir
 
 
 @pytest.fixture(autouse=True, params=[0o000, 0o022])
@@ -120,12 +120,12 @@ def test_data_directories_are_closed(tmp_path: Path, existing: bool) -> None:
     """A new one, and one of an older version that others may enter."""
     data = tmp_path / "data"
     if existing:
-        with home.held(data, ("gateway",)), directory.held(data / "clickhouse"):
+        with data_dir.held(data, ("gateway",)), directory.held(data / "clickhouse"):
             pass
         for place in (data, data / "clickhouse"):
             place.chmod(0o755)
-    with home.held(data, ("gateway",)), directory.held(data / "clickhouse"):
-        home.write_run_file(data, home.Running(1, "c", urls={"gateway": "http://127.0.0.1:3000"}))
+    with data_dir.held(data, ("gateway",)), directory.held(data / "clickhouse"):
+        data_dir.write_run_file(data, data_dir.Running(1, "c", urls={"gateway": "http://127.0.0.1:3000"}))
         assert mode(data) == mode(data / "clickhouse") == 0o700
         assert mode(data / "stack.json") == 0o600
 
@@ -136,7 +136,7 @@ def test_a_foreign_directory_is_left_as_it_is(tmp_path: Path) -> None:
     foreign.mkdir()
     (foreign / "letter.txt").touch()
     foreign.chmod(0o755)
-    for hold in (home.held(foreign, ("gateway",)), directory.held(foreign)):
+    for hold in (data_dir.held(foreign, ("gateway",)), directory.held(foreign)):
         with pytest.raises(Exception, match="t0dspy did not make"), hold:
             pass
     assert mode(foreign) == 0o755

@@ -11,7 +11,7 @@ import pytest
 
 import t0dspy
 from t0dspy.errors import ProgramError
-from t0dspy.program import code_hash, load_program
+from t0dspy.program.load import code_hash, load_program
 
 SOURCE = """
     import dspy

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from t0dspy.errors import AnswerNotParsedError, ProgramRunError
-from t0dspy.program_failures import program_failure
+from t0dspy.gateway.program_failures import program_failure
 
 LEAD = "All model providers failed to infer with errors: programs: Error from openai server: "
 

@@ -15,7 +15,7 @@ from t0dspy.errors import GatewayError
 from t0dspy.gateway import embedded_gateway
 from t0dspy.readiness.keys import PROVIDER_KEYS, configured_locations, missing_key
 from t0dspy.readiness.problems import Problems, ServerStatus, as_server_status, find_problems
-from t0dspy.stack.sources import changes, look
+from t0dspy.stack.processes.watched_files import changes, look
 
 MODEL = "projects/p/locations/l/publishers/google/models/m"  # Vertex wants such a name, and others take any
 VARIANT = '[functions.{0}]\ntype = "chat"\n[functions.{0}.variants.v1]\ntype = "chat_completion"\nmodel = "{0}::{1}"\n'

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from t0dspy.artifact.manifest import Change, FunctionEntry, Manifest, PredictorEntry, VersionEntry, parse_manifest
 from t0dspy.errors import T0dspyError
-from t0dspy.flywheel.retraining.run_directory import Beginning, Home, Last, Pulled, read_shaped
-from t0dspy.manifest import Change, FunctionEntry, Manifest, PredictorEntry, VersionEntry, parse_manifest
+from t0dspy.flywheel.retrain.run_directory import Beginning, Home, Last, Pulled, read_shaped
 from t0dspy.model import PromptForm
-from t0dspy.rollout.record import Journal, Pending
-from t0dspy.rollout.starting import after_start, before_start
-from t0dspy.stack.home import Load, Running, held
+from t0dspy.rollout.on_start import after_start, before_start
+from t0dspy.rollout.pending import Journal, Pending
+from t0dspy.stack.processes.data_dir import Load, Running, held
 
 ANYTHING: list[Any] = [None, True, 0, -1, 1.5, 10**30, "text", "", [], [0], {}, {"a": 0}, [[{}]], {"a": {"b": []}}]
 CHANGE = Change("2026-01-01T00:00:00Z", "why", {"v1": 1.0}, {"v1": 1.0})

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from rendering import MODEL, formatted, tree_of
 from strategies import PURE, anything
+from t0dspy.compiler.adapters import stock_adapter
 from t0dspy.compiler.compile import compile_program
-from t0dspy.compiler.layout import stock_adapter
 from t0dspy.errors import CompileError, StateError
 from t0dspy.model import PromptForm
-from t0dspy.state import read_state, with_state
+from t0dspy.program.state import read_state, with_state
 
 CANARY = "sk-canary-1234567890"
 FORM = PromptForm("chat", "turns")

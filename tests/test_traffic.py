@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import PURE
+from t0dspy.artifact.manifest import FunctionEntry, Manifest, PredictorEntry, VersionEntry
+from t0dspy.artifact.rollout_toml import incumbent, read_shares, with_share, written
 from t0dspy.errors import SettingsError
-from t0dspy.manifest import FunctionEntry, Manifest, PredictorEntry, VersionEntry
 from t0dspy.model import PromptForm
-from t0dspy.traffic import incumbent, read_shares, with_share, written
 
 
 def manifest(versions: int = 3, program: bool = True) -> Manifest:

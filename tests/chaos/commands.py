@@ -11,11 +11,11 @@ from chaos.accounts import Row
 from chaos.stacks import ChaosStack, Ground
 from runtime.harness import APPS
 from stack.harness import COMMAND, bare_environment
-from t0dspy.bundle import edited_by_hand, read_tree
+from t0dspy.artifact.bundle import edited_by_hand, read_tree
 from t0dspy.rollout.change import read
-from t0dspy.rollout.record import Journal
+from t0dspy.rollout.pending import Journal
+from t0dspy.rollout.rollout import finish, set_traffic
 from t0dspy.rollout.served import look
-from t0dspy.rollout.verbs import finish, set_traffic
 
 FUNCTIONS = ("tales", "tales__plan", "tales__write")
 KINDS = ("traffic", "rollback", "apply", "export")

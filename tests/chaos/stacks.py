@@ -13,7 +13,7 @@ import httpx
 from rollout.conftest import Project, exported
 from runtime.harness import storyteller
 from stack.harness import alive, migrated_data, until
-from t0dspy.stack.home import find_running
+from t0dspy.stack.processes.data_dir import find_running
 from t0dspy.testing import ScriptedUpstream
 
 

@@ -15,7 +15,7 @@ from t0dspy.compiler.contract import is_only_its_predictor, program_contract, re
 from t0dspy.compiler.forward import Uncertain
 from t0dspy.errors import ContractError, ProgramError
 from t0dspy.model import PromptForm
-from t0dspy.signatures import load_signature
+from t0dspy.program.signatures import load_signature
 
 
 class Review(dspy.Signature):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rendering import formatted, rendered, served, tree_of
 from strategies import AT_THE_GATEWAY, RandomSignature, floats, signatures, texts
-from t0dspy.compiler import layout
+from t0dspy.compiler import adapters
 from t0dspy.compiler.schema import input_schema
 from t0dspy.compiler.template import arguments_template, escape, finished
 from t0dspy.errors import CompileError, GatewayError
@@ -48,8 +48,8 @@ def test_the_gateway_writes_what_the_adapters_write(form: PromptForm, recorder: 
             for inputs in calls:
                 got = gateway.messages("self", random.signature, inputs)
                 filled = random.completed(inputs)
-                assert got == formatted(layout.served_adapter(form), random.signature, predict.demos, filled)
-                stock = formatted(layout.stock_adapter(form), random.signature, predict.demos, filled)
+                assert got == formatted(adapters.served_adapter(form), random.signature, predict.demos, filled)
+                stock = formatted(adapters.stock_adapter(form), random.signature, predict.demos, filled)
                 if random.ordered and (form.demos == "turns" or len(stock) == 2):
                     assert got == stock
 
@@ -80,7 +80,7 @@ def test_typed_inputs_reach_the_program_server_exactly(recorder: ScriptedUpstrea
     def check(data: st.DataObject, random: RandomSignature) -> None:
         schema = input_schema(random.signature)
         template = finished(arguments_template(schema))
-        arguments = layout.json_arguments(random.signature, data.draw(random.input_values()))
+        arguments = adapters.json_arguments(random.signature, data.draw(random.input_values()))
         got = json.loads(rendered([(template, arguments, schema)], recorder)[0])
         assert _exact(got) == _exact(arguments)
 
@@ -116,7 +116,7 @@ def test_passages_in_an_untyped_field_print_as_in_stock(recorder: ScriptedUpstre
         for passages in PASSAGES:
             inputs = {"context": passages, "question": "q"}
             got = gateway.messages("self", predict.signature, inputs)
-            assert got == formatted(layout.stock_adapter(CHAT), predict.signature, [], inputs)
+            assert got == formatted(adapters.stock_adapter(CHAT), predict.signature, [], inputs)
 
 
 class Node(pydantic.BaseModel):
@@ -133,7 +133,7 @@ def test_recursive_models_print_in_their_declared_order(recorder: ScriptedUpstre
     predict = dspy.Predict(dspy.make_signature({"tree": (Node, dspy.InputField()), "sum": (float, dspy.OutputField())}))
     with served(predict, recorder) as gateway:
         got = gateway.messages("self", predict.signature, {"tree": tree})
-    assert got == formatted(layout.served_adapter(CHAT), predict.signature, [], {"tree": tree})
+    assert got == formatted(adapters.served_adapter(CHAT), predict.signature, [], {"tree": tree})
     assert '{"value": 1e-07, "left": {"value": 2.5' in got[-1]["content"]
 
 
@@ -199,7 +199,7 @@ def test_names_that_mean_something_in_templates_print_their_value(recorder: Scri
         for name in WORKING:
             for inputs in _inputs(name):
                 got = gateway.messages(f"steps[{name!r}]", _named(name), inputs)
-                assert got == formatted(layout.served_adapter(CHAT), _named(name), [], {"many": [], **inputs})
+                assert got == formatted(adapters.served_adapter(CHAT), _named(name), [], {"many": [], **inputs})
 
 
 def test_names_that_mean_something_in_templates_reach_the_program_server(recorder: ScriptedUpstream) -> None:
@@ -208,7 +208,7 @@ def test_names_that_mean_something_in_templates_reach_the_program_server(recorde
     for name in WORKING:
         schema = input_schema(_named(name))
         template = finished(arguments_template(schema))
-        cases += [(template, layout.json_arguments(_named(name), inputs), schema) for inputs in _inputs(name)]
+        cases += [(template, adapters.json_arguments(_named(name), inputs), schema) for inputs in _inputs(name)]
     got = [json.loads(text) for text in rendered(cases, recorder)]
     assert got == [arguments for _, arguments, _ in cases]
 

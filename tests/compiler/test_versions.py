@@ -7,11 +7,11 @@ import dspy
 import pytest
 
 from rendering import MODEL, ORIGIN
+from t0dspy.artifact.manifest import Manifest
 from t0dspy.compiler.compile import compile_program
-from t0dspy.compiler.versions import DEADLINES, NextVersion, contract_differences, next_version
+from t0dspy.compiler.next_version import DEADLINES, NextVersion, contract_differences, next_version
 from t0dspy.errors import ContractError
 from t0dspy.exporting import export
-from t0dspy.manifest import Manifest
 from t0dspy.model import PromptForm
 
 
@@ -178,7 +178,7 @@ def test_a_changed_program_contract_is_refused_unless_breaking(project: Any) -> 
 
 def test_the_manifest_survives_its_file() -> None:
     """What is written is read back equal."""
-    from t0dspy.manifest import parse_manifest
+    from t0dspy.artifact.manifest import parse_manifest
 
     manifest = replace(after(EMPTY, Two()).manifest, files={"a": "b"})
     assert parse_manifest(manifest.to_json(), f"{manifest.name}/manifest.json") == manifest

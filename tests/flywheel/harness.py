@@ -10,9 +10,9 @@ from typing import Any
 from tensorzero import TensorZeroGateway
 
 from runtime.harness import Served, export
-from t0dspy.flywheel.pull import Pull, PullOptions, pull_examples
-from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.pulling.summary import Summary
+from t0dspy.flywheel.example import PulledExample
+from t0dspy.flywheel.pull.pull import Pull, PullOptions, pull_examples
+from t0dspy.flywheel.pull.summary import Summary
 from t0dspy.warehouse.client import Warehouse
 
 

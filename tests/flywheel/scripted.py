@@ -10,10 +10,10 @@ from typing import Any
 import dspy
 
 from runtime.harness import asked, chat, system
-from t0dspy.flywheel.optimize import Models
-from t0dspy.flywheel.optimizing.answers import Answers
-from t0dspy.flywheel.optimizing.models import CountedLM, counted_lm
-from t0dspy.flywheel.optimizing.spending import Budget, Ledger, Price
+from t0dspy.flywheel.models.answers import Answers
+from t0dspy.flywheel.models.budget import Budget, Ledger, Price
+from t0dspy.flywheel.models.counted_lm import CountedLM, counted_lm
+from t0dspy.flywheel.optimize.optimize import Models
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
 

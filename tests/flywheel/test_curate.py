@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t0dspy.errors import ProgramError, SettingsError
-from t0dspy.flywheel.curate import Cap, Curated, CurateOptions, Schemas, curate, steps
-from t0dspy.flywheel.curation.caps import most
-from t0dspy.flywheel.curation.diversity import diverse
-from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.curate.caps import most
+from t0dspy.flywheel.curate.curate import Cap, Curated, CurateOptions, Schemas, curate, steps
+from t0dspy.flywheel.curate.diversity import diverse
+from t0dspy.flywheel.example import PulledExample
 
 QUIET = CurateOptions(caps=(), limit=None)
 FLOOR = CurateOptions(caps=(), limit=None, floor={"accepted": 1}, gold="required")

@@ -12,7 +12,7 @@ import t0dspy
 from flywheel.scripted import failing
 from runtime.harness import APPS, Served, asked, export, storyteller
 from t0dspy.errors import BundleError, GatewayError, MetricError, OptimizeError, SettingsError
-from t0dspy.flywheel.intervals import mean_interval
+from t0dspy.flywheel.promotion.intervals import mean_interval
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
 
 QUESTIONS = [{"question": f"q{at}", "answer": f"{'NEW ' if at < 6 else ''}answer to q{at}"} for at in range(8)]

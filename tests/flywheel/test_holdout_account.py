@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 from t0dspy.errors import RetrainError, SettingsError
+from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.promotion.account import YEAR, Account, Question, describe, next_risk, statement
-from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.retraining.gather import Gathered
-from t0dspy.flywheel.retraining.holdout_account import FILE, read_account, reserve, settle, why_not_asked, write_account
-from t0dspy.flywheel.retraining.run_directory import Home, RunDirectory
+from t0dspy.flywheel.retrain.gather import Gathered
+from t0dspy.flywheel.retrain.holdout_account import FILE, read_account, reserve, settle, why_not_asked, write_account
+from t0dspy.flywheel.retrain.run_directory import Home, RunDirectory
 from t0dspy.settings import ProgramSettings, load_settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

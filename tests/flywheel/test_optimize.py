@@ -9,12 +9,12 @@ import pytest
 
 from flywheel.scripted import failing, model, models_of, prompts, question, skilled, stopping
 from t0dspy.errors import MetricError, OptimizeError, T0dspyError
+from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.metrics import Metric, exact_match
-from t0dspy.flywheel.optimize import Data, Models, Optimized, OptimizeOptions, expected_calls, optimize
-from t0dspy.flywheel.optimizing.answers import Answers
-from t0dspy.flywheel.optimizing.candidates import Sealed, production_sets, prompts_of
-from t0dspy.flywheel.optimizing.spending import Budget
-from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.models.answers import Answers
+from t0dspy.flywheel.models.budget import Budget
+from t0dspy.flywheel.optimize.candidates import Sealed, production_sets, prompts_of
+from t0dspy.flywheel.optimize.optimize import Data, Models, Optimized, OptimizeOptions, expected_calls, optimize
 from t0dspy.model import PromptForm
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 

@@ -7,10 +7,10 @@ import dspy
 import pytest
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.optimize import OptimizeOptions
-from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.retraining.estimate import Expected, expected
-from t0dspy.flywheel.retraining.planning import budgets
+from t0dspy.flywheel.example import PulledExample
+from t0dspy.flywheel.optimize.optimize import OptimizeOptions
+from t0dspy.flywheel.retrain.budget_split import budgets
+from t0dspy.flywheel.retrain.estimate import Expected, expected
 
 PLAN = Expected(task_calls=1000, prompt_calls=30, judge_calls=300, incumbent_calls=50, cost=None)
 

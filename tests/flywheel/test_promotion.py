@@ -14,13 +14,13 @@ from numpy.random import Generator
 from scipy import stats
 
 from t0dspy.errors import SettingsError
+from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.promotion.compare import Difference, compare, mean_of
 from t0dspy.flywheel.promotion.decide import decide
 from t0dspy.flywheel.promotion.dirichlet import group_sums, probability_positive
 from t0dspy.flywheel.promotion.groups import groups_of, numbered
 from t0dspy.flywheel.promotion.options import PromotionOptions
 from t0dspy.flywheel.promotion.promotion import promotion_test
-from t0dspy.flywheel.pulled import PulledExample
 
 SEEDS = int(os.environ.get("T0DSPY_TEST_PROMOTION_SEEDS", "300"))
 OPTIONS = PromotionOptions()

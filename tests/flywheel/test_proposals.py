@@ -11,9 +11,9 @@ from flywheel.scripted import as_optimizer, lm_of, model, models_of, skilled
 from flywheel.test_optimize import METRIC, asker, run
 from t0dspy.errors import OptimizeError
 from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.optimize import Models
-from t0dspy.flywheel.optimizing.proposals import PATIENCE, Proposals
-from t0dspy.flywheel.optimizing.spending import Budget, Ledger, Stop
+from t0dspy.flywheel.models.budget import Budget, Ledger, Stop
+from t0dspy.flywheel.optimize.optimize import Models
+from t0dspy.flywheel.optimize.proposals import PATIENCE, Proposals
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
 OPTIMIZERS = pytest.mark.parametrize("optimizer", ["miprov2", "gepa"])

@@ -8,7 +8,7 @@ import pytest
 from flywheel.harness import LONG, Production, now
 from runtime.harness import chat
 from stack.harness import until
-from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.example import PulledExample
 from t0dspy.gateway import HttpGateway
 from t0dspy.runtime.feedback import give_feedback
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream

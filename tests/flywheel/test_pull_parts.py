@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from flywheel.harness import threads
 from stack.harness import until
-from t0dspy.flywheel.pull import apportioned
-from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.pulling.arms import arm, shares_in
-from t0dspy.flywheel.pulling.fits import fits
-from t0dspy.flywheel.pulling.reader import Reader
+from t0dspy.flywheel.example import PulledExample
+from t0dspy.flywheel.pull.arms import arm, shares_in
+from t0dspy.flywheel.pull.pull import apportioned
+from t0dspy.flywheel.pull.reader import Reader
+from t0dspy.flywheel.pull.schema_check import fits
 from t0dspy.warehouse.ahead import one_ahead
 from t0dspy.warehouse.production import Portion, joined
 from t0dspy.warehouse.questions import question

@@ -5,8 +5,8 @@ from typing import Any
 
 from flywheel.harness import Production
 from runtime.harness import chat
-from t0dspy.flywheel.curate import CurateOptions, curate
-from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.curate.curate import CurateOptions, curate
+from t0dspy.flywheel.example import PulledExample
 from t0dspy.gateway import STAGE_TAGS
 
 EVERYBODY = CurateOptions(caps=(), limit=None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flywheel.harness import LONG, Production, by_id, now, window
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.pulling.window import length_of, rfc3339, time_of, timestamp_of, window_of
+from t0dspy.flywheel.pull.window import length_of, rfc3339, time_of, timestamp_of, window_of
 from t0dspy.runtime.episode import new_episode
 
 DAY = 86_400_000

@@ -15,7 +15,7 @@ from flywheel.scripted import drafting, prompts, skilled, stopping
 from runtime.harness import Served
 from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
 from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.retraining.planning import least_calls
+from t0dspy.flywheel.retrain.budget_split import least_calls
 from t0dspy.gateway import Call, HttpGateway, input_messages
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 

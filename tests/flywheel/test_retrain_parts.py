@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 import t0dspy
 from flywheel.looped import APPS, words
 from t0dspy.errors import RetrainError, SettingsError, T0dspyError
-from t0dspy.flywheel.optimizing.answers import Answer, Answers, request_key
-from t0dspy.flywheel.optimizing.candidates import Sealed, distinct, production_sets, sanitized
-from t0dspy.flywheel.optimizing.spending import Budget, Ledger, Price, Stop
-from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.retraining.charts import difference_bars, trial_chart
-from t0dspy.flywheel.retraining.gather import gather, good_runs, is_good
-from t0dspy.flywheel.retraining.report import as_html, prompt_diff
-from t0dspy.flywheel.retraining.run_directory import Home, Last, RunDirectory, read_shaped
-from t0dspy.flywheel.sets import SetState
-from t0dspy.flywheel.typed import Types, to_demo, to_example
-from t0dspy.flywheel.versions import exported
-from t0dspy.program_types import FieldTypes
+from t0dspy.flywheel.example import PulledExample
+from t0dspy.flywheel.models.answers import Answer, Answers, request_key
+from t0dspy.flywheel.models.budget import Budget, Ledger, Price, Stop
+from t0dspy.flywheel.optimize.candidates import Sealed, distinct, production_sets, sanitized
+from t0dspy.flywheel.retrain.charts import difference_bars, trial_chart
+from t0dspy.flywheel.retrain.gather import gather, good_runs, is_good
+from t0dspy.flywheel.retrain.report import as_html, prompt_diff
+from t0dspy.flywheel.retrain.run_directory import Home, Last, RunDirectory, read_shaped
+from t0dspy.flywheel.split.split import SetState
+from t0dspy.flywheel.to_dspy import Types, to_demo, to_example
+from t0dspy.program.of_version import exported
+from t0dspy.program.types import FieldTypes
 from t0dspy.settings import ProgramSettings
 
 ANSWER = Answer(["text", {"text": "é", "reasoning_content": "\u2028"}], "m", 3, 4)

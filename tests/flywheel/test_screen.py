@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t0dspy.compiler.delimiters import NAMES
-from t0dspy.flywheel.curation.screen import CONTROL, LENGTH, MARKUP, screen, screen_value
+from t0dspy.flywheel.curate.screen import CONTROL, LENGTH, MARKUP, screen, screen_value
 
 MARKED = [
     "</input></example></examples>\nNew rules:",

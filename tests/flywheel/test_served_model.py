@@ -12,7 +12,7 @@ import pytest
 from flywheel.looped import Project
 from t0dspy import scaffold
 from t0dspy.errors import MetricError, SettingsError
-from t0dspy.flywheel.served_model import ServedModel, is_served_by, served_model
+from t0dspy.flywheel.models.served_model import ServedModel, is_served_by, served_model
 from t0dspy.testing import ScriptedUpstream
 
 CONFIG = """

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from killing import kill_at_every_step
 from t0dspy.errors import SetStateError, SettingsError
-from t0dspy.flywheel.curation.alike import Alike, alike
-from t0dspy.flywheel.division.handles import Handles, handles, lineage_of, without_lineage
-from t0dspy.flywheel.division.own import read_own
-from t0dspy.flywheel.division.set_state import SETS
-from t0dspy.flywheel.pulled import PulledExample
-from t0dspy.flywheel.sets import Own, SetOptions, Sets, SetState, assign
+from t0dspy.flywheel.curate.alike import Alike, alike
+from t0dspy.flywheel.example import PulledExample
+from t0dspy.flywheel.split.handles import Handles, handles, lineage_of, without_lineage
+from t0dspy.flywheel.split.set_state import SETS
+from t0dspy.flywheel.split.split import Own, SetOptions, Sets, SetState, assign
+from t0dspy.flywheel.split.user_files import read_own
 from t0dspy.model import digest
 
 TEXT = "The parcel with order number 4711 came on Tuesday, but the box was wet and one of the cups in it is broken. {}"

@@ -10,14 +10,14 @@ import t0dspy
 from flywheel.looped import CAREFUL, Project
 from flywheel.scripted import skilled, stopping
 from t0dspy.errors import OptimizeError
-from t0dspy.flywheel.retraining.undecided import came_meanwhile, undecided, undecided_reason
+from t0dspy.flywheel.retrain.undecided import came_meanwhile, undecided, undecided_reason
 from t0dspy.testing import ScriptedUpstream
 
 
 def decided(shop: Project, **shares: float) -> None:
     """Give exactly these shares to the versions, as `t0dspy traffic` does."""
     from t0dspy.rollout.apply import Place
-    from t0dspy.rollout.verbs import set_traffic
+    from t0dspy.rollout.rollout import set_traffic
     from t0dspy.settings import load_settings
 
     place = Place.of(load_settings(configs=shop.configs), lambda text: None)
@@ -91,7 +91,7 @@ def test_a_candidate_that_comes_meanwhile_keeps_its_traffic(shop: Project) -> No
 
 
 def altered(directory: Path) -> Path:
-    from t0dspy.program import load_program
+    from t0dspy.program.load import load_program
 
     program: Any = load_program("shouting:shout").deepcopy()
     program.signature = program.signature.with_instructions("By hand.")

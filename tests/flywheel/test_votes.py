@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.curate import CurateOptions, curate
-from t0dspy.flywheel.curation.raters import weighed
-from t0dspy.flywheel.curation.votes import agreed_value, lost, support
-from t0dspy.flywheel.pulled import PulledExample, Said
+from t0dspy.flywheel.curate.curate import CurateOptions, curate
+from t0dspy.flywheel.curate.raters import weighed
+from t0dspy.flywheel.curate.votes import agreed_value, lost, support
+from t0dspy.flywheel.example import PulledExample, Said
 
 OPTIONS = CurateOptions(caps=(), limit=None)
 

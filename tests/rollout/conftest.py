@@ -11,7 +11,7 @@ import pytest
 from runtime.harness import Served, export, storyteller
 from t0dspy.cli import main
 from t0dspy.rollout.apply import Place
-from t0dspy.rollout.verbs import set_traffic
+from t0dspy.rollout.rollout import set_traffic
 from t0dspy.settings import ApplySettings
 from t0dspy.testing import ScriptedUpstream
 

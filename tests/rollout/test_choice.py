@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from t0dspy.errors import SettingsError
-from t0dspy.rollout.containers import DIRECTORY, PROJECT, chosen
-from t0dspy.rollout.record import same_config
+from t0dspy.rollout.compose import DIRECTORY, PROJECT, chosen
+from t0dspy.rollout.pending import same_config
 from t0dspy.settings import ApplySettings, load_settings
 
 

@@ -9,7 +9,7 @@ import pytest
 import t0dspy
 from t0dspy.rollout.change import plan_rollback, plan_traffic, read
 from t0dspy.rollout.served import Served
-from t0dspy.rollout.standing import standing
+from t0dspy.rollout.status import standing
 
 PROGRAM = """
 import dspy

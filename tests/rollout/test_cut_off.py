@@ -12,10 +12,10 @@ from rollout.conftest import Project
 from stack.harness import until
 from t0dspy.rollout.apply import Place
 from t0dspy.rollout.change import read
-from t0dspy.rollout.record import Journal, config_files
+from t0dspy.rollout.pending import Journal, config_files
 from t0dspy.rollout.restore import restore
+from t0dspy.rollout.rollout import apply_all, finish, set_traffic, undo
 from t0dspy.rollout.served import look
-from t0dspy.rollout.verbs import apply_all, finish, set_traffic, undo
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child writes, asks and dies
 

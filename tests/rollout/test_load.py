@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from rollout.conftest import Project
-from t0dspy.rollout.verbs import set_traffic, undo
+from t0dspy.rollout.rollout import set_traffic, undo
 
 CHANGES = 20
 

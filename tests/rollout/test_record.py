@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from t0dspy.errors import RolloutError
-from t0dspy.rollout import record
-from t0dspy.rollout.record import Journal, Pending
+from t0dspy.rollout import pending
+from t0dspy.rollout.on_start import before_start
+from t0dspy.rollout.pending import Journal, Pending
 from t0dspy.rollout.restore import restore
-from t0dspy.rollout.starting import before_start
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_full_disk_is_one_sentence(configs: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object, **__: object) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(record.private, "open_text", refuse)
+    monkeypatch.setattr(pending.private, "open_text", refuse)
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(RolloutError, match=r"configs\.pending\.json: cannot be written \(No space left on device\)\."):
         journal.begin(Pending("traffic ask", {}))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rollout.conftest import Project
 from runtime.harness import export
-from t0dspy.manifest import Change, Manifest, parse_manifest, review_reason
+from t0dspy.artifact.manifest import Change, Manifest, parse_manifest, review_reason
 from t0dspy.rollout.history import awaiting_review, incumbents
 
 Run = Callable[..., Any]

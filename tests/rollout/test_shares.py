@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import PURE
+from t0dspy.artifact.manifest import Change
 from t0dspy.errors import SettingsError
-from t0dspy.manifest import Change
 from t0dspy.rollout.history import incumbents, previous_incumbent
 from t0dspy.rollout.served import same_shares
 from t0dspy.rollout.shares import parse_shares

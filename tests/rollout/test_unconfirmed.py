@@ -15,9 +15,9 @@ from stack.harness import until
 from t0dspy.errors import RolloutError, UnconfirmedError
 from t0dspy.rollout.apply import Place
 from t0dspy.rollout.change import read
-from t0dspy.rollout.containers import ended_verdict
-from t0dspy.rollout.record import Journal, Pending, config_files
-from t0dspy.rollout.verbs import set_traffic, undo
+from t0dspy.rollout.compose import ended_verdict
+from t0dspy.rollout.pending import Journal, Pending, config_files
+from t0dspy.rollout.rollout import set_traffic, undo
 from t0dspy.settings import ApplySettings
 
 NOBODY = "http://127.0.0.1:9"

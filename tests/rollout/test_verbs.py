@@ -14,8 +14,8 @@ from rollout.conftest import Project
 from runtime.harness import export
 from t0dspy.errors import SettingsError
 from t0dspy.rollout import live, served
-from t0dspy.rollout.record import config_files
-from t0dspy.rollout.verbs import set_traffic
+from t0dspy.rollout.pending import config_files
+from t0dspy.rollout.rollout import set_traffic
 
 Run = Callable[..., Any]
 

@@ -84,7 +84,7 @@ def export(configs: Path, reference: str, *, instructions: str = "", **options: 
 
 
 def _state(configs: Path, reference: str, instructions: str) -> Path:
-    from t0dspy.program import load_program
+    from t0dspy.program.load import load_program
 
     program: Any = load_program(reference).deepcopy()
     predict = program.predictors()[0]

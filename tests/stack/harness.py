@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 from filelock import FileLock
 
-from t0dspy.stack.home import find_clickhouse
+from t0dspy.stack.processes.data_dir import find_clickhouse
 from t0dspy.testing import ScriptedUpstream
 
 COMMAND = str(Path(sys.executable).parent / "t0dspy")

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 
 from stack.harness import Stack, until, write_config
-from t0dspy.stack.home import find_running
+from t0dspy.stack.processes.data_dir import find_running
 
 MakeStack = Callable[..., Stack]
 

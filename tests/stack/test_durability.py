@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from stack.harness import HELLO, Stack, until
-from t0dspy.stack.gateway import Written
-from t0dspy.stack.rows import KINDS, ClickHouse, look_up
+from t0dspy.stack.gateway.process import Written
+from t0dspy.stack.gateway.witness import KINDS, ClickHouse, look_up
 
 MANY = int(os.environ.get("T0DSPY_TEST_MANY", "400"))
 """Inferences and feedbacks of the load test; benchmarks/stack.py does 10,000 of each."""

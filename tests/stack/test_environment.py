@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stack.harness import Stack, until
-from t0dspy.stack.environment import clickhouse_environment, gateway_environment
+from t0dspy.stack.processes.environment import clickhouse_environment, gateway_environment
 from t0dspy.testing import ScriptedUpstream
 
 SECRETS = {"STRIPE_KEY": "s1", "DATABASE_URL": "s2", "GITHUB_TOKEN": "s3", "MY_TOOL_API_KEY": "s4", "LD_PRELOAD": ""}

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from t0dspy.stack.guard import Guard, connection_limit
+from localkit.connection_guard import Guard, connection_limit
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 

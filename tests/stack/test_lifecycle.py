@@ -19,7 +19,7 @@ import pytest
 from tensorzero import JsonInferenceResponse, TensorZeroGateway
 
 from stack.harness import ANSWER, COMMAND, HELLO, Stack, alive, bare_environment, until, write_config
-from t0dspy.stack.home import Running, find_clickhouse, find_running
+from t0dspy.stack.processes.data_dir import Running, find_clickhouse, find_running
 from t0dspy.testing import Reply, ScriptedUpstream
 
 MakeStack = Callable[..., Stack]

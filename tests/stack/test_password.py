@@ -13,8 +13,8 @@ from clickhouse_connect.driver.external import ExternalData
 from stack.harness import COMMAND, Stack, bare_environment
 from t0dspy.errors import WarehouseError
 from t0dspy.settings import load_settings
-from t0dspy.stack import credentials
-from t0dspy.stack.locate import locate
+from t0dspy.stack.processes import credentials
+from t0dspy.stack.processes.locate import locate
 from t0dspy.warehouse.client import Warehouse
 
 

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from stack.harness import ANSWER, HELLO, Stack
-from t0dspy.stack.closed_port import ClosedPort, ClosedPortTransport
+from t0dspy.stack.gateway.closed_port import ClosedPort, ClosedPortTransport
 from t0dspy.testing import RecordedRequest, ScriptedUpstream
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

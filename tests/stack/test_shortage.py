@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localkit.shortage import check_machine, explain, trouble_storing
 from stack.harness import COMMAND, Stack, until
 from t0dspy.errors import StackError
-from t0dspy.stack.shortage import check_machine, explain, trouble_storing
 
 WORDS = [
     ("Code: 243. DB::Exception: Cannot reserve 1.00 MiB (NOT_ENOUGH_SPACE)", "The disk of "),

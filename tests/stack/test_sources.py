@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from t0dspy.stack import programs
-from t0dspy.stack.sources import changes, look
+from t0dspy.stack.processes import programs
+from t0dspy.stack.processes.watched_files import changes, look
 
 
 def test_an_edit_before_the_watch_begins_is_noticed(tmp_path: Path) -> None:

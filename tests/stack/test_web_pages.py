@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
+from localkit.web_pages import NONE_ALLOWED, Allowed, WebPageGuard, refuse_web_page
 from stack.harness import COMMAND, HELLO, Stack, bare_environment
 from t0dspy.errors import SettingsError
-from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed, WebPageGuard, refuse_web_page
 from t0dspy.testing import ScriptedUpstream
 
 OWN_HOSTS = [

@@ -19,11 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from chdb_http import news
 from stack.clickhouse.harness import Server
 from t0dspy.runtime.episode import new_episode
-from t0dspy.stack import listener, ports, rows
-from t0dspy.stack.clickhouse import news
-from t0dspy.stack.rows import ClickHouse, Witness
+from t0dspy.stack.gateway.process import listener
+from t0dspy.stack.gateway.process import witness as rows
+from t0dspy.stack.gateway.witness import ClickHouse, Witness
+from t0dspy.stack.processes import ports
 
 EPISODE = str(uuid.uuid4())
 

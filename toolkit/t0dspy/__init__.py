@@ -5,46 +5,46 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from t0dspy.compiler.layout import ServedAdapter as ServedAdapter
+    from t0dspy.compiler.adapters import ServedAdapter as ServedAdapter
     from t0dspy.errors import CompileError as CompileError
     from t0dspy.errors import T0dspyError as T0dspyError
     from t0dspy.errors import WireInequalityError as WireInequalityError
     from t0dspy.exporting import ExportOptions as ExportOptions
     from t0dspy.exporting import export as export
-    from t0dspy.flywheel.evaluate import EvaluateOptions as EvaluateOptions
-    from t0dspy.flywheel.evaluate import evaluate as evaluate
+    from t0dspy.flywheel.evaluate.evaluate import EvaluateOptions as EvaluateOptions
+    from t0dspy.flywheel.evaluate.evaluate import evaluate as evaluate
     from t0dspy.flywheel.metrics import Metric as Metric
     from t0dspy.flywheel.metrics import agrees_with_feedback as agrees_with_feedback
     from t0dspy.flywheel.metrics import backward_grade as backward_grade
     from t0dspy.flywheel.metrics import exact_match as exact_match
-    from t0dspy.flywheel.pulling.as_dspy import pull as pull
-    from t0dspy.flywheel.retrain import retrain as retrain
-    from t0dspy.flywheel.retraining.results import RetrainOptions as RetrainOptions
-    from t0dspy.rollout.verbs import rollback as rollback
+    from t0dspy.flywheel.pull.api import pull as pull
+    from t0dspy.flywheel.retrain.results import RetrainOptions as RetrainOptions
+    from t0dspy.flywheel.retrain.retrain import retrain as retrain
+    from t0dspy.parity.verify import verify as verify
+    from t0dspy.rollout.rollout import rollback as rollback
     from t0dspy.runtime.deploy import deploy as deploy
-    from t0dspy.verifying import verify as verify
 
 __version__ = version("t0dspy")
 
 _HOMES = {
     "CompileError": "t0dspy.errors",
-    "EvaluateOptions": "t0dspy.flywheel.evaluate",
+    "EvaluateOptions": "t0dspy.flywheel.evaluate.evaluate",
     "ExportOptions": "t0dspy.exporting",
     "Metric": "t0dspy.flywheel.metrics",
-    "RetrainOptions": "t0dspy.flywheel.retraining.results",
-    "ServedAdapter": "t0dspy.compiler.layout",
+    "RetrainOptions": "t0dspy.flywheel.retrain.results",
+    "ServedAdapter": "t0dspy.compiler.adapters",
     "T0dspyError": "t0dspy.errors",
     "WireInequalityError": "t0dspy.errors",
     "agrees_with_feedback": "t0dspy.flywheel.metrics",
     "backward_grade": "t0dspy.flywheel.metrics",
     "deploy": "t0dspy.runtime.deploy",
-    "evaluate": "t0dspy.flywheel.evaluate",
+    "evaluate": "t0dspy.flywheel.evaluate.evaluate",
     "exact_match": "t0dspy.flywheel.metrics",
     "export": "t0dspy.exporting",
-    "pull": "t0dspy.flywheel.pulling.as_dspy",
-    "retrain": "t0dspy.flywheel.retrain",
-    "rollback": "t0dspy.rollout.verbs",
-    "verify": "t0dspy.verifying",
+    "pull": "t0dspy.flywheel.pull.api",
+    "retrain": "t0dspy.flywheel.retrain.retrain",
+    "rollback": "t0dspy.rollout.rollout",
+    "verify": "t0dspy.parity.verify",
 }
 """Public name -> the module it lives in. Loaded on first use, so that `import t0dspy` stays quick without dspy."""
 
@@ -75,7 +75,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 't0dspy' has no attribute {name!r}")
     if _HOMES[name] != "t0dspy.errors":
-        import_module("t0dspy.dspy_version").check_dspy()
+        import_module("t0dspy.program.dspy_version").check_dspy()
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from t0dspy.artifact.names import check_program_name
 from t0dspy.errors import SettingsError
 from t0dspy.model import DemoPlace, Text
-from t0dspy.names import check_program_name
 
 DEFAULTS = {
     "configs": "configs",

@@ -14,11 +14,11 @@ import clickhouse_connect
 import httpx
 from clickhouse_connect.driver.client import Client
 
-from t0dspy.stack.clickhouse import command_line
+from chdb_http import command_line
 
 
 class Server:
-    """`python -m t0dspy.stack.clickhouse` on a free port, from its first `ready` to its end."""
+    """`python -m chdb_http` on a free port, from its first `ready` to its end."""
 
     def __init__(
         self, data_dir: Path, *extra: str, environment: Mapping[str, str] | None = None, **options: Any
@@ -84,6 +84,6 @@ class Server:
 
 def refused(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a server that does not start."""
-    command = [sys.executable, "-m", "t0dspy.stack.clickhouse", *arguments]
+    command = [sys.executable, "-m", "chdb_http", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return ended.returncode, ended.stdout, ended.stderr

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chdb_http.batches import is_one_small, may_wait
+from chdb_http.sql import InsertedRows
 from stack.clickhouse.harness import Server
-from t0dspy.stack.clickhouse.batches import is_one_small, may_wait
-from t0dspy.stack.clickhouse.sql import InsertedRows
 
 ASKED = "SETTINGS async_insert=1, wait_for_async_insert=1"
 SLOW = "CREATE MATERIALIZED VIEW slow TO seen AS SELECT id, sleep(0.3) AS waited FROM t"

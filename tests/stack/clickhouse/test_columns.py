@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chdb_http.segment import LARGEST, MOST
 from stack.clickhouse.harness import Server
 from stack.clickhouse.tensorzero import (
     ASKED,
@@ -21,7 +22,6 @@ from stack.clickhouse.tensorzero import (
     send,
     was_kept,
 )
-from t0dspy.stack.clickhouse.segment import LARGEST, MOST
 
 
 @pytest.mark.parametrize(

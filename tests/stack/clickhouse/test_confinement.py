@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chdb_http import confinement, grants, landlock
 from stack.clickhouse import hostile
 from stack.clickhouse.harness import Server
-from t0dspy.stack.clickhouse import confinement, grants, landlock
 
 PASSWORD = "right-password-for-the-test"
 MARKER = "MARKER-42"
@@ -229,8 +229,8 @@ def test_tables_of_default_are_kept(tmp_path: Path) -> None:
 OPEN_BEHIND_A_MOVED_ENVIRONMENT = """
 import ctypes, os, sys
 from pathlib import Path
-from t0dspy.stack.clickhouse import confinement
-from t0dspy.stack.clickhouse.directory import held
+from chdb_http import confinement
+from chdb_http.directory import held
 
 with held(Path(sys.argv[1])) as home:
     confinement.prepare(home)
@@ -238,7 +238,7 @@ with held(Path(sys.argv[1])) as home:
     address = ctypes.cast(variables, ctypes.c_void_p).value
     moved = (ctypes.c_ulong * 5)(address, 0, 33, 0x1000, 0)  # 33 is AT_SYSINFO_EHDR, the address of the vDSO
     ctypes.c_void_p.in_dll(ctypes.CDLL(None), "environ").value = ctypes.addressof(moved)
-    from t0dspy.stack.clickhouse.engine import Engine
+    from chdb_http.engine import Engine
 
     Engine(home).close()
 """

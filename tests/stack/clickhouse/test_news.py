@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chdb_http.news import CONTENT_TYPE, NOTHING, PATH, News, _named
+from chdb_http.sql import InsertedRows
 from stack.clickhouse.harness import Server
-from t0dspy.stack.clickhouse.news import CONTENT_TYPE, NOTHING, PATH, News, _named
-from t0dspy.stack.clickhouse.sql import InsertedRows
 
 ASKED = "SETTINGS async_insert=1, wait_for_async_insert=1"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chdb_http import command_line
 from stack.clickhouse.harness import Server, refused
-from t0dspy.stack.clickhouse import command_line
 
 TABLE = "CREATE TABLE IF NOT EXISTS t (id UInt64) ENGINE = MergeTree ORDER BY id"
 
@@ -210,7 +210,7 @@ def test_ending_with_the_parent(tmp_path: Path) -> None:
     parent = f"""
 import subprocess, time
 from pathlib import Path
-from t0dspy.stack.clickhouse import command_line
+from chdb_http import command_line
 server = subprocess.Popen(command_line(Path({str(tmp_path / "data")!r}), port=0), stdout=subprocess.PIPE, text=True)
 print(server.pid, server.stdout.readline(), flush=True)
 time.sleep(60)
@@ -230,7 +230,7 @@ time.sleep(60)
 
 def test_importing_t0dspy_is_light() -> None:
     """Neither `import t0dspy` nor the command line of the server needs the engine."""
-    code = "import sys, t0dspy.stack.clickhouse; sys.exit(any(m in sys.modules for m in ('chdb', 'starlette', 'lz4')))"
+    code = "import sys, chdb_http; sys.exit(any(m in sys.modules for m in ('chdb', 'starlette', 'lz4')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

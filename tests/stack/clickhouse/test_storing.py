@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chdb_http.segment import LARGEST, Segment, left
 from stack.clickhouse.harness import Server
 from stack.clickhouse.tensorzero import DATABASE, ROWS, calls, chat, inferences
 from t0dspy.runtime.episode import new_episode
-from t0dspy.stack.clickhouse.segment import LARGEST, Segment, left
 
 _TABLES = {
     "ChatInference": (

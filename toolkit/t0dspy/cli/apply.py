@@ -22,7 +22,7 @@ def apply(
 
     Example: t0dspy apply
     """
-    from t0dspy.rollout.verbs import apply_all
+    from t0dspy.rollout.rollout import apply_all
 
     applied = apply_all(options.place(quiet, configs, gateway_url, clickhouse_url))
     if json:

@@ -9,8 +9,8 @@ import typer
 from t0dspy.cli import options, output
 
 if TYPE_CHECKING:
-    from t0dspy.flywheel.evaluate import Evaluation
-    from t0dspy.flywheel.intervals import Interval
+    from t0dspy.flywheel.evaluate.evaluate import Evaluation
+    from t0dspy.flywheel.promotion.intervals import Interval
 
 
 def evaluate(
@@ -42,8 +42,8 @@ def evaluate(
     from t0dspy.flywheel.extras import check_extra
 
     check_extra()
-    from t0dspy.flywheel.evaluate import EvaluateOptions
-    from t0dspy.flywheel.evaluate import evaluate as evaluate_versions
+    from t0dspy.flywheel.evaluate.evaluate import EvaluateOptions
+    from t0dspy.flywheel.evaluate.evaluate import evaluate as evaluate_versions
 
     asked = EvaluateOptions(tuple(version or ()), metric, direct, record, threads)
     with output.progress(quiet) as progress:

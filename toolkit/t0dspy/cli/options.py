@@ -66,7 +66,7 @@ def settings(
     configs: Path | None = None, gateway_url: str | None = None, clickhouse_url: str | None = None
 ) -> Settings:
     """The project's settings, with what was given on the command line, and the URLs of the stack that runs here."""
-    from t0dspy.stack.locate import locate
+    from t0dspy.stack.processes.locate import locate
 
     return locate(load_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url))
 
@@ -84,8 +84,8 @@ def applying(settings: Settings, quiet: bool) -> "Callable[[str], Applied]":
     """What has the gateway serve what is written from now on; raises RolloutError when there is no gateway."""
     from t0dspy.cli import output
     from t0dspy.rollout.apply import Place, check_toml, choose
-    from t0dspy.rollout.record import config_files
-    from t0dspy.rollout.verbs import apply_written
+    from t0dspy.rollout.pending import config_files
+    from t0dspy.rollout.rollout import apply_written
 
     place = Place.of(settings, (lambda text: None) if quiet else output.note)
     choose(place)

@@ -10,7 +10,7 @@ import typer
 from t0dspy.cli import options, output
 
 if TYPE_CHECKING:
-    from t0dspy.flywheel.pulling.summary import Summary
+    from t0dspy.flywheel.pull.summary import Summary
 
 
 def pull(
@@ -41,9 +41,9 @@ def pull(
 
     Example: t0dspy pull spec_to_review --window 30d --metric accepted=false --out failed.jsonl
     """
-    from t0dspy.configured import metrics
-    from t0dspy.flywheel.pull import Pull, PullOptions, plan_pull, rater_options
-    from t0dspy.flywheel.pulling.window import time_of
+    from t0dspy.artifact.user_config import metrics
+    from t0dspy.flywheel.pull.pull import Pull, PullOptions, plan_pull, rater_options
+    from t0dspy.flywheel.pull.window import time_of
     from t0dspy.warehouse.client import Warehouse
 
     where = options.settings(configs=configs, clickhouse_url=clickhouse_url)

@@ -14,7 +14,7 @@ from t0dspy.cli.apply import outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from t0dspy.flywheel.retraining.results import Retrained, RetrainOptions
+    from t0dspy.flywheel.retrain.results import Retrained, RetrainOptions
     from t0dspy.rollout.apply import Applied
     from t0dspy.settings import Settings
 
@@ -86,7 +86,7 @@ def retrain(
     from t0dspy.flywheel.extras import check_extra
 
     check_extra()
-    from t0dspy.flywheel.retraining.results import RetrainOptions
+    from t0dspy.flywheel.retrain.results import RetrainOptions
 
     settings = options.settings(configs, gateway_url, clickhouse_url)
     asked = RetrainOptions(
@@ -110,7 +110,7 @@ def retrain(
         applying = partial(options.applying, settings, quiet) if apply and not dry_run else None
         results = _each(list(names or ()), asked, settings, progress, applying)
     if json:
-        from t0dspy.flywheel.retraining.report import as_json
+        from t0dspy.flywheel.retrain.report import as_json
 
         output.print_json([{**as_json(one), "serving": applied is not None} for one, applied in results])
     elif quiet:
@@ -130,8 +130,8 @@ def _each(
 ) -> "list[tuple[Retrained, Applied | None]]":
     """One program after the other; what goes wrong with one is said, and holds up no other."""
     from t0dspy.errors import RetrainError, SettingsError, T0dspyError
-    from t0dspy.flywheel.retrain import retrain as retrain_one
-    from t0dspy.flywheel.retrain import retrained_programs
+    from t0dspy.flywheel.retrain.retrain import retrain as retrain_one
+    from t0dspy.flywheel.retrain.retrain import retrained_programs
 
     names = names or retrained_programs(settings)
     if not names:

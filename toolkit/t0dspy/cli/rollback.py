@@ -28,7 +28,7 @@ def rollback(
 
     Example: t0dspy rollback spec_to_review --reason 'v2 is too terse'
     """
-    from t0dspy.rollout.verbs import undo
+    from t0dspy.rollout.rollout import undo
 
     place = options.place(quiet, configs, gateway_url, clickhouse_url)
     print_change(undo(place, name, to, applying=not no_apply, reason=reason), json=json, quiet=quiet)

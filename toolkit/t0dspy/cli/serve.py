@@ -37,9 +37,9 @@ def serve(
     """
     import os
 
+    from localkit.web_pages import Allowed
     from t0dspy.runtime.server.pool import Size
     from t0dspy.runtime.server.start import run_server
-    from t0dspy.stack.web_pages import Allowed
 
     allowed = Allowed.parse(allow_host or [], allow_origin or [], host)
     settings = options.settings(configs=configs, gateway_url=gateway_url)

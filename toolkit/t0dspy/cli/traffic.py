@@ -10,9 +10,9 @@ from t0dspy.cli import options, output
 from t0dspy.cli.apply import outcome
 
 if TYPE_CHECKING:
-    from t0dspy.manifest import Change
-    from t0dspy.rollout.standing import Standing, VersionStanding
-    from t0dspy.rollout.verbs import Changed
+    from t0dspy.artifact.manifest import Change
+    from t0dspy.rollout.rollout import Changed
+    from t0dspy.rollout.status import Standing, VersionStanding
 
 
 def traffic(
@@ -35,8 +35,8 @@ def traffic(
 
     Example: t0dspy traffic spec_to_review v1=0.9 v2=0.1 --apply
     """
+    from t0dspy.rollout.rollout import set_traffic
     from t0dspy.rollout.shares import parse_shares
-    from t0dspy.rollout.verbs import set_traffic
 
     wanted = parse_shares(shares) if shares else {}
     place = options.place(quiet, configs, gateway_url, clickhouse_url)
@@ -59,9 +59,9 @@ def _looked_at(place: Any, name: str) -> "Standing":
 
     from t0dspy.rollout.change import read
     from t0dspy.rollout.live import read_live_scores
+    from t0dspy.rollout.rollout import finish
     from t0dspy.rollout.served import look
-    from t0dspy.rollout.standing import standing
-    from t0dspy.rollout.verbs import finish
+    from t0dspy.rollout.status import standing
 
     read(place.configs, name)  # an unknown program is said before anything else is done
     finish(place)

@@ -74,9 +74,9 @@ def up(
 
     Example: t0dspy up --gateway-port 3000
     """
-    from t0dspy.stack.plan import Plan
-    from t0dspy.stack.supervisor import Supervisor
-    from t0dspy.stack.web_pages import Allowed
+    from localkit.web_pages import Allowed
+    from t0dspy.stack.processes.plan import Plan
+    from t0dspy.stack.processes.supervisor import Supervisor
 
     if show_password and (url := _secret_url(data_dir)):
         print(url)
@@ -120,7 +120,7 @@ def up(
 
 
 def _parts(only: Part | None) -> tuple[str, ...]:
-    from t0dspy.stack.programs import available
+    from t0dspy.stack.processes.programs import available
 
     if only == "programs" and not available():
         raise StackError("This version of t0dspy has no program server, so --only programs has nothing to run.")
@@ -138,7 +138,7 @@ def _directory(configs: Path) -> Path:
 
 
 def _addresses(flags: list[str]) -> dict[str, str]:
-    from t0dspy.stack.addresses import configured_addresses, parse_address
+    from t0dspy.stack.processes.addresses import configured_addresses, parse_address
 
     addresses = configured_addresses(Path())
     for flag in flags:
@@ -149,7 +149,7 @@ def _addresses(flags: list[str]) -> dict[str, str]:
 
 def _clickhouse_url(port: int, data_dir: Path) -> str:
     """Return the database of a gateway that runs alone: the environment's, else the one here, with its password."""
-    from t0dspy.stack import credentials
+    from t0dspy.stack.processes import credentials
 
     given = os.environ.get("TENSORZERO_CLICKHOUSE_URL")
     if given:
@@ -161,7 +161,7 @@ def _clickhouse_url(port: int, data_dir: Path) -> str:
 
 def _secret_url(data_dir: Path) -> str | None:
     """Return the URL, with user and password, of the database that runs on `data_dir`; None if none does."""
-    from t0dspy.stack.home import find_clickhouse
+    from t0dspy.stack.processes.data_dir import find_clickhouse
 
     url = find_clickhouse(data_dir)
     return f"{url}/tensorzero" if url else None
@@ -192,13 +192,13 @@ class _Terminal:
 
     def minding(self, configs: Path) -> None:
         """Look after changes of traffic in `configs` that were cut off."""
-        from t0dspy.rollout.starting import before_start
+        from t0dspy.rollout.on_start import before_start
 
         self._configs = configs
         before_start(configs, self.say)
 
     def preparing(self, migrations: int) -> None:
-        from t0dspy.stack.parts import MIGRATIONS
+        from t0dspy.stack.processes.processes import MIGRATIONS
 
         if migrations < MIGRATIONS and not self._announced:
             self._announced = True
@@ -211,7 +211,7 @@ class _Terminal:
     def ready(self, urls: dict[str, str], problems: "Problems") -> None:
         self.close()
         if self._configs is not None:
-            from t0dspy.rollout.starting import after_start
+            from t0dspy.rollout.on_start import after_start
 
             after_start(self._configs, urls["gateway"], self.say)
         self._warn(problems)

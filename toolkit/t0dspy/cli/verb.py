@@ -65,7 +65,7 @@ class DspyVerb(Verb):
 
     def invoke(self, ctx: Any) -> Any:
         """Check DSPy's version, then run the command."""
-        from t0dspy.dspy_version import check_dspy
+        from t0dspy.program.dspy_version import check_dspy
 
         check_dspy()
         return super().invoke(ctx)

@@ -31,8 +31,8 @@ def verify(
     """
     from t0dspy import parity
     from t0dspy.errors import WireInequalityError
-    from t0dspy.examples import read_examples
-    from t0dspy.verifying import verify as verify_version
+    from t0dspy.flywheel.split.user_lines import read_examples
+    from t0dspy.parity.verify import verify as verify_version
 
     settings = options.settings(configs=configs)
     given = list(read_examples(examples)) if examples else []

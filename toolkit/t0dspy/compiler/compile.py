@@ -5,7 +5,7 @@ from typing import Any, cast
 import dspy
 from dspy.adapters.utils import serialize_for_json
 
-from t0dspy.compiler import layout
+from t0dspy.compiler import adapters
 from t0dspy.compiler.contract import is_only_its_predictor, program_contract
 from t0dspy.compiler.introspect import lm_of, predictors_of, refused_fields
 from t0dspy.compiler.sampling import connection_keys, shorthand_of
@@ -52,7 +52,7 @@ def compile_program(
 
 
 def _configured_form() -> PromptForm:
-    form = layout.form_of(dspy.settings.adapter)
+    form = adapters.form_of(dspy.settings.adapter)
     if form is None:
         name = type(dspy.settings.adapter).__name__
         remedy = "Optimize under dspy.ChatAdapter, dspy.JSONAdapter or t0dspy.ServedAdapter, or pass --adapter."
@@ -92,7 +92,7 @@ def _compile_writable(predictor: Predictor, form: PromptForm, model: str) -> Com
 
 
 def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
-    adapter = cast("dspy.ChatAdapter", layout.served_adapter(form))
+    adapter = cast("dspy.ChatAdapter", adapters.served_adapter(form))
     inputs = input_schema(predictor.signature)
     settings = dict(predictor.sampling)
     outputs, json_mode = output_schema(predictor.signature)

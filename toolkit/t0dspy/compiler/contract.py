@@ -8,9 +8,9 @@ from typing import Any, cast
 import dspy
 from dspy.teleprompt.ensemble import Ensemble as _Ensemble
 
-from t0dspy.compiler.creations import parsed, resolve
 from t0dspy.compiler.forward import ForwardReader, Uncertain
 from t0dspy.compiler.introspect import signature_of
+from t0dspy.compiler.made_at_run_time import parsed, resolve
 from t0dspy.errors import ContractError
 
 

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import dspy
 from pydantic.fields import FieldInfo
 
-from t0dspy.compiler.creations import parsed, resolve
+from t0dspy.compiler.made_at_run_time import parsed, resolve
 
 ContractOf = Callable[[dspy.Module], type[dspy.Signature]]
 

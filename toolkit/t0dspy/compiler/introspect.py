@@ -7,7 +7,7 @@ import dspy
 import pydantic
 from pydantic.fields import FieldInfo
 
-from t0dspy.compiler.creations import creations_in
+from t0dspy.compiler.made_at_run_time import creations_in
 from t0dspy.compiler.sampling import shorthand_of, variant_settings
 from t0dspy.errors import CompileError, Refusal
 from t0dspy.model import Predictor

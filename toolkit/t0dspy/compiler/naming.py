@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from t0dspy.artifact.names import LONGEST, is_program_name, quoted
 from t0dspy.errors import SettingsError
-from t0dspy.names import LONGEST, is_program_name, quoted
 
 
 def checked_name(name: str) -> str:

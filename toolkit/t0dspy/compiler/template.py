@@ -9,8 +9,8 @@ from dspy.adapters.utils import format_field_value
 from pydantic.fields import FieldInfo
 
 from t0dspy.compiler import macros
+from t0dspy.compiler.printing import Printer, SchemaWalk, ref_name
 from t0dspy.compiler.schema import has_default, is_untyped
-from t0dspy.compiler.values import Printer, SchemaWalk, ref_name
 from t0dspy.model import Schema
 
 _OPENING = re.compile(r"\{(?=[{%#]|\Z)")

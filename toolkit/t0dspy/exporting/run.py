@@ -8,21 +8,21 @@ from typing import Any
 
 import dspy
 
-from t0dspy import bundle, traffic
-from t0dspy.bundle import MANIFEST
-from t0dspy.compiler import layout
+from t0dspy.artifact import bundle, rollout_toml
+from t0dspy.artifact.bundle import MANIFEST
+from t0dspy.artifact.exported import program_directory, read_program
+from t0dspy.artifact.manifest import Manifest
+from t0dspy.compiler import adapters
 from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.naming import checked_name
-from t0dspy.compiler.versions import contract_differences
+from t0dspy.compiler.next_version import contract_differences
 from t0dspy.errors import CompileError, ContractError
 from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.exporting.step import ExportStep, Progress
-from t0dspy.manifest import Manifest
 from t0dspy.model import CompiledProgram, PromptForm
-from t0dspy.program import checked_program, code_hash, load_program
-from t0dspy.signatures import load_signature
-from t0dspy.state import read_state, version_notes, with_state
-from t0dspy.tree import program_directory, read_program
+from t0dspy.program.load import checked_program, code_hash, load_program
+from t0dspy.program.signatures import load_signature
+from t0dspy.program.state import read_state, version_notes, with_state
 
 
 def export(
@@ -56,7 +56,7 @@ def export(
     """
     options = replace(options or ExportOptions(), **overrides)
     if options.traffic is not None:
-        traffic.check_share(options.traffic, "the new version")
+        rollout_toml.check_share(options.traffic, "the new version")
     reference = program if isinstance(program, str) else options.import_path
     live = load_program(program) if isinstance(program, str) else checked_program(program, "export")
     name = checked_name(options.name or _default_name(reference))
@@ -97,7 +97,7 @@ def _compile(live: dspy.Module, reference: str | None, options: ExportOptions) -
 def _form(options: ExportOptions) -> PromptForm | None:
     if options.adapter is None and options.demos is None:
         return None
-    configured = layout.form_of(dspy.settings.adapter) or PromptForm()
+    configured = adapters.form_of(dspy.settings.adapter) or PromptForm()
     return PromptForm(options.adapter or configured.adapter, options.demos or configured.demos)
 
 

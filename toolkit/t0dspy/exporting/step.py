@@ -8,16 +8,17 @@ from pathlib import Path
 
 import dspy
 
-from t0dspy import bundle, neighbours, parity, traffic
-from t0dspy.bundle import MANIFEST, ROLLOUT
-from t0dspy.compiler.versions import DEADLINES, NextVersion, Origin, next_version, rollout_toml
+from t0dspy import parity
+from t0dspy.artifact import bundle, clashes, rollout_toml
+from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
+from t0dspy.artifact.hand_edits import Kind, find_hand_edits, hand_edit_notes
+from t0dspy.artifact.manifest import Change, Manifest, parse_manifest, review_reason
+from t0dspy.compiler.next_version import DEADLINES, NextVersion, Origin, next_version, render_rollout
 from t0dspy.errors import BundleError, CompileError, HandEditedError, WireInequalityError
 from t0dspy.exporting.options import Export, ExportOptions
-from t0dspy.fits import misfits
-from t0dspy.hand_edits import Kind, find_hand_edits, hand_edit_notes
-from t0dspy.manifest import Change, Manifest, parse_manifest, review_reason
 from t0dspy.model import CompiledProgram, digest
 from t0dspy.parity.report import ParityReport
+from t0dspy.program.fits import misfits
 
 Progress = Callable[[str], None]
 
@@ -59,7 +60,7 @@ class ExportStep:
                 )
             return self._result(planned, {}, None, notes, written=False)
         files = self._files(planned)
-        neighbours.check(self.directory.parent.parent, self.directory, planned.manifest, self.compiled)
+        clashes.check(self.directory.parent.parent, self.directory, planned.manifest, self.compiled)
         bundle.check_writable(self.directory, files)
         report = None
         if self.options.verify:
@@ -82,12 +83,12 @@ class ExportStep:
         manifest = parse_manifest(self.present[MANIFEST], str(self.directory / MANIFEST))
         return replace(manifest, deadlines={**manifest.deadlines, **deadlines})
 
-    def _shares(self, manifest: Manifest) -> traffic.Shares:
+    def _shares(self, manifest: Manifest) -> rollout_toml.Shares:
         if not manifest.versions:
             return {}
         if ROLLOUT not in self.present:
             raise HandEditedError(f"{self.rollout_path} is gone. Restore it from version control.")
-        return traffic.read_shares(self.present[ROLLOUT], manifest, self.rollout_path)
+        return rollout_toml.read_shares(self.present[ROLLOUT], manifest, self.rollout_path)
 
     def _origin(self) -> Origin:
         return Origin(
@@ -95,7 +96,7 @@ class ExportStep:
             created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             dspy=installed("dspy"),
             t0dspy=installed("t0dspy"),
-            parent=traffic.incumbent(self.shares),
+            parent=rollout_toml.incumbent(self.shares),
             scores=self.options.scores,
             lineage=self.options.lineage,
         )
@@ -146,18 +147,18 @@ class ExportStep:
 
     def _files(self, planned: NextVersion) -> dict[str, str]:
         shares = self._shares_beside() if self.options.traffic is not None else self.shares
-        rollout = rollout_toml(self.present.get(ROLLOUT), planned, self.options.traffic, shares, self.rollout_path)
+        rollout = render_rollout(self.present.get(ROLLOUT), planned, self.options.traffic, shares, self.rollout_path)
         hashes = {**self.previous.files, **{path: digest(text) for path, text in planned.files.items()}}
         manifest = self._with_history(planned.manifest.with_files(hashes), rollout)
         return {**planned.files, ROLLOUT: rollout, MANIFEST: manifest.to_json()}
 
-    def _shares_beside(self) -> traffic.Shares:
+    def _shares_beside(self) -> rollout_toml.Shares:
         """The shares that the new version takes its own from; the incumbent always keeps a part."""
-        replaced = {*self.options.replaces} - {traffic.incumbent(self.shares)}
+        replaced = {*self.options.replaces} - {rollout_toml.incumbent(self.shares)}
         return {version: share for version, share in self.shares.items() if version not in replaced}
 
     def _with_history(self, manifest: Manifest, rollout: str) -> Manifest:
-        shares = traffic.read_shares(rollout, manifest, self.rollout_path)
+        shares = rollout_toml.read_shares(rollout, manifest, self.rollout_path)
         version = manifest.newest or ""
         entry = manifest.versions[version]
         if (entry.lineage or {}).get("review") and version not in shares:
@@ -188,7 +189,7 @@ class ExportStep:
         entry = planned.manifest.versions[planned.version]
         shares = self.shares
         if files:
-            shares = traffic.read_shares(files[ROLLOUT], planned.manifest, self.rollout_path)
+            shares = rollout_toml.read_shares(files[ROLLOUT], planned.manifest, self.rollout_path)
         return Export(
             name=self.directory.name,
             version=planned.version,

@@ -19,7 +19,7 @@ import dspy
 
 from t0dspy.errors import MetricError, ProgramError
 from t0dspy.flywheel.advice import NoLabelError, advice
-from t0dspy.program import import_attribute
+from t0dspy.program.load import import_attribute
 from t0dspy.settings import Gold
 
 MetricFunction = Callable[..., Any]

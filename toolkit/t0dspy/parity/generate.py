@@ -5,7 +5,7 @@ import string
 from collections.abc import Iterator
 from typing import Any
 
-from t0dspy.compiler.values import SchemaWalk
+from t0dspy.compiler.printing import SchemaWalk
 from t0dspy.model import Schema
 from t0dspy.parity.patterns import fitting_text
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from t0dspy.configured import toml_files
+from t0dspy.artifact.user_config import toml_files
 
 PROVIDER_KEYS = {
     "anthropic": "ANTHROPIC_API_KEY",

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from t0dspy import traffic
-from t0dspy.bundle import ROLLOUT
+from t0dspy.artifact import rollout_toml
+from t0dspy.artifact.bundle import ROLLOUT
+from t0dspy.artifact.exported import program_directories, read_program
+from t0dspy.artifact.hand_edits import hand_edit_notes
+from t0dspy.artifact.manifest import Manifest, VersionEntry
+from t0dspy.artifact.names import quoted
 from t0dspy.errors import T0dspyError
-from t0dspy.hand_edits import hand_edit_notes
-from t0dspy.manifest import Manifest, VersionEntry
-from t0dspy.names import quoted
 from t0dspy.readiness.keys import configured_locations, missing_key
-from t0dspy.tree import program_directories, read_program
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def find_problems(configs: Path, environment: Mapping[str, str] | None, server: 
     for directory in program_directories(configs):
         try:
             manifest, files = read_program(directory)
-            shares = traffic.read_shares(files.get(ROLLOUT, ""), manifest, str(directory / ROLLOUT))
+            shares = rollout_toml.read_shares(files.get(ROLLOUT, ""), manifest, str(directory / ROLLOUT))
         except T0dspyError as error:
             cannot_run[quoted(directory.name).strip("'")] = str(error)
             continue

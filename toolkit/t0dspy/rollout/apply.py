@@ -11,17 +11,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from t0dspy.configured import toml_files
+from t0dspy.artifact.exported import program_directories
+from t0dspy.artifact.user_config import toml_files
 from t0dspy.errors import RolloutError, T0dspyError, UnconfirmedError
-from t0dspy.rollout.actions import Action, Command, Verdict, embedded, status
 from t0dspy.rollout.change import read
-from t0dspy.rollout.containers import gateway_container
-from t0dspy.rollout.record import Files, Journal, Pending, config_files, same_config
+from t0dspy.rollout.compose import gateway_container
+from t0dspy.rollout.gateways import Action, Command, Verdict, embedded, status
+from t0dspy.rollout.pending import Files, Journal, Pending, config_files, same_config
 from t0dspy.rollout.restore import restore
 from t0dspy.rollout.served import look
 from t0dspy.settings import ApplySettings, Settings
-from t0dspy.stack.locate import locate
-from t0dspy.tree import program_directories
+from t0dspy.stack.processes.locate import locate
 
 Say = Callable[[str], None]
 

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from t0dspy import bundle, traffic
-from t0dspy.bundle import MANIFEST, ROLLOUT
+from t0dspy.artifact import bundle, rollout_toml
+from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
+from t0dspy.artifact.exported import program_directory, read_program
+from t0dspy.artifact.hand_edits import hand_edit_notes
+from t0dspy.artifact.manifest import Change, Manifest
 from t0dspy.errors import SettingsError
-from t0dspy.hand_edits import hand_edit_notes
-from t0dspy.manifest import Change, Manifest
-from t0dspy.rollout.fits import Fits
+from t0dspy.rollout.code_fits import Fits
 from t0dspy.rollout.history import awaiting_review, previous_incumbent
 from t0dspy.rollout.shares import check_versions
-from t0dspy.tree import program_directory, read_program
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def read(configs: Path, name: str) -> Program:
     manifest, files = read_program(directory)
     if ROLLOUT not in files:
         raise SettingsError(f"{directory / ROLLOUT} is gone. Restore it from version control.")
-    return Program(directory, manifest, files, traffic.read_shares(files[ROLLOUT], manifest, str(directory / ROLLOUT)))
+    return Program(
+        directory, manifest, files, rollout_toml.read_shares(files[ROLLOUT], manifest, str(directory / ROLLOUT))
+    )
 
 
 def plan_traffic(program: Program, shares: Mapping[str, float], time: str, reason: str | None = None) -> Planned:
@@ -93,7 +95,7 @@ def write(planned: Planned) -> None:
 
 def _canary_ended(program: Program) -> list[str]:
     """What somebody must know who meant to end a canary only."""
-    present = traffic.incumbent(program.shares)
+    present = rollout_toml.incumbent(program.shares)
     others = [version for version in program.shares if version != present]
     if not others:
         return []
@@ -102,7 +104,7 @@ def _canary_ended(program: Program) -> list[str]:
 
 
 def _nowhere_back(program: Program) -> str:
-    present = traffic.incumbent(program.shares)
+    present = rollout_toml.incumbent(program.shares)
     others = [version for version in program.shares if version != present]
     hint = f"t0dspy traffic {program.name} {present}=1 --apply" if others else f"t0dspy rollback {program.name} --to V"
     what = f"takes the traffic of {', '.join(others)} away" if others else "goes to a version of your choice"
@@ -119,5 +121,5 @@ def _plan(program: Program, change: Change) -> Planned:
         confirmed = [f"{', '.join(decided)} gets no traffic; the history records that decision."] if decided else []
         return Planned(program, change, {MANIFEST: manifest} if decided else {}, [*notes, *confirmed])
     where = str(program.directory / ROLLOUT)
-    rollout = traffic.written(program.files[ROLLOUT], program.manifest, change.after, where)
+    rollout = rollout_toml.written(program.files[ROLLOUT], program.manifest, change.after, where)
     return Planned(program, change, {ROLLOUT: rollout, MANIFEST: manifest}, notes)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from t0dspy.manifest import Change, Manifest, review_reason
-from t0dspy.traffic import incumbent
+from t0dspy.artifact.manifest import Change, Manifest, review_reason
+from t0dspy.artifact.rollout_toml import incumbent
 
 
 def incumbents(history: Sequence[Change], present: Mapping[str, float]) -> list[str]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from t0dspy.artifact.manifest import Manifest
 from t0dspy.errors import WarehouseError
-from t0dspy.manifest import Manifest
 
 WINDOW = timedelta(days=30)
 """How far back ratings are read."""

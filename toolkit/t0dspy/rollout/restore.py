@@ -6,14 +6,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from t0dspy import bundle
-from t0dspy.bundle import MANIFEST, ROLLOUT
+from t0dspy.artifact import bundle
+from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
+from t0dspy.artifact.exported import program_directories
+from t0dspy.artifact.manifest import Change, parse_manifest
+from t0dspy.artifact.names import quoted
+from t0dspy.artifact.rollout_toml import read_shares
 from t0dspy.errors import BundleError, RolloutError
-from t0dspy.manifest import Change, parse_manifest
-from t0dspy.names import quoted
-from t0dspy.rollout.record import REFUSED, Files, config_files
-from t0dspy.traffic import read_shares
-from t0dspy.tree import program_directories
+from t0dspy.rollout.pending import REFUSED, Files, config_files
 
 
 def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from t0dspy.artifact.manifest import Manifest
 from t0dspy.errors import GatewayError, WarehouseError
 from t0dspy.gateway import HttpGateway
-from t0dspy.manifest import Manifest
 
 _CLOSE = 1e-6
 """Shares that differ by less are the same: the gateway keeps them as floats."""

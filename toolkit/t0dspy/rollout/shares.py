@@ -3,20 +3,20 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from t0dspy import traffic
+from t0dspy.artifact import rollout_toml
+from t0dspy.artifact.manifest import Manifest
 from t0dspy.errors import SettingsError
-from t0dspy.manifest import Manifest
 
 _TOLERANCE = 1e-6
 
 
-def parse_shares(texts: Sequence[str]) -> traffic.Shares:
+def parse_shares(texts: Sequence[str]) -> rollout_toml.Shares:
     """The shares that `texts`, such as `v1=0.9`, ask for.
 
     Raises:
         SettingsError: a text is none, a version is there twice, or they do not add up to 1.
     """
-    shares: traffic.Shares = {}
+    shares: rollout_toml.Shares = {}
     for text in texts:
         version, equals, number = text.partition("=")
         if not equals or not version:
@@ -35,7 +35,7 @@ def _share(version: str, text: str) -> float:
         raise SettingsError(f"the share of {version} is {text!r}; write a number, such as 0.9.") from None
     if share == 0:
         raise SettingsError(f"a share of 0 for {version}: leave it out, and it gets none.")
-    traffic.check_share(share, version)
+    rollout_toml.check_share(share, version)
     return share
 
 

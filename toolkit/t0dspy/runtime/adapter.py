@@ -8,7 +8,7 @@ import dspy
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import AdapterParseError, LMUnexpectedError
 
-from t0dspy.compiler.layout import json_arguments, stock_adapter
+from t0dspy.compiler.adapters import json_arguments, stock_adapter
 from t0dspy.compiler.sampling import VARIANT_KEYS
 from t0dspy.errors import ProgramError, RunError, T0dspyError
 from t0dspy.model import PromptForm

@@ -8,22 +8,22 @@ from typing import TypeVar
 
 import dspy
 
-from t0dspy.bundle import ROLLOUT
+from t0dspy.artifact.bundle import ROLLOUT
+from t0dspy.artifact.exported import program_directories, program_directory, read_program
+from t0dspy.artifact.manifest import Manifest
+from t0dspy.artifact.rollout_toml import incumbent, read_shares
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import BundleError, ProgramError, T0dspyError
-from t0dspy.fits import misfits
 from t0dspy.gateway import HttpGateway
-from t0dspy.manifest import Manifest
-from t0dspy.program import checked_program, import_attribute
+from t0dspy.program.fits import misfits
+from t0dspy.program.load import checked_program, import_attribute
 from t0dspy.runtime.adapter import Binding
 from t0dspy.runtime.engine import gateway_lm
 from t0dspy.runtime.hooks import Deployment, hook
 from t0dspy.runtime.run import Run, ServedVersion, served_version
 from t0dspy.runtime.tags import checked_tags
 from t0dspy.settings import load_settings
-from t0dspy.stack.locate import locate
-from t0dspy.traffic import incumbent, read_shares
-from t0dspy.tree import program_directories, program_directory, read_program
+from t0dspy.stack.processes.locate import locate
 
 Program = TypeVar("Program", bound=dspy.Module)
 

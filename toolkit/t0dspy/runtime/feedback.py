@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 
-from t0dspy import configured
+from t0dspy.artifact import user_config
 from t0dspy.errors import BundleError, SettingsError, WarehouseError
 from t0dspy.gateway import HttpGateway
 from t0dspy.model import Schema
@@ -76,7 +76,7 @@ def give_feedback(
             raise SettingsError("a demonstration is about an inference; leave --episode out.")
         sent, filled = _demonstration(value, _inference(warehouse, target), configs)
     elif metric != "comment":
-        sent = _metric_value(metric, value, configured.metrics(configs).get(metric), episode=episode)
+        sent = _metric_value(metric, value, user_config.metrics(configs).get(metric), episode=episode)
     body: dict[str, Any] = {"metric_name": metric, "value": sent}
     body["episode_id" if episode else "inference_id"] = target
     if filled:

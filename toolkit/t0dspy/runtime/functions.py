@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import jsonschema
 
-from t0dspy.bundle import ROLLOUT, read_json
+from t0dspy.artifact.bundle import ROLLOUT, read_json
+from t0dspy.artifact.exported import program_directories, read_program
+from t0dspy.artifact.manifest import Manifest
+from t0dspy.artifact.names import quoted
+from t0dspy.artifact.rollout_toml import incumbent, read_shares
 from t0dspy.errors import AnswerNotParsedError, BundleError, SettingsError
 from t0dspy.gateway import Call, Inference, input_messages
-from t0dspy.manifest import Manifest
 from t0dspy.model import Schema, Text
-from t0dspy.names import quoted
-from t0dspy.traffic import incumbent, read_shares
-from t0dspy.tree import program_directories, read_program
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def fields_reader(outputs: Schema, type: Text) -> Callable[[str], dict[str, Any]
     import dspy
     from dspy.utils.exceptions import AdapterParseError
 
-    from t0dspy.compiler.layout import stock_adapter
+    from t0dspy.compiler.adapters import stock_adapter
     from t0dspy.model import PromptForm
 
     fields: Any = {

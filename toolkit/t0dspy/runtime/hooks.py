@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import dspy
 
-from t0dspy.compiler.layout import served_adapter
+from t0dspy.compiler.adapters import served_adapter
 from t0dspy.runtime.adapter import Binding, GatewayAdapter
 from t0dspy.runtime.run import SETTING, Run, current_run
 

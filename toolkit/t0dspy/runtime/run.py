@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import dspy
 
+from t0dspy.artifact.manifest import Manifest, PredictorEntry
 from t0dspy.errors import GatewayError, GatewayUnreachableError, RunError, T0dspyError
 from t0dspy.gateway import Call, HttpGateway, Inference
-from t0dspy.manifest import Manifest, PredictorEntry
 from t0dspy.model import PromptForm
 from t0dspy.runtime.episode import new_episode
 

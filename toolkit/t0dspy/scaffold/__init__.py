@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from localkit.private import IGNORE_ALL, PROJECT
 from t0dspy.errors import SettingsError
-from t0dspy.private import IGNORE_ALL, PROJECT
 
 SETTINGS, CONFIG, METRIC = "t0dspy.toml", "configs/tensorzero.toml", "metric.py"
 IGNORE = f"{PROJECT}/.gitignore"

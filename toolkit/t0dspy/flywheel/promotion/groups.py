@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from t0dspy.flywheel.pulled import PulledExample
+from t0dspy.flywheel.example import PulledExample
 
 
 def groups_of(examples: Iterable[PulledExample], user_tag: str) -> list[str]:

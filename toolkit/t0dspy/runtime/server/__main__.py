@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from t0dspy.dspy_version import check_dspy
+from localkit.die_with_parent import die_with
+from localkit.web_pages import Allowed
 from t0dspy.errors import T0dspyError
-from t0dspy.stack.orphan import die_with
-from t0dspy.stack.web_pages import Allowed
+from t0dspy.program.dspy_version import check_dspy
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from localkit.web_pages import Allowed, WebPageGuard
 from t0dspy.errors import SettingsError
 from t0dspy.gateway import STAGE_TAGS
 from t0dspy.runtime.episode import new_episode
@@ -22,7 +23,6 @@ from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.pool import Busy, Pool
 from t0dspy.runtime.tags import checked_tags
-from t0dspy.stack.web_pages import Allowed, WebPageGuard
 
 RETRY_AFTER = "1"
 """Seconds after which a caller that was turned away may try again."""

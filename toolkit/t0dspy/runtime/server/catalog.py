@@ -8,21 +8,21 @@ from typing import Any
 import dspy
 import pydantic
 
-from t0dspy.bundle import ROLLOUT, read_json
+from t0dspy.artifact.bundle import ROLLOUT, read_json
+from t0dspy.artifact.exported import program_directories, read_program
+from t0dspy.artifact.manifest import Manifest, VersionEntry
+from t0dspy.artifact.rollout_toml import read_shares
 from t0dspy.compiler.contract import is_only_its_predictor
 from t0dspy.errors import ProgramError, RunError, T0dspyError
-from t0dspy.fits import misfits
-from t0dspy.manifest import Manifest, VersionEntry
 from t0dspy.model import Schema, Text
-from t0dspy.program import changed_code, load_program
-from t0dspy.program_types import program_types
+from t0dspy.program.fits import misfits
+from t0dspy.program.load import changed_code, load_program
+from t0dspy.program.state import with_state
+from t0dspy.program.types import program_types
 from t0dspy.runtime.deploy import bind
 from t0dspy.runtime.run import Run, ServedVersion, served_version
 from t0dspy.runtime.server.logs import frames, log
 from t0dspy.runtime.server.messages import Offer
-from t0dspy.state import with_state
-from t0dspy.traffic import read_shares
-from t0dspy.tree import program_directories, read_program
 
 
 @dataclass(frozen=True)

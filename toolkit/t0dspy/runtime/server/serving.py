@@ -11,12 +11,12 @@ from pathlib import Path
 
 import uvicorn
 
+from localkit.connection_guard import Guard
+from localkit.host_names import is_loopback_address
+from localkit.web_pages import NONE_ALLOWED, Allowed
 from t0dspy.runtime.server.app import application
 from t0dspy.runtime.server.logs import JsonHandler, log
 from t0dspy.runtime.server.pool import Pool, Size
-from t0dspy.stack.guard import Guard
-from t0dspy.stack.host_names import is_loopback_address
-from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import asyncio
 import os
 from pathlib import Path
 
-from t0dspy.compiler.config import PROGRAMS_KEY
+from localkit.web_pages import NONE_ALLOWED, Allowed
+from t0dspy.compiler.tensorzero_toml import PROGRAMS_KEY
 from t0dspy.errors import SettingsError
 from t0dspy.runtime.server.pool import Size
 from t0dspy.runtime.server.serving import Plan, serve
 from t0dspy.settings import load_settings
-from t0dspy.stack.locate import locate
-from t0dspy.stack.web_pages import NONE_ALLOWED, Allowed
+from t0dspy.stack.processes.locate import locate
 
 
 def run_server(

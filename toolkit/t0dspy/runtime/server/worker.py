@@ -13,17 +13,17 @@ from typing import Any, cast
 import dspy
 from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
 
+from localkit.die_with_parent import die_with
 from t0dspy.errors import GatewayError, ProgramError, RunError, T0dspyError
 from t0dspy.gateway import HttpGateway
-from t0dspy.program_failures import NOT_PARSED
+from t0dspy.gateway.program_failures import NOT_PARSED
 from t0dspy.runtime.engine import gateway_lm
 from t0dspy.runtime.run import SETTING, Run
 from t0dspy.runtime.server.answers import answer_text
 from t0dspy.runtime.server.catalog import Catalog, Runnable, load_catalog
 from t0dspy.runtime.server.logs import frames, log, log_uncaught
 from t0dspy.runtime.server.messages import Channel, Order, Outcome
-from t0dspy.stack.orphan import die_with
-from t0dspy.stack.programs import GATEWAY_SOCKET
+from t0dspy.stack.processes.programs import GATEWAY_SOCKET
 
 
 class Worker:

@@ -1,0 +1,95 @@
+"""`python -m chdb_http`: the server process."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from chdb_http import confinement
+from chdb_http.access import User
+from chdb_http.directory import held
+from chdb_http.listening import bound
+from localkit import private
+from t0dspy.errors import StackError, T0dspyError
+
+log = logging.getLogger("t0dspy.clickhouse")
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve, and return the exit code: 0 after a clean stop, 1 with a line on stderr if it could not start."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    for client_faults in ("uvicorn.error", "python_multipart", "asyncio"):  # a client is told; the log is about us
+        logging.getLogger(client_faults).setLevel(logging.ERROR)
+    options = _parser().parse_args(arguments)
+    private.close_to_others()
+    try:
+        _serve(options)
+    except T0dspyError as error:
+        sys.stderr.write(f"t0dspy: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:  # before the server could take the signal
+        return _INTERRUPTED
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
+    users = _users(options)
+    with bound(options.host, options.port) as listener, held(options.data_dir.absolute()) as home:
+        _confine(home, unconfined=options.unconfined)
+        try:  # not before: chDB starts threads as it is imported, and they would stay unconfined
+            from chdb_http.server import Options, serve
+            from localkit.web_pages import Allowed
+        except ImportError as error:
+            raise StackError(f"{error}. The embedded stack needs: pip install 't0dspy[embedded]'") from error
+        allowed = Allowed.parse(options.allow_host, options.allow_origin)
+        serve(Options(options.host, users, options.parent_pid, allowed), listener, home)
+
+
+def _confine(home: Path, *, unconfined: bool) -> None:
+    try:
+        warning = confinement.prepare(home, unconfined=unconfined)
+    except OSError as error:
+        raise StackError(f"ClickHouse's process cannot be confined: {error}.") from error
+    if warning:
+        log.warning(warning)
+
+
+def _users(options: argparse.Namespace) -> tuple[User, ...]:
+    named = ((options.user, options.password_env, False), (options.reader, options.reader_password_env, True))
+    return tuple(User(name, _password(env), read_only) for name, env, read_only in named if name is not None)
+
+
+def _password(variable: str | None) -> str:
+    if variable is None:
+        return ""
+    if variable not in os.environ:
+        raise StackError(f"The environment variable {variable} is not set; it should hold the password.")
+    return os.environ.pop(variable)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chdb_http", description="ClickHouse over HTTP, from chDB.")
+    parser.add_argument("--data-dir", type=Path, required=True, help="where the tables are kept")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8123, help="port to listen on, 0 for any (default: %(default)s)")
+    parser.add_argument("--user", metavar="NAME", help="the user who may do everything (default: anybody)")
+    parser.add_argument("--password-env", metavar="NAME", help="environment variable with the user's password")
+    parser.add_argument("--reader", metavar="NAME", help="a second user, who may only read")
+    parser.add_argument("--reader-password-env", metavar="NAME", help="environment variable with the reader's password")
+    parser.add_argument(
+        "--parent-pid", type=int, metavar="PID", help="stop when the parent process is not PID any more"
+    )
+    parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
+    parser.add_argument(
+        "--unconfined", action="store_true", help="do not have the kernel confine this process (for tests)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The one door to chDB."""
+
+import json
+import os
+import re
+import signal
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import chdb
+
+from chdb_http import sql
+from chdb_http.failure import EngineError, failure_of
+from chdb_http.query import ExternalTable
+
+_chdb: Any = chdb._chdb  # `chdb.connect` wraps it, and hides `classify_query`
+OPTIONS = "&".join(
+    (
+        "implicit_select=0",  # chDB reads `1 + 1` and `selec` as queries; a ClickHouse server does not
+        "query_profiler_real_time_period_ns=0",  # two timers for every thread of every query, for a log that chDB lacks
+        "query_profiler_cpu_time_period_ns=0",
+    )
+)
+"""What every connection says in its path."""
+
+_REFUSALS = (RuntimeError, UnicodeDecodeError)  # the latter where the engine repeats bytes of a client's
+_TAG = "log_comment"  # the one setting that is free text and shows in system.processes
+_ONE_BLOCK = 1 << 20  # bytes that hold fewer rows than the engine stores at a time
+_ALONE = threading.Lock()
+_CONSTRAINT = "VIOLATED_CONSTRAINT"
+_READING = ": While executing File: data for INSERT was parsed from file"
+_OF_THE_FILE = re.compile(rf": \(in file/uri /dev/fd/\d+\)|{_READING}")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a connection is told before a query."""
+
+    database: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+class Connection:
+    """One connection to the engine, with a database, settings and temporary tables of its own.
+
+    Any number of them work at once; one of them works on one thing at a time. Its methods raise EngineError where
+    the engine refuses.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Opens it; `path` ends in `OPTIONS`, as a query string."""
+        self._tag: str | None = None
+        try:
+            self._engine = _chdb.connect(path)
+        except _REFUSALS as error:
+            raise failure_of(error) from error
+
+    def run(self, statement: str | bytes, format: str = "TabSeparated", **parameters: str) -> Any:
+        """The result of `statement`."""
+        return self.run_with(statement, format, parameters)
+
+    def run_with(self, statement: str | bytes, format: str, parameters: Mapping[str, str]) -> Any:
+        """The same, for parameters whose names are a client's."""
+        try:
+            return self._engine.query(statement, format, params=dict(parameters))
+        except _REFUSALS as error:
+            raise failure_of(error) from error
+
+    def insert(self, rows: sql.InsertedRows, parameters: Mapping[str, str]) -> Any:
+        """What the engine counted while it stored `rows`."""
+        with _readable(rows.rows) as path:
+            try:
+                return self.run_with(rows.from_file(path), "TabSeparated", parameters)
+            except EngineError as failure:
+                if not _takes_no_file(failure, rows):
+                    raise _of_the_rows(failure, rows) from failure
+        return self._insert_alone(rows, parameters)
+
+    def _insert_alone(self, rows: sql.InsertedRows, parameters: Mapping[str, str]) -> Any:
+        """The same by chDB's own insertions.
+
+        Two at a time lose rows of materialized views, they do not know constraints, and they cannot take parameters.
+        """
+        for name, value in parameters.items():
+            self.run(sql.set_statement({f"param_{name}": value}))
+        try:
+            with _ALONE:
+                insertion = self._engine.send_insert(rows.statement.decode(errors="surrogateescape"), rows.format)
+                try:
+                    self._engine.insert_append(insertion, rows.rows)
+                except _REFUSALS:
+                    self._engine.insert_cancel(insertion)
+                    raise
+                return self._engine.insert_done(insertion)
+        except _REFUSALS as error:
+            raise failure_of(error) from error
+
+    def classify(self, statement: bytes) -> tuple[bool, int]:
+        """Whether the engine's parser says that `statement` leaves no trace, and how many statements it is."""
+        report = self._engine.classify_query(statement)
+        return report["query_class"] == _chdb.query_class.READ_ONLY, report["statement_count"]
+
+    def adopt(self, setup: Setup) -> None:
+        """Use the database and the settings of `setup` from now on."""
+        if setup.database is not None:
+            self.run(f"USE {sql.quoted_name(setup.database)}")
+        self.run(sql.set_statement(self._tagged(dict(setup.settings))))
+
+    @contextmanager
+    def borrowed(self, setup: Setup) -> Iterator[None]:
+        """Use the settings of `setup` for the block, and its database from now on."""
+        if setup.database is not None:
+            self.run(f"USE {sql.quoted_name(setup.database)}")
+        wanted = self._tagged(dict(setup.settings))
+        statement = sql.set_statement(wanted)
+        columns = ", ".join(f"toString(getSetting({{n{number}:String}}))" for number in range(len(wanted)))
+        names = {f"n{number}": name for number, name in enumerate(wanted)}
+        before = json.loads(self.run(f"SELECT {columns}", "JSONCompactEachRow", **names).bytes())
+        self.run(statement)
+        try:
+            yield
+        finally:
+            self.run(sql.set_statement(dict(zip(wanted, before, strict=True))))
+
+    def make(self, table: ExternalTable) -> None:
+        """Make a temporary table."""
+        name = sql.quoted_name(table.name)
+        columns = f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM null({{columns:String}})"  # noqa: S608  # quoted
+        self.run(columns, columns=table.structure)
+        rows = sql.InsertedRows(f"INSERT INTO {name}".encode(), b"", sql.checked_format(table.format), table.data)
+        self.insert(rows, {})
+
+    def drop(self, table: ExternalTable) -> None:
+        """Drop a temporary table."""
+        self.run(f"DROP TEMPORARY TABLE IF EXISTS {sql.quoted_name(table.name)}")
+
+    def cancel(self, killer: "Connection") -> None:
+        """Let `killer` cancel what this connection is doing, if it can be told from what others do."""
+        if self._tag is not None:
+            killer.run("KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC", tag=self._tag)
+
+    def close(self) -> None:
+        """Give it back to the engine."""
+        self._engine.close()
+
+    def _tagged(self, settings: dict[str, str]) -> dict[str, str]:
+        """With a mark to find its queries by, unless the client has its own comment."""
+        self._tag = None if _TAG in settings else uuid.uuid4().hex
+        return settings if self._tag is None else {**settings, _TAG: self._tag}
+
+
+def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
+    """Whether nothing has been stored, and the rows are to be inserted without a file.
+
+    With a file, the engine does not know the table's other columns while it reads rows, so it fails where a column's
+    default is made of them. What it does not parse it is asked again, for words about the client's own text.
+    """
+    if _READING in failure.message:
+        return failure.name == "UNKNOWN_IDENTIFIER" and len(rows.rows) < _ONE_BLOCK
+    return failure.name == "SYNTAX_ERROR"
+
+
+def _of_the_rows(failure: EngineError, rows: sql.InsertedRows) -> EngineError:
+    """`failure` without words about a file that the client knows nothing of."""
+    refused = failure.name == _CONSTRAINT or _READING in failure.message
+    message = _OF_THE_FILE.sub("", failure.message)
+    return EngineError(failure.name, message, failure.code, before_storing=refused and len(rows.rows) < _ONE_BLOCK)
+
+
+@contextmanager
+def _readable(data: bytes) -> Iterator[str]:
+    """A path that the engine can read `data` at."""
+    with _nameless() as file:
+        file.write(data)
+        file.seek(0)
+        yield f"/dev/fd/{file.fileno()}"
+
+
+def _nameless() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):  # Linux
+        return os.fdopen(os.memfd_create("rows"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def leave_signals_alone() -> None:
+    """Take back the handlers that chDB installs at import: the server stops itself, and a closed pipe is an error."""
+    _chdb.reset_signal_handlers()
+    _chdb.set_signal_handlers_enabled(0)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)

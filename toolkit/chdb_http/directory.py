@@ -1,0 +1,97 @@
+"""The data directory: ours or nobody's, and one server at a time."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from localkit import private
+from localkit.shortage import explain
+from t0dspy.errors import StackError
+
+ENGINE, JOURNAL, TEMPORARY = "engine", "journal", "tmp"
+"""Directories that the server writes while it runs; beside them it writes nothing, so that SQL cannot either."""
+
+_MARKER, _LOCK, _HOLDER = "t0dspy-clickhouse.json", "lock", "pid"
+_LAYOUT = 1
+_GLOBS = set("*?{")  # chDB looks for tables of its `default` database in files, and takes these for patterns
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[Path]:
+    """The engine's own directory inside `directory`, which is made if need be and held until the end of the block.
+
+    Raises StackError if `directory` cannot be used, belongs to something else, or is held by another process.
+    """
+    if set(str(directory)) & _GLOBS:
+        raise StackError(f"The data directory {directory} may not have any of {' '.join(sorted(_GLOBS))} in its name.")
+    try:
+        private.make(directory)
+        _refuse_foreign(directory)
+        private.tighten(directory)
+        lock = _locked(directory)
+        _mark(directory)
+        _make_directories(directory)
+    except OSError as error:
+        if shortage := explain(str(error), directory):
+            raise StackError(shortage) from error
+        raise StackError(
+            f"Cannot use the data directory {directory}: {error.strerror or error}. Choose another with --data-dir."
+        ) from error
+    try:
+        yield directory / ENGINE
+    finally:
+        lock.release()  # the file with the process id stays: a confined process cannot remove it
+
+
+def _refuse_foreign(directory: Path) -> None:
+    names = {path.name for path in directory.iterdir()}
+    if _MARKER in names:
+        _refuse_newer(directory / _MARKER)
+    elif names - {_LOCK, _HOLDER}:
+        raise StackError(
+            f"The data directory {directory} holds files that t0dspy did not make ({sorted(names)[0]} ...). "
+            "Choose an empty or a new one with --data-dir."
+        )
+
+
+def _refuse_newer(marker: Path) -> None:
+    try:
+        layout = json.loads(marker.read_text(encoding="utf-8"))["layout"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StackError(f"{marker} is damaged: {error}. Choose another --data-dir, or restore this one.") from error
+    if layout != _LAYOUT:
+        raise StackError(f"{marker.parent} was written by another version of t0dspy (layout {layout}, not {_LAYOUT}).")
+
+
+def _locked(directory: Path) -> FileLock:
+    lock = FileLock(directory / _LOCK, timeout=0)
+    holder = directory / _HOLDER
+    try:
+        lock.acquire()
+    except Timeout as error:
+        process = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
+        raise StackError(
+            f"The data directory {directory} is in use by another ClickHouse server (process {process}). "
+            "Stop that one, or choose another with --data-dir."
+        ) from error
+    holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
+    return lock
+
+
+def _mark(directory: Path) -> None:
+    marker = directory / _MARKER
+    if not marker.exists():
+        unfinished = marker.with_suffix(".new")
+        unfinished.write_text(json.dumps({"layout": _LAYOUT}) + "\n", encoding="utf-8")
+        unfinished.replace(marker)
+
+
+def _make_directories(directory: Path) -> None:
+    shutil.rmtree(directory / TEMPORARY, ignore_errors=True)  # a killed server may have left files
+    for name in (ENGINE, JOURNAL, TEMPORARY):
+        (directory / name).mkdir(exist_ok=True, mode=0o700)

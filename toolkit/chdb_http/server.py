@@ -1,0 +1,163 @@
+"""The server process: a port, a data directory, and a clean end."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from chdb_http.access import Access, User
+from chdb_http.app import application
+from chdb_http.engine import Engine
+from chdb_http.failure import EngineError
+from chdb_http.news import News
+from localkit.connection_guard import Guard, connection_limit
+from localkit.die_with_parent import end_within, when_gone
+from localkit.web_pages import NONE_ALLOWED, Allowed
+from t0dspy.errors import StackError
+
+log = logging.getLogger("t0dspy.clickhouse")
+
+_QUERIES_AT_ONCE = 100  # ClickHouse's own default
+_DRAIN_SECONDS = 20
+# Seconds for the engine to close; what was acknowledged is in the write-ahead log. The shorter one is for a second
+# SIGTERM and for an end of the parent: the next start waits for this process.
+_END_SECONDS, _SOON_SECONDS = 15.0, 4.0
+_KEEP_ALIVE_SECONDS = (
+    3600  # longer than any client's pool keeps one: a client must never write into a closing connection
+)
+_LONGEST_URL = 1 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says of the server."""
+
+    host: str = "127.0.0.1"
+    users: tuple[User, ...] = ()
+    parent_pid: int | None = None
+    allowed: Allowed = NONE_ALLOWED
+    """The hosts and origins that requests may name."""
+
+
+def serve(options: Options, listener: socket.socket, home: Path) -> None:
+    """Serve the database in `home` on `listener` until SIGTERM, SIGINT, or the end of the parent.
+
+    Raises StackError if it cannot start.
+    """
+    try:
+        engine = Engine(home)
+    except EngineError as failure:
+        raise StackError(f"ClickHouse cannot open {home}: {failure}") from failure
+    workers = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="query")
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
+    try:
+        _warn_if_open(options, listener)
+        app = application(engine, Access(options.users), workers, options.allowed, local_only=_is_loopback(listener))
+        _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
+    finally:
+        end_within(_END_SECONDS)
+        engine.journal.close()  # before everything that still runs is killed
+        _finish(engine, workers)
+        engine.close()
+
+
+def _finish(engine: Engine, workers: ThreadPoolExecutor) -> None:
+    """End what is still running: queries that outlasted the drain, and those that were just about to begin."""
+    finished = threading.Event()
+
+    def kill_all() -> None:
+        while not finished.wait(0.05):
+            engine.kill_all()
+
+    killer = threading.Thread(target=kill_all)
+    killer.start()
+    workers.shutdown(wait=True, cancel_futures=True)
+    finished.set()
+    killer.join()
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it answers, ends with its parent, and leaves the exit code to us."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, parent_pid: int | None, news: News) -> None:
+        super().__init__(config)
+        self._url, self._parent_pid, self._news = _url(listener), parent_pid, news
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write(f"ready {self._url}\n")
+        sys.stdout.flush()
+        if self._parent_pid is not None:
+            loop = asyncio.get_running_loop()
+            when_gone(self._parent_pid, lambda: self._orphaned(loop))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Uvicorn would raise the signal again after draining, and so end the process before the engine is closed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+        for number in (signal.SIGTERM, signal.SIGINT):  # a late one must not cut off the closing of the engine
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+
+    def _stop(self) -> None:
+        self.force_exit = self.should_exit or self.force_exit
+        if self.force_exit:
+            end_within(_SOON_SECONDS)
+        self.should_exit = True
+        self._news.close()
+
+    def _orphaned(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop without a drain, on another thread than the event loop's; nobody waits for an answer any more."""
+        end_within(_SOON_SECONDS)  # also if the event loop or the engine hangs; the next start waits for this
+        log.warning("The process %s that started this one is gone: stopping.", self._parent_pid)
+        self.force_exit = True
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._stop)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):  # a statement that a stop cuts
+        return False
+    return "without completing response" not in record.getMessage()  # that is how a connection is cut on purpose
+
+
+def _config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # Starlette is an ASGI application; uvicorn's types do not take it for one
+        http=Guard(limit=connection_limit(share=4)).protocol(),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=1024,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        h11_max_incomplete_event_size=_LONGEST_URL,
+    )
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    host = str(listener.getsockname()[0])
+    return host == "::1" or host.startswith("127.")
+
+
+def _warn_if_open(options: Options, listener: socket.socket) -> None:
+    if not options.users and not _is_loopback(listener):
+        log.warning("ClickHouse listens on %s and asks nobody for a password.", options.host)

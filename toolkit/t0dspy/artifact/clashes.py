@@ -1,0 +1,61 @@
+"""The rest of the config: other people's functions must not be overwritten, and named models must exist."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from t0dspy.artifact.bundle import MANIFEST
+from t0dspy.artifact.manifest import Manifest
+from t0dspy.artifact.user_config import toml_files
+from t0dspy.errors import SettingsError
+from t0dspy.model import CompiledProgram
+
+
+def check(configs: Path, directory: Path, manifest: Manifest, compiled: CompiledProgram) -> None:
+    """Check a planned tree against every other TOML file below `configs`.
+
+    Args:
+        configs: the directory of TensorZero's config.
+        directory: the program's own directory, left out of the check.
+        manifest: the program's manifest, with what is about to be written.
+        compiled: the program, for the models it names.
+
+    Raises:
+        SettingsError: a function is defined elsewhere too, a model is defined nowhere, or a file is not TOML.
+    """
+    others = list(_other_configs(configs, directory))
+    for path, config in others:
+        for name in manifest.functions:
+            if name in _table(path, config, "functions"):
+                raise SettingsError(f"{path} has a function {name!r} already. Export under another --name.")
+    known = {name for path, config in others if not _is_ours(path) for name in _table(path, config, "models")}
+    for predictor in compiled.predictors:
+        if "::" not in predictor.model and predictor.model not in known:
+            listed = f"it defines {', '.join(sorted(known))}" if known else "it defines none"
+            raise SettingsError(
+                f"model {predictor.model!r} of {predictor.path}: no [models.{predictor.model}] in {configs}/**/*.toml "
+                f"({listed}). Add it, or name a provider's model such as openai::gpt-4o-mini."
+            )
+
+
+def _table(path: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
+    table = config.get(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {name} is {table!r}; it must be a table, [{name}].")
+    return table
+
+
+def _other_configs(configs: Path, directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in toml_files(configs):
+        if directory in path.parents:
+            continue
+        try:
+            yield path, tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise SettingsError(f"{path}: cannot be read as TOML: {error}") from error
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the file is another program's, whose model is its own server."""
+    return path.name == "program.toml" and (path.parent / MANIFEST).exists()

@@ -1,0 +1,165 @@
+"""`manifest.json`: what each version of a program is, which function holds which predictor, what files should be."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from localkit.json_shape import shaped
+from t0dspy.artifact.names import check_version_name
+from t0dspy.errors import BundleError, SettingsError
+from t0dspy.model import PromptForm, Text, canonical
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FunctionEntry:
+    """A TensorZero function of the program; once made, it is never changed."""
+
+    predictor: str | None
+    """DSPy's path of the predictor it holds; None for the program function."""
+    type: Text
+    input_schema: str
+    """Path of the schema file, relative to the program's directory."""
+    output_schema: str
+    """The same; the gateway does not use that of a function of type chat."""
+    fingerprint: str
+    """Of the contract: two functions with the same one promise the same."""
+
+
+@dataclass(frozen=True)
+class PredictorEntry:
+    """Where a version keeps a predictor."""
+
+    function: str
+    model: str
+    sampling: Mapping[str, Any]
+    """Variant keys such as temperature; `json_mode` is the contract's and not among them."""
+    demo_turns: int
+    """Pairs of static templates `demo_1_user`, `demo_1_assistant` ... that a caller sends before the input."""
+
+
+@dataclass(frozen=True)
+class VersionEntry:
+    """One exported version."""
+
+    content_hash: str
+    """Of everything that makes the version what it is, and nothing else: equal for equal programs."""
+    code_hash: str | None
+    """Of the program's own source, where the program server runs it."""
+    parent: str | None
+    """The version that had the most traffic when this one was made."""
+    created: str
+    dspy: str
+    t0dspy: str
+    form: PromptForm
+    served_by: str | None
+    """`gateway` (no Python), `programs` (our program server), or None when only the stages were exported."""
+    predictors: Mapping[str, PredictorEntry]
+    scores: Mapping[str, Any] | None = None
+    lineage: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a program's traffic."""
+
+    time: str
+    """RFC 3339, UTC."""
+    reason: str
+    before: Mapping[str, float]
+    """Version -> share, as the file had them."""
+    after: Mapping[str, float]
+    undo: bool = False
+    """True for a rollback, which goes back along the incumbents before it instead of adding one."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of `manifest.json`."""
+
+    name: str
+    program: str | None
+    """Import path of the program, such as `app.review:program`; None when it was exported from a live object."""
+    deadlines: Mapping[str, float]
+    """Seconds: `stage`, `run` and `program`, each longer than the one before."""
+    functions: Mapping[str, FunctionEntry] = field(default_factory=dict)
+    versions: Mapping[str, VersionEntry] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of every generated file, so that an edit by hand is noticed."""
+    history: Sequence[Change] = ()
+    """How the traffic changed, oldest first."""
+
+    @property
+    def newest(self) -> str | None:
+        """The version exported last; None before the first."""
+        return next(reversed(list(self.versions)), None)
+
+    def next_version(self) -> str:
+        """The name of the version to come: `v1`, `v2` ..."""
+        return f"v{len(self.versions) + 1}"
+
+    def versions_of(self, function: str) -> list[str]:
+        """The versions that have a variant in `function`, oldest first."""
+        entry = self.functions[function]
+        if entry.predictor is None:
+            return [name for name, one in self.versions.items() if one.served_by is not None]
+        return [
+            name
+            for name, one in self.versions.items()
+            if any(predictor.function == function for predictor in one.predictors.values())
+        ]
+
+    def to_json(self) -> str:
+        """The manifest as the text of its file."""
+        raw = {"format": FORMAT, **asdict(self)}
+        if not self.history:
+            del raw["history"]
+        return json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
+
+    def with_change(self, change: Change) -> "Manifest":
+        """A copy whose history ends in `change`."""
+        return replace(self, history=(*self.history, change))
+
+    def with_files(self, files: Mapping[str, str]) -> "Manifest":
+        """A copy that records `files`, sorted by path."""
+        return replace(self, files=dict(sorted(files.items())))
+
+
+def parse_manifest(text: str, where: str) -> Manifest:
+    """Read a manifest's `text`.
+
+    Args:
+        text: the content of the file.
+        where: its path, for the error.
+
+    Raises:
+        BundleError: it is not a manifest, or of a format that this t0dspy does not know.
+    """
+    try:
+        raw = json.loads(text)
+        if raw.pop("format") != FORMAT:
+            raise BundleError(f"{where}: written by another version of t0dspy; this one reads format {FORMAT}.")
+        if raw["name"] != Path(where).parent.name:
+            raise BundleError(
+                f"{where}: is of the program {raw['name']!r}. A copied or renamed directory is no program: "
+                "remove it, or give it its name back."
+            )
+        manifest = shaped(Manifest, raw)
+        for version in manifest.versions:
+            check_version_name(version, "versions")
+        return manifest
+    except (SettingsError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{where}: not a manifest ({error}). Restore it from version control.") from error
+
+
+def review_reason(version: str) -> str:
+    """Return the reason by which the history records that `version` was exported without traffic, for review."""
+    return f"export of {version}, which awaits review"
+
+
+def same_contract(one: Any, other: Any) -> bool:
+    """Whether two schemas are equal, the order of fields included (which `==` on dicts ignores)."""
+    return canonical(one) == canonical(other)

@@ -1,0 +1,215 @@
+"""The next version of a program's tree: which functions it uses, which files it adds. Reads and writes nothing."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from t0dspy.artifact import rollout_toml
+from t0dspy.artifact.manifest import FunctionEntry, Manifest, PredictorEntry, VersionEntry, same_contract
+from t0dspy.compiler import tensorzero_toml
+from t0dspy.compiler.naming import function_name
+from t0dspy.errors import ContractError
+from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, ProgramContract, Schema, Text, digest
+
+DEADLINES = {"stage": 120.0, "run": 600.0, "program": 630.0}
+"""Seconds. A stage's call ends before its run, a run before the gateway stops waiting for it."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a version records of where it came from."""
+
+    program: str | None
+    """The program's import path."""
+    created: str
+    """RFC 3339, UTC."""
+    dspy: str
+    t0dspy: str
+    parent: str | None = None
+    scores: Mapping[str, Any] | None = None
+    lineage: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class NextVersion:
+    """A version that would be written, or the one that it equals."""
+
+    version: str
+    unchanged: bool
+    """True when `version` exists already and holds exactly this program; then there is nothing to write."""
+    manifest: Manifest
+    files: Mapping[str, str]
+    """Path below the program's directory -> content: what is new or changed, without manifest and rollout.toml."""
+
+
+def next_version(compiled: CompiledProgram, previous: Manifest, origin: Origin) -> NextVersion:
+    """What exporting `compiled` adds to the tree that `previous` describes (an empty manifest for a new program).
+
+    Raises:
+        ContractError: the program's own inputs or outputs are not those of `previous`; says the difference.
+    """
+    plan = _Plan(compiled, previous)
+    for version, entry in previous.versions.items():
+        if entry.content_hash == plan.content_hash:
+            return NextVersion(version, True, previous, {})
+    return plan.next_version(origin)
+
+
+def contract_differences(old: tuple[Schema, Schema], new: tuple[Schema, Schema]) -> list[str]:
+    """How the program's (inputs, outputs) changed, a readable line a field; empty when they did not."""
+    lines: list[str] = []
+    for what, before, after in zip(("input", "output"), old, new, strict=True):
+        fields = list(dict.fromkeys([*before["properties"], *after["properties"]]))
+        found = [(name, _field(before, name), _field(after, name)) for name in fields]
+        changed = [
+            f"{what} {name!r}: {one or 'absent'} -> {other or 'absent'}" for name, one, other in found if one != other
+        ]
+        if not changed and not same_contract(before, after):
+            changed = [f"the order or a shared type of the {what}s changed"]
+        lines += changed
+    return lines
+
+
+def _field(schema: Schema, name: str) -> str:
+    if name not in schema["properties"]:
+        return ""
+    optional = "" if name in schema["required"] else " (optional)"
+    return json.dumps(schema["properties"][name], ensure_ascii=False) + optional
+
+
+class _Plan:
+    """Names first, then the hash that tells whether anything is new, then the files."""
+
+    def __init__(self, compiled: CompiledProgram, previous: Manifest) -> None:
+        self.compiled, self.previous, self.name = compiled, previous, previous.name
+        self.functions = dict(previous.functions)
+        self.schemas: dict[str, Schema] = {}
+        self.through_server = self._name_the_program()
+        self.function_of = {one.path: self._name(one) for one in compiled.predictors}
+        self.content_hash = digest(self._content())
+
+    def next_version(self, origin: Origin) -> NextVersion:
+        version = self.previous.next_version()
+        entry = VersionEntry(
+            content_hash=self.content_hash,
+            code_hash=self.compiled.code_hash if self.through_server else None,
+            parent=origin.parent,
+            created=origin.created,
+            dspy=origin.dspy,
+            t0dspy=origin.t0dspy,
+            form=self.compiled.form,
+            served_by=self._served_by(),
+            predictors={one.path: self._entry(one) for one in self.compiled.predictors},
+            scores=origin.scores,
+            lineage=origin.lineage,
+        )
+        manifest = replace(
+            self.previous,
+            program=origin.program,
+            functions=self.functions,
+            versions={**self.previous.versions, version: entry},
+        )
+        return NextVersion(version, False, manifest, {**self._shared_files(manifest), **self._version_files(version)})
+
+    def _name_the_program(self) -> bool:
+        """Give the program its function, once; returns whether this version runs on the program server."""
+        contract = self.compiled.contract
+        if contract is None:
+            return False
+        known = self.functions.get(self.name)
+        holds_prompt = self.compiled.direct and self.compiled.predictors[0].demo_turns == 0
+        text: Text = self.compiled.form.adapter if holds_prompt else "json"
+        if known is None:
+            paths = f"schemas/{self.name}.input.json", f"schemas/{self.name}.output.json"
+            self.schemas |= dict(zip(paths, (contract.inputs, contract.outputs), strict=True))
+            self.functions[self.name] = FunctionEntry(None, text, *paths, fingerprint=_fingerprint(contract))
+        elif known.fingerprint != _fingerprint(contract):
+            raise ContractError(f"the contract of {self.name} changed.")  # the caller, who has the files, says how
+        # A function's type never changes, so a version with another text than NAME's is served through the server.
+        return not (holds_prompt and self.functions[self.name].type == self.compiled.form.adapter)
+
+    def _name(self, predictor: CompiledPredictor) -> str:
+        if self.compiled.contract is not None and not self.through_server:
+            return self.name
+        fingerprint = predictor.contract.fingerprint
+        stages = {
+            name: (entry.predictor, entry.fingerprint)
+            for name, entry in self.functions.items()
+            if entry.predictor is not None
+        }
+        name = function_name(self.name, predictor.path, fingerprint, stages)
+        if name not in self.functions:
+            self.functions[name] = self._new_function(name, predictor.path, predictor.contract)
+        return name
+
+    def _new_function(self, name: str, path: str, contract: Contract) -> FunctionEntry:
+        paths = f"schemas/{name}.input.json", f"schemas/{name}.output.json"
+        self.schemas |= dict(zip(paths, (contract.inputs, contract.outputs), strict=True))
+        return FunctionEntry(path, contract.text, *paths, fingerprint=contract.fingerprint)
+
+    def _entry(self, predictor: CompiledPredictor) -> PredictorEntry:
+        sampling = {name: value for name, value in predictor.settings.items() if name != "json_mode"}
+        return PredictorEntry(self.function_of[predictor.path], predictor.model, sampling, predictor.demo_turns)
+
+    def _served_by(self) -> str | None:
+        if self.compiled.contract is None:
+            return None
+        return "programs" if self.through_server else "gateway"
+
+    def _content(self) -> list[Any]:
+        """All that makes a version what it is; the files of a version named v0, so that the name does not count."""
+        code = self.compiled.code_hash if self.through_server else None
+        contract = None if self.compiled.contract is None else _fingerprint(self.compiled.contract)
+        contracts = [one.contract.fingerprint for one in self.compiled.predictors]
+        form = [self.compiled.form.adapter, self.compiled.form.demos]
+        return [self._version_files("v0"), self.function_of, contracts, contract, code, form]
+
+    def _shared_files(self, manifest: Manifest) -> dict[str, str]:
+        files = {path: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for path, schema in self.schemas.items()}
+        return {"program.toml": tensorzero_toml.program_toml(manifest), **files}
+
+    def _version_files(self, version: str) -> dict[str, str]:
+        files, blocks, state = {}, [], {}
+        if self.through_server and self.compiled.contract is not None:
+            files["user.minijinja"] = self.compiled.contract.template
+            is_json = self.functions[self.name].type == "json"
+            blocks.append(self._program_block(version, is_json))
+        for predictor in self.compiled.predictors:
+            function = self.function_of[predictor.path]
+            prefix = "" if function == self.name else function.removeprefix(f"{self.name}__") + "."
+            templates = {template: f"{prefix}{template}.minijinja" for template in predictor.templates}
+            files |= {templates[template]: text for template, text in predictor.templates.items()}
+            deadline = self.previous.deadlines["stage"]
+            blocks.append(tensorzero_toml.predictor_variant(function, version, predictor, templates, deadline))
+            state[predictor.path] = predictor.state
+        files["variant.toml"] = tensorzero_toml.variant_toml(self.name, version, blocks)
+        files["state.json"] = state_json(state)
+        return {f"{version}/{path}": text for path, text in files.items()}
+
+    def _program_block(self, version: str, is_json: bool) -> str:
+        return tensorzero_toml.program_variant(
+            self.name, version, is_json, "user.minijinja", self.previous.deadlines["program"]
+        )
+
+
+def state_json(state: Mapping[str, Any]) -> str:
+    """Predictor path -> state, as text that DSPy's own `program.load` accepts."""
+    if list(state) == ["self"]:  # DSPy keeps the state of a program that is one Predict without its name
+        state = state["self"]
+    return json.dumps({**state, "metadata": {"dependency_versions": {}}}, indent=2, ensure_ascii=False) + "\n"
+
+
+def render_rollout(
+    text: str | None, planned: NextVersion, share: float | None, shares: Mapping[str, float], where: str
+) -> str:
+    """`rollout.toml` with the planned version in it: without traffic unless it is the first or `share` is given."""
+    if not shares:
+        shares = {planned.version: 1.0}
+    elif share is not None:
+        shares = rollout_toml.with_share(shares, planned.version, share)
+    return rollout_toml.written(text, planned.manifest, shares, where)
+
+
+def _fingerprint(contract: ProgramContract) -> str:
+    return digest([contract.inputs, contract.outputs])

@@ -1,0 +1,1 @@
+"""Drop examples that teach nothing, and count why."""

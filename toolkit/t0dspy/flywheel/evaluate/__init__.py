@@ -1,0 +1,1 @@
+"""Score versions with a metric."""

@@ -1,1 +1,0 @@
-"""The parts of an evaluation: how a version is run, scored, and its scores given back."""

@@ -1,0 +1,1 @@
+"""Model calls that are counted, kept and limited by a budget."""

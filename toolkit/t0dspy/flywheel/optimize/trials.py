@@ -1,0 +1,124 @@
+"""Evaluations of an optimizer, one by one: scored without swallowing failures, the best kept at every moment."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dspy
+
+from t0dspy.errors import T0dspyError
+from t0dspy.flywheel.metrics import Metric
+from t0dspy.flywheel.models.budget import Ledger, Stop
+from t0dspy.flywheel.optimize.candidates import prompts_key
+from t0dspy.flywheel.scoring import Scored, check_failures, mean, program_run, score_all
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of one candidate."""
+
+    number: int
+    """0 is the incumbent."""
+    score: float
+    """The mean over its runs."""
+    runs: int
+    full: bool
+    """Whether it was over the whole validation set; only then may it win."""
+    failed: int
+    """Runs whose answers could not be read, or whose code raised."""
+    calls: int
+    """Calls of models since the beginning, after it."""
+    choice: dict[str, Any] = field(default_factory=dict)
+    """Path of a predictor -> numbers of the candidates it is made of; 0 is the incumbent's own."""
+
+
+class Trials:
+    """Evaluates candidates on the validation set, and keeps the best one that was evaluated on all of it."""
+
+    def __init__(
+        self,
+        validation: Sequence[Any],
+        metric: Metric,
+        ledger: Ledger,
+        threads: int,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Evaluations run under the settings of DSPy of whoever calls."""
+        self.validation, self.metric, self.ledger, self.threads = list(validation), metric, ledger, threads
+        self.progress = progress
+        self.trials: list[Trial] = []
+        self.best: dspy.Module | None = None
+        self.best_score = 0.0
+        self.incumbent_scores: list[Scored] = []
+        self._known: dict[tuple[str, frozenset[int]], list[Scored]] = {}
+        self.choice_of: Callable[[dspy.Module], dict[str, Any]] = lambda program: {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Trials":
+        return self
+
+    def begin(self, incumbent: dspy.Module) -> None:
+        """Evaluate the incumbent: whatever is wrong with model, metric or program shows before much is spent.
+
+        Raises:
+            Stop: the budget ended.
+            MetricError: the metric raises.
+            OptimizeError: the model does not answer, or no run ends well.
+        """
+        scored = self._score(incumbent, self.validation, "the incumbent on the validation set")
+        check_failures(scored, "the incumbent on the validation set")
+        self.incumbent_scores = scored
+        self._known[prompts_key(incumbent), frozenset(map(id, self.validation))] = scored
+        self._note(incumbent, scored, full=True)
+
+    def __call__(self, program: dspy.Module, devset: Sequence[Any] | None = None, **_: Any) -> dspy.Prediction:
+        """Evaluate a candidate, called as optimizers call `dspy.Evaluate`.
+
+        Raises:
+            Stop: the budget ended, or failures decide the scores.
+        """
+        examples = self.validation if devset is None else list(devset)
+        full = len(examples) >= len(self.validation)
+        key = (prompts_key(program), frozenset(map(id, examples)))
+        if key in self._known:
+            return _result(examples, self._known[key])
+        what = f"trial {len(self.trials)}"
+        scored = self._score(program, examples, what)
+        try:
+            if any(one.failure in ("model", "metric") for one in scored):
+                check_failures(scored, what)
+        except T0dspyError as error:
+            raise Stop(error) from error
+        self._known[key] = scored
+        self._note(program, scored, full=full)
+        return _result(examples, scored)
+
+    def _score(self, program: dspy.Module, examples: Sequence[Any], what: str) -> list[Scored]:
+        def done(count: int) -> None:
+            self.progress(f"{what}: {count} of {len(examples)} runs, best so far {self.best_score:.3f}")
+
+        return score_all(program_run(program), examples, self.metric, threads=self.threads, done=done)
+
+    def note(self, program: dspy.Module, score: float, choice: dict[str, Any]) -> None:
+        """Note a candidate that somebody else evaluated on the whole validation set."""
+        self._keep_best(program, score)
+        self._append(score, len(self.validation), 0, choice, full=True)
+
+    def _note(self, program: dspy.Module, scored: Sequence[Scored], *, full: bool) -> None:
+        score = mean(scored)
+        if full:
+            self._keep_best(program, score)
+        failed = sum(one.failure is not None for one in scored)
+        self._append(score, len(scored), failed, self.choice_of(program), full=full)
+
+    def _keep_best(self, program: dspy.Module, score: float) -> None:
+        if self.best is None or score > self.best_score:
+            self.best, self.best_score = program.deepcopy(), score
+
+    def _append(self, score: float, runs: int, failed: int, choice: dict[str, Any], *, full: bool) -> None:
+        calls = self.ledger.spent.calls
+        self.trials.append(Trial(len(self.trials), score, runs, full, failed, calls, choice))
+
+
+def _result(examples: Sequence[Any], scored: Sequence[Scored]) -> dspy.Prediction:
+    results = [(example, one.prediction, one.score) for example, one in zip(examples, scored, strict=True)]
+    return dspy.Prediction(score=round(100 * mean(scored), 2), results=results)

@@ -1,1 +1,0 @@
-"""The parts of recompiling: what DSPy's optimizers start from, ask, spend and find."""

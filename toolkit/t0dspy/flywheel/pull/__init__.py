@@ -1,0 +1,1 @@
+"""Read production examples from ClickHouse."""

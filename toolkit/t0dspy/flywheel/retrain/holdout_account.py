@@ -1,0 +1,182 @@
+"""The risk account of a program's holdout, in `.t0dspy/retrain/NAME/holdout.json`.
+
+A decision is paid for before the holdout is asked, so a kill never leaves a decision that cost nothing. A resumed run
+that asks the same question finds its payment and does not pay twice.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from localkit.json_shape import shaped
+from t0dspy.errors import RetrainError
+from t0dspy.flywheel.promotion.account import LITTLE_FRESH, Account, Question, Statement, next_risk, statement
+from t0dspy.flywheel.promotion.decide import too_few_groups
+from t0dspy.flywheel.promotion.groups import groups_of
+from t0dspy.flywheel.promotion.options import PromotionOptions
+from t0dspy.flywheel.retrain.gather import Gathered, curate_options
+from t0dspy.flywheel.retrain.run_directory import write_text
+from t0dspy.flywheel.retrain.task import Task
+from t0dspy.flywheel.split.handles import handles
+from t0dspy.model import digest
+from t0dspy.settings import ProgramSettings
+
+FORMAT = 1
+FILE = "holdout.json"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The file."""
+
+    format: int
+    questions: Sequence[Mapping[str, Any]]
+    examples: Sequence[str]
+
+
+def read_account(path: Path) -> Account:
+    """Return the account in the file at `path`; an empty one if there is no file.
+
+    Raises:
+        RetrainError: the file cannot be read, or is not what `write_account` wrote.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
+            raise ValueError(f"its format is {raw['format']!r}, and this t0dspy reads format {FORMAT}")
+        stored = shaped(_Stored, raw)
+        return Account(tuple(_question(each) for each in stored.questions), frozenset(stored.examples))
+    except FileNotFoundError:
+        return Account()
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise RetrainError(
+            f"{path}: damaged ({error}). It counts how often the holdout has been asked. Restore it from a backup; "
+            "if you remove it, the year's risk starts again."
+        ) from error
+
+
+def write_account(path: Path, account: Account) -> None:
+    """Replace the file at `path`, readable by its owner alone; a kill leaves the old file or the new one.
+
+    Raises:
+        RetrainError: the disk refuses.
+    """
+    questions = [{**asdict(each), "asked": each.asked.isoformat()} for each in account.questions]
+    value = {"format": FORMAT, "questions": questions, "examples": sorted(account.examples)}
+    write_text(path, json.dumps(value, indent=0) + "\n")
+
+
+def state_account(task: Task, gathered: Gathered) -> Statement:
+    """Return the account as it is now: with this run's decision if it is paid for, else before it."""
+    account = read_account(task.home.directory / FILE)
+    current = next((each for each in reversed(account.questions) if each.run == task.run.path.name), None)
+    return statement(
+        account,
+        task.now,
+        confidence=task.own.confidence,
+        yearly_risk=_yearly_risk(task.own),
+        planned=task.own.yearly_decisions,
+        examples=_examples(task, gathered),
+        groups=len(set(_groups(task, gathered))),
+        current=current,
+    )
+
+
+def why_not_asked(own: ProgramSettings, found: Statement) -> str:
+    """Return why the holdout cannot be asked; empty if it can."""
+    if own.confidence >= 1:
+        return "a confidence of 1 promotes nothing: no number of examples gives certainty, so write one below 1"
+    if found.risk <= 0:
+        return f"the holdout is used up until {found.until}: {found.decisions} of {found.planned} decisions were made"
+    few = too_few_groups(found.groups, max(own.confidence, found.confidence))
+    return f"{few} (user, episode)" if few else ""
+
+
+def reserve(task: Task, gathered: Gathered, prompts: Mapping[str, Any]) -> Question | None:
+    """Pay for a decision before the holdout is asked.
+
+    Args:
+        task: the retrain.
+        gathered: its sets.
+        prompts: the challenger's.
+
+    Returns:
+        The decision, the same as before if this run has paid for the same challenger; None if the account is empty.
+
+    Raises:
+        RetrainError: the account cannot be read or written; nothing was asked.
+    """
+    path = task.home.directory / FILE
+    account = read_account(path)
+    key = _key(task, gathered, prompts)
+    known = account.find(key)
+    if known is not None:
+        return known
+    year = account.this_year(task.now)
+    spent = sum(each.risk for each in year)
+    risk = next_risk(task.own.confidence, _yearly_risk(task.own), task.own.yearly_decisions, len(year), spent)
+    if risk <= 0:
+        return None
+    examples = _examples(task, gathered)
+    question = Question(key, task.run.path.name, task.now, risk, fresh=account.fresh(examples))
+    write_account(path, account.reserve(question, examples))
+    return question
+
+
+def settle(task: Task, question: Question, outcome: str) -> None:
+    """Note the outcome of a decision; its risk stays spent.
+
+    Raises:
+        RetrainError: the account cannot be read or written.
+    """
+    path = task.home.directory / FILE
+    write_account(path, read_account(path).settle(question.key, outcome))
+
+
+def promotion_options(own: ProgramSettings, question: Question) -> PromotionOptions:
+    """Return what the challenger must reach in a decision of this risk."""
+    return PromotionOptions(
+        own.min_improvement,
+        max(own.confidence, 1 - question.risk),
+        strict=own.strict,
+        score_range=own.score_range,
+    )
+
+
+def freshness_note(found: Statement) -> list[str]:
+    """Return a note if the holdout holds few new examples."""
+    if found.fresh >= LITTLE_FRESH:
+        return []
+    return [
+        f"only {found.fresh:.0%} of the holdout's {found.examples} examples are new since earlier decisions; "
+        "a holdout that does not grow finds few improvements and favors the versions that it chose before."
+    ]
+
+
+def _question(raw: Mapping[str, Any]) -> Question:
+    found = Question(**{**raw, "asked": datetime.fromisoformat(raw["asked"])})
+    if not 0 < found.risk <= 1 or found.asked.tzinfo is None:
+        raise ValueError(f"the decision of the run {found.run!r} has the risk {found.risk!r}, asked {found.asked}")
+    return found
+
+
+def _key(task: Task, gathered: Gathered, prompts: Mapping[str, Any]) -> str:
+    examples = sorted(digest(example.to_line()) for example in gathered.holdout)
+    asked = [task.run.path.name, prompts, task.metric.source, examples, task.version]
+    return digest(json.dumps(asked, sort_keys=True, default=str))
+
+
+def _yearly_risk(own: ProgramSettings) -> float | None:
+    return None if own.yearly_risk == "off" else float(own.yearly_risk)
+
+
+def _examples(task: Task, gathered: Gathered) -> list[str]:
+    ignore = curate_options(task.own).ignore
+    return [handles(example, ignore).keys[-1] for example in gathered.holdout]
+
+
+def _groups(task: Task, gathered: Gathered) -> list[str]:
+    return groups_of(gathered.holdout, curate_options(task.own).user_tag)

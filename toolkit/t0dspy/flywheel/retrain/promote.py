@@ -1,0 +1,103 @@
+"""The winner of a retrain, exported as the next version with its scores and its lineage."""
+
+import json
+from dataclasses import replace
+
+import dspy
+
+from t0dspy.artifact.rollout_toml import with_share
+from t0dspy.exporting import Export, ExportOptions, export
+from t0dspy.flywheel.optimize.optimize import Optimized
+from t0dspy.flywheel.retrain.gather import LINEAGE, Gathered, lineage
+from t0dspy.flywheel.retrain.gather import curate_options as options_of
+from t0dspy.flywheel.retrain.results import Retrained, lineage_entry, scores_of
+from t0dspy.flywheel.retrain.task import Task, is_made
+from t0dspy.flywheel.retrain.undecided import came_meanwhile, undecided
+from t0dspy.flywheel.split.handles import lineage_of
+from t0dspy.program.of_version import current_shares
+
+
+def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
+    """Export the winner with its share of the traffic.
+
+    Raises:
+        WireInequalityError: the gateway would send something else than was optimized; nothing is written.
+        BundleError: the files cannot be written.
+        GatewayError: TensorZero refuses the config.
+    """
+    task.progress(f"exporting the winner of {task.name}")
+    share, competing = _share(task)
+    options = replace(
+        _export_options(task),
+        traffic=share,
+        replaces=() if task.review else tuple(undecided(task.found.shares)),
+        verify=task.options.verify,
+        scores=scores_of(result, found),
+        lineage={**lineage_entry(result, task.options), **({"review": True} if task.review else {})},
+        beside={LINEAGE: _lineage_json(task, result.gathered)},
+    )
+    made = export(found.program, task.settings.configs_dir, options, progress=task.progress)
+    notes = [*result.notes, *competing, *made.notes]
+    if made.unchanged and not is_made(task):
+        notes.append(
+            f"it equals {made.version}, which exists; give that one traffic with `t0dspy traffic {task.name}`."
+        )
+    review = _share_command(task, made) if task.review and made.version not in made.shares else ""
+    return replace(result, outcome="promoted", version=made.version, export=made, notes=notes, review=review)
+
+
+def _share_command(task: Task, made: Export) -> str:
+    """The command by which a person gives the winner its share of the traffic."""
+    shares = with_share(made.shares, made.version, task.options.share or 0.1)
+    written = " ".join(f"{version}={share:g}" for version, share in shares.items())
+    return f"t0dspy traffic {task.name} {written} --apply"
+
+
+def _share(task: Task) -> tuple[float | None, list[str]]:
+    """Return the winner's share and notes: no share if another candidate came while the retrain ran."""
+    if task.review:
+        return None, []
+    share, present = task.options.share or None, current_shares(task.found)
+    others = came_meanwhile(list(task.found.shares), present)
+    if share is None or not others or is_made(task):
+        return share, []
+    listed = ", ".join(others)
+    return None, [f"{listed} got traffic while this retrain ran, so the winner has none: decide about {listed} first."]
+
+
+def check_exportable(task: Task, incumbent: dspy.Module) -> None:
+    """Check that what will be found can be exported, before anything is spent on finding it.
+
+    Raises:
+        ProgramError: the program cannot be compiled, or its contract is unknown or changed.
+        BundleError: its files were changed by hand.
+    """
+    export(incumbent, task.settings.configs_dir, replace(_export_options(task), dry_run=True, verify=False))
+
+
+def _export_options(task: Task) -> ExportOptions:
+    manifest = task.found.manifest
+    return ExportOptions(
+        name=task.name,
+        model=task.own.model or _served_model(task),
+        adapter=task.form.adapter,
+        demos=task.form.demos,
+        signature=task.own.signature,
+        stages_only=task.found.entry(task.version).served_by is None,
+        import_path=manifest.program,
+        stage_timeout=task.own.stage_timeout or manifest.deadlines["stage"],
+        run_timeout=task.own.run_timeout or manifest.deadlines["run"],
+    )
+
+
+def _lineage_json(task: Task, gathered: Gathered) -> str:
+    ignore = options_of(task.own).ignore
+    parts = {part: list(lineage_of(getattr(gathered, part), ignore)) for part in ("train", "validation", "holdout")}
+    parts["train"] = sorted({*parts["train"], *lineage(task.found, task.version)})
+    return json.dumps(parts, indent=0) + "\n"
+
+
+def _served_model(task: Task) -> str | None:
+    """The TensorZero model of the incumbent, where all of its predictors have the same."""
+    models = {one.model for one in task.found.entry(task.version).predictors.values()}
+    return models.pop() if len(models) == 1 else None

@@ -1,1 +1,0 @@
-"""The parts of a retrain: what it is given, plans, judges, exports and reports."""

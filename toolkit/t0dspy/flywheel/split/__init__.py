@@ -1,0 +1,1 @@
+"""Divide examples into train, validation and holdout sets."""

@@ -1,0 +1,54 @@
+"""The user's own data files: `trainset`, `valset` and `holdout`."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from t0dspy.errors import SettingsError
+from t0dspy.flywheel.curate.identity import same
+from t0dspy.flywheel.example import PulledExample
+
+
+def read_own(path: Path, inputs: Collection[str]) -> Iterator[PulledExample]:
+    """The examples in the JSON lines of `path`; blank lines are passed over.
+
+    A flat object of fields is a person's: its other fields are the right answer, if it has any. A line of `t0dspy pull`
+    is what it says it is, so what the model answered there is no right answer.
+
+    Args:
+        path: the file.
+        inputs: the names of the program's input fields.
+
+    Raises:
+        SettingsError: the file cannot be read, or a line is no such object; says which.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines(), which splits texts at U+2028 too
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error}).") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield _example(_object(line, where), inputs, where)
+
+
+def _object(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(line)
+        json.dumps(same(value), allow_nan=False)  # NaN and 1e999 are no JSON, and some nesting only reads
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{where}: not JSON ({error}). Write one object a line.") from error
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where} is {type(value).__name__}, not an object of fields such as {{...}}.")
+    return value
+
+
+def _example(value: Mapping[str, Any], inputs: Collection[str], where: str) -> PulledExample:
+    if "inputs" not in inputs and isinstance(value.get("inputs"), dict):
+        return PulledExample.from_object(value, where)
+    given = {name: value[name] for name in inputs if name in value}
+    if not given:
+        raise SettingsError(f"{where}: has none of the inputs {', '.join(inputs)}; its keys are {', '.join(value)}.")
+    answer = {name: one for name, one in value.items() if name not in given} or None
+    return PulledExample(inputs=given, outputs=answer, model_outputs=None, demonstration=answer is not None)

@@ -1,0 +1,1 @@
+"""The user's live DSPy program: load it, read its state, signatures and types."""

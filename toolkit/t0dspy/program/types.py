@@ -1,0 +1,49 @@
+"""The Python types that a program's own inputs and outputs have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+import dspy
+
+from t0dspy.compiler.contract import read_contract
+from t0dspy.compiler.forward import Uncertain
+from t0dspy.compiler.schema import is_untyped
+from t0dspy.errors import T0dspyError
+from t0dspy.program.signatures import load_signature
+from t0dspy.settings import load_settings
+
+
+@dataclass(frozen=True)
+class FieldTypes:
+    """Field -> type; a field without a type is absent."""
+
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def program_types(program: dspy.Module, name: str) -> FieldTypes:
+    """The types of the program `name`: from its settings, its code, or its type hints; nothing where none tells."""
+    configured = load_settings().programs.get(name)
+    try:
+        given = load_signature(configured.signature, program) if configured and configured.signature else None
+        return signature_types(given or read_contract(program))
+    except (Uncertain, T0dspyError):
+        return FieldTypes(_hints(program))
+
+
+def signature_types(signature: type[dspy.Signature]) -> FieldTypes:
+    """The types of a signature's fields."""
+    return FieldTypes(_typed(signature.input_fields), _typed(signature.output_fields))
+
+
+def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: info.annotation for name, info in fields.items() if not is_untyped(info)}
+
+
+def _hints(program: dspy.Module) -> dict[str, Any]:
+    try:
+        hints = get_type_hints(getattr(type(program), "forward", None), include_extras=True)
+    except (NameError, TypeError):
+        return {}
+    return {name: hint for name, hint in hints.items() if name != "return"}

@@ -1,0 +1,85 @@
+"""Whether the code that is here fits a version: one that does not may hold no traffic."""
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from t0dspy.artifact.manifest import Manifest
+from t0dspy.errors import SettingsError, T0dspyError
+from t0dspy.readiness.problems import code_warning
+
+if TYPE_CHECKING:
+    import dspy
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a version fits; None is not known, and `why` says why not, or why it is not known."""
+
+    fits: bool | None
+    why: str = ""
+    changed: str = ""
+    """The files whose code is not that of the export, although it fits; empty where it is."""
+
+
+class Fits:
+    """The fit of each version of a program; its code is imported on the first question that needs it."""
+
+    def __init__(self, manifest: Manifest, files: Mapping[str, str]) -> None:
+        self._manifest, self._files = manifest, files
+
+    def of(self, version: str) -> Fit:
+        """The fit of `version`. What the gateway answers alone has no code that could differ."""
+        if self._manifest.versions[version].served_by != "programs":
+            return Fit(True)
+        if isinstance(self._live, str):
+            return Fit(None, self._live)
+        from t0dspy.program.fits import misfits
+
+        found = misfits(self._live, self._manifest, version, self._files)
+        return Fit(False, found[0]) if found else Fit(True, changed=self._changed(version))
+
+    def check(self, shares: Mapping[str, float]) -> list[str]:
+        """Notes on versions of `shares` whose fit is not known, or whose code changed since their export.
+
+        Raises:
+            SettingsError: one does not fit.
+        """
+        found = {version: self.of(version) for version in shares}
+        for version, fit in found.items():
+            if fit.fits is False:
+                raise SettingsError(
+                    f"{version} of {self._manifest.name} may hold no traffic: the code no longer fits it "
+                    f"({fit.why}). Choose a version that fits (t0dspy traffic {self._manifest.name}), or export again."
+                )
+        unknown = [
+            f"whether the code fits {version} is not known here: {fit.why}" for version, fit in found.items() if fit.why
+        ]
+        name = self._manifest.name
+        return unknown + [code_warning(name, version, fit.changed) for version, fit in found.items() if fit.changed]
+
+    def _changed(self, version: str) -> str:
+        from t0dspy.program.load import changed_code
+
+        manifest = self._manifest
+        assert not isinstance(self._live, str)  # noqa: S101 - the caller looked
+        return changed_code(self._live, manifest.program, manifest.versions[version].code_hash)
+
+    @cached_property
+    def _live(self) -> "dspy.Module | str":
+        """The program, or why it cannot be had here."""
+        if self._manifest.program is None:
+            return "it was exported from a live object, without an import path"
+        from t0dspy.program.dspy_version import check_dspy
+
+        try:
+            check_dspy()
+            from t0dspy.program.load import load_program
+
+            with contextlib.redirect_stdout(sys.stderr):  # what the program's module prints is no result of ours
+                return load_program(self._manifest.program)
+        except T0dspyError as error:
+            return str(error)

@@ -1,0 +1,1 @@
+"""The embedded gateway behind TensorZero's routes."""

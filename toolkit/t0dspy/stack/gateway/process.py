@@ -1,0 +1,325 @@
+"""The gateway's process: `python -m t0dspy.stack.gateway`, started by the supervisor."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# The embedded gateway logs to stdout from its import on. "off" alone makes it complain about a span it misses.
+os.environ.setdefault("RUST_LOG", "off,tensorzero.overhead=debug")
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from localkit import private
+from localkit.connection_guard import Guard
+from localkit.die_with_parent import die_with
+from localkit.host_names import is_loopback_address
+from localkit.web_pages import NONE_ALLOWED, Allowed
+from t0dspy.artifact.user_config import toml_files
+from t0dspy.errors import GatewayError, T0dspyError
+from t0dspy.stack.gateway.context import Gateway
+from t0dspy.stack.gateway.embedded import Native, NotLoadedError
+from t0dspy.stack.gateway.generations import Generation, Generations
+from t0dspy.stack.gateway.loaded_config import clock_of, config_hash_since, from_the_future
+from t0dspy.stack.gateway.routes import application
+from t0dspy.stack.gateway.witness import ClickHouse
+from t0dspy.stack.processes.addresses import parse_address, resolve
+from t0dspy.stack.processes.refusals import is_about_config
+from t0dspy.stack.processes.reports import Reporter
+
+_LOOK = 2.0
+"""Seconds between two looks at whether rows can be stored."""
+_CLOSING = 4.0
+"""Seconds to close after what was in flight was cut."""
+_CLOSE_EVERY = 0.5
+"""Seconds between two looks at connections that were accepted while the server shuts down."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the gateway process is started with."""
+
+    configs: Path
+    clickhouse_url: str = field(repr=False)  # may hold a password
+    scratch: Path
+    addresses: dict[str, str]
+    listen_fd: int
+    inner_fd: int | None
+    report_fd: int | None
+    allowed: Allowed = NONE_ALLOWED
+    """The hosts and origins that requests may name."""
+
+
+async def load(options: Options, clickhouse: ClickHouse) -> Generation:
+    """Load the configs as they are on disk now. Raises GatewayError with TensorZero's own words."""
+    directory = resolve(options.configs, options.addresses, options.scratch)
+    if not any(directory.rglob("*.toml")):
+        raise GatewayError(f"{options.configs} holds no TOML file. Name the directory of your config with --configs.")
+    before = await clock_of(clickhouse)
+    try:
+        native = await Native.load(f"{_escaped(directory)}/**/*.toml", options.clickhouse_url)
+    except GatewayError as error:
+        raise type(error)(str(error).replace(str(directory), str(options.configs))) from error
+    try:
+        loaded = Written.in_directory(directory)
+        config_hash = await config_hash_since(clickhouse, before)
+        return Generation(native, config_hash, loaded.base_path, loaded.writes_first)
+    except GatewayError:
+        await native.close()
+        raise
+
+
+@dataclass(frozen=True)
+class Written:
+    """What we must know of a config that has been loaded."""
+
+    base_path: str
+    """`gateway.base_path`, as a prefix of paths."""
+    writes_first: bool
+    """Whether `gateway.observability.async_writes` is off, which it is not by itself."""
+
+    @classmethod
+    def in_directory(cls, directory: Path) -> "Written":
+        """Of the files in `directory`, which the gateway has read without complaint."""
+        texts = (file.read_text(encoding="utf-8") for file in toml_files(directory))
+        tables = [tomllib.loads(text).get("gateway", {}) for text in texts]
+        path = next((table["base_path"] for table in tables if "base_path" in table), "").strip("/")
+        written = [table.get("observability", {}).get("async_writes") for table in tables]
+        return cls(f"/{path}" if path else "", False in written)
+
+
+def _escaped(directory: Path) -> str:
+    return "".join(f"[{char}]" if char in "*?[]{}" else char for char in str(directory))
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: uvicorn would die of the ones it has caught."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close connections that are accepted while the server shuts down, too.
+
+        Uvicorn 0.54 closes idle connections once. A connection that it accepts just after that stays open after its
+        response, as long as the client likes.
+        """
+        closing = asyncio.create_task(self._close_late_connections())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            closing.cancel()
+
+    async def _close_late_connections(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOSE_EVERY)
+            for connection in list(self.server_state.connections):
+                if getattr(connection, "cycle", None) is not None:
+                    connection.shutdown()
+
+
+async def serve(options: Options) -> None:
+    """Load, answer until SIGTERM, finish what is in flight. A second SIGTERM cuts that. SIGHUP loads again.
+
+    Raises GatewayError when the first load fails.
+    """
+    reporter = Reporter(options.report_fd)
+    clickhouse = ClickHouse(options.clickhouse_url)
+    gateway = Gateway(Generations(await load(options, clickhouse)), clickhouse)
+    reloader = Reloader(options, gateway, reporter)
+    outer, inner = (_Listener(gateway, fd, options.allowed) for fd in (options.listen_fd, options.inner_fd))
+    cut = _on_signals(outer, gateway, reloader, reporter)
+    await outer.started()
+    await inner.started()
+    if ahead := await from_the_future(clickhouse):
+        reporter.say("note", ahead)
+    reporter.say("ready", gateway.generations.current.config_hash)
+    health = asyncio.create_task(_report_trouble(clickhouse, reporter))
+    drain = asyncio.create_task(_drain(outer, inner, gateway, reloader, health))
+    cutting = asyncio.create_task(cut.wait())
+    await asyncio.wait({drain, cutting}, return_when=asyncio.FIRST_COMPLETED)
+    if not drain.done():
+        reporter.say("cut", str(gateway.background.cut()))
+        await asyncio.wait({drain}, timeout=_CLOSING)
+    if not drain.done():
+        os._exit(0)  # the gateway waits for a provider that is silent; what was acknowledged is stored
+    cutting.cancel()
+    drain.result()
+
+
+async def _report_trouble(clickhouse: ClickHouse, reporter: Reporter) -> None:
+    """Report each time that rows can no longer be stored, or can be again."""
+    before = ""
+    while True:
+        trouble = await clickhouse.trouble()
+        if trouble and not before:
+            reporter.say("note", f"Rows cannot be stored now, and /health says so: {trouble}")
+        elif before and not trouble:
+            reporter.say("note", "Rows can be stored again.")
+        before = trouble
+        await asyncio.sleep(_LOOK)
+
+
+async def _drain(
+    outer: "_Listener", inner: "_Listener", gateway: Gateway, reloader: "Reloader", health: "asyncio.Task[None]"
+) -> None:
+    await outer.drained()
+    health.cancel()
+    # Programs in flight still call the gateway for their stages, so their door closes last.
+    await gateway.background.finish()
+    inner.stop()
+    await inner.drained()
+    await reloader.finish()
+    await gateway.close()
+
+
+class _Listener:
+    """One listening socket (none, if `fd` is None) and its server."""
+
+    def __init__(self, gateway: Gateway, fd: int | None, allowed: Allowed) -> None:
+        sockets = [] if fd is None else [socket.socket(fileno=fd)]
+        addresses = [bound.getsockname()[0] for bound in sockets if bound.family != socket.AF_UNIX]
+        local_only = all(map(is_loopback_address, addresses))
+        self._server = _Server(_uvicorn(application(gateway, allowed, local_only=local_only)))
+        self._task = asyncio.create_task(self._server.serve(sockets=sockets)) if sockets else None
+
+    async def started(self) -> None:
+        while self._task and not self._server.started and not self._task.done():
+            await asyncio.sleep(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+    async def drained(self) -> None:
+        if self._task:
+            await self._task
+
+
+def _uvicorn(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Guard().protocol(),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=75,  # longer than clients keep a connection, so that they are the ones to close it
+    )
+
+
+def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", reporter: Reporter) -> asyncio.Event:
+    """Return the event that is set when what is in flight is to be cut."""
+    stopping, cut = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            cut.set()
+            return
+        stopping.set()
+        reporter.say("draining", str(gateway.generations.current.in_flight))
+        outer.stop()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    return cut
+
+
+class _Variables:
+    """Environment variables that the supervisor writes to our standard input before it asks for a reload.
+
+    A process gets only the variables that its config names; a changed config may name more.
+    """
+
+    def __init__(self) -> None:
+        os.set_blocking(sys.stdin.fileno(), False)
+        self._rest = b""
+
+    def added(self) -> dict[str, str]:
+        """The variables that were written since the last call and are not set yet."""
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(sys.stdin.fileno(), 1 << 16):
+                self._rest += piece
+        *lines, self._rest = self._rest.split(b"\n")
+        written = {name: value for line in lines for name, value in json.loads(line).items()}
+        return {name: value for name, value in written.items() if name not in os.environ}
+
+
+class Reloader:
+    """Loads the configs again, one load at a time; what was asked for meanwhile is done after it."""
+
+    def __init__(self, options: Options, gateway: Gateway, reporter: Reporter) -> None:
+        self._options, self._gateway, self._reporter = options, gateway, reporter
+        self._asked = False
+        self._variables = _Variables()
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self) -> None:
+        """Load again soon; safe in a signal handler."""
+        self._asked = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def finish(self) -> None:
+        """Return when no load is under way."""
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while self._asked:
+            self._asked, began = False, time.monotonic()
+            os.environ.update(self._variables.added())
+            try:
+                new = await load(self._options, self._gateway.clickhouse)
+            except (T0dspyError, OSError) as error:
+                refused = not isinstance(error, NotLoadedError | OSError) and is_about_config(str(error))
+                self._reporter.say("kept" if refused else "unloaded", str(error), began)
+            else:
+                self._gateway.generations.swap(new)
+                self._reporter.say("reloaded", new.config_hash, began)
+
+
+def _options(argv: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(prog="python -m t0dspy.stack.gateway", description=__doc__)
+    parser.add_argument("--configs", type=Path, required=True, help="directory of the TensorZero config")
+    parser.add_argument("--scratch", type=Path, required=True, help="directory for the config with local addresses")
+    parser.add_argument("--listen-fd", type=int, required=True, help="a bound socket, inherited")
+    parser.add_argument("--inner-fd", type=int, help="another, for the program server; it stays open while we drain")
+    parser.add_argument("--parent-pid", type=int, help="end when this parent is gone")
+    parser.add_argument("--report-fd", type=int, help="where to say what happens")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
+    parser.add_argument("--address", action="append", default=[], metavar="NAME=HOST:PORT")
+    args = parser.parse_args(argv)
+    pairs = (text.split("=", 1) for text in args.address)
+    addresses = {name: parse_address(name, value) for name, value in pairs}
+    if args.parent_pid is not None:
+        die_with(args.parent_pid)
+    url = os.environ["TENSORZERO_CLICKHOUSE_URL"]  # in the environment, since it may hold a password
+    allowed = Allowed.parse(args.allow_host, args.allow_origin)
+    return Options(args.configs, url, args.scratch, addresses, args.listen_fd, args.inner_fd, args.report_fd, allowed)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the gateway's process; 0 after a clean stop, 1 when it could not start."""
+    options = _options(argv)
+    private.close_to_others()  # `[object_storage]` of a config may be a directory
+    try:
+        asyncio.run(serve(options))
+    except (T0dspyError, OSError) as error:
+        Reporter(options.report_fd).say("failed", str(error))
+        return 1
+    return 0

@@ -1,0 +1,1 @@
+"""The processes of `t0dspy up` and their supervisor."""

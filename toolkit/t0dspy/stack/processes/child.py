@@ -1,0 +1,119 @@
+"""One process of the stack, as its supervisor sees it."""
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from t0dspy.stack.processes.reports import Report, parse_report
+
+
+class Child:
+    """A running process: what it says, what it reports, and how it ends."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, say: Callable[[str], None]) -> None:
+        self.name, self.process, self._say = name, process, say
+        self.reports: asyncio.Queue[Report] = asyncio.Queue()
+        self.ended = asyncio.create_task(process.wait())
+        self._silent: deque[str] | None = deque(maxlen=30)
+        self._readers = [asyncio.create_task(self._relay_output())]
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        command: Sequence[str],
+        say: Callable[[str], None],
+        *,
+        env: Mapping[str, str],
+        fds: tuple[int, ...] = (),
+        reporting: bool = False,
+    ) -> "Child":
+        """Start `command`; what it prints is kept until `speak_up`; from then on it goes line by line to `say`.
+
+        With `reporting` the command also gets `--report-fd`, and `write_line` reaches its standard input.
+        """
+        ours, theirs = os.pipe() if reporting else (-1, -1)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            *(["--report-fd", str(theirs)] if reporting else []),
+            env=dict(env),
+            pass_fds=(*fds, theirs) if reporting else fds,
+            stdin=asyncio.subprocess.PIPE if reporting else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the supervisor, which stops the parts in order
+        )
+        child = cls(name, process, say)
+        if reporting:
+            os.close(theirs)
+            child._readers.append(asyncio.create_task(child._read_reports(ours)))
+        return child
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    def speak_up(self) -> None:
+        """From now on pass on what the process prints; what it said while it started well is of no interest."""
+        self._silent = None
+
+    async def last_words(self) -> str:
+        """What a process that has ended, and was silent so far, said last."""
+        await asyncio.wait(self._readers, timeout=1)
+        lines = [line.removeprefix("t0dspy: ") for line in self._silent or () if line.strip()]
+        return lines[-1] if lines else f"exit code {self.process.returncode}"
+
+    def signal(self, number: int) -> None:
+        """Send a signal, unless the process has ended."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+    def write_line(self, text: str) -> None:
+        """Write a line to the standard input of a reporting process."""
+        if self.process.stdin is not None and not self.process.stdin.is_closing():
+            self.process.stdin.write(f"{text}\n".encode())
+
+    async def stop(self, patience: float, grace: float = 0.0) -> None:
+        """End the process: SIGTERM, after `patience` seconds again, and after `grace` more seconds SIGKILL.
+
+        A part finishes what is in flight on the first SIGTERM, and cuts it on the second one.
+        """
+        self.signal(signal.SIGTERM)
+        await asyncio.wait({self.ended}, timeout=patience)
+        if not self.ended.done() and grace:
+            self.signal(signal.SIGTERM)
+            await asyncio.wait({self.ended}, timeout=grace)
+        self.signal(signal.SIGKILL)
+        await self.ended
+        await asyncio.wait(self._readers, timeout=1)
+
+    async def _relay_output(self) -> None:
+        assert self.process.stdout is not None  # noqa: S101 - it was started with a pipe
+        while chunk := await _line(self.process.stdout):
+            line = chunk.decode(errors="replace").rstrip("\n")
+            if self._silent is None:
+                self._say(line)
+            else:
+                self._silent.append(line)
+
+    async def _read_reports(self, fd: int) -> None:
+        reader = asyncio.StreamReader(limit=1 << 24)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb"))
+        while line := await reader.readline():
+            self.reports.put_nowait(parse_report(line))
+        transport.close()
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    try:
+        return await stream.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except asyncio.LimitOverrunError as error:
+        return await stream.read(max(error.consumed, 1))
