@@ -12,7 +12,7 @@ from chdb_http import landlock
 from chdb_http.directory import JOURNAL, TEMPORARY
 from chdb_http.grants import ENGINE_CONFIG, USERS_CONFIG, write_config
 
-_PACKAGES = ("t0dspy", "chdb")
+_PACKAGES = ("chdb_http", "localkit", "t0dspy", "chdb")
 _SITE_DIRECTORIES = ("site-packages", "dist-packages")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _TIME = ("/usr/share/zoneinfo", "/etc/localtime", "/etc/timezone")
