@@ -1,6 +1,9 @@
-"""Rewrite what the docs repeat from the code: each command's help, and the tree of errors. Run by `make docs`."""
+"""Rewrite what the docs repeat from the code: commands' help, the tree of errors, the layers. Run by `make docs`."""
 
+import ast
 import re
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 from typer.main import get_command
@@ -36,7 +39,46 @@ def errors_page(text: str) -> str:
     return re.sub(r"(?<=```text\n).*?(?=```\n)", lambda _: f"{tree}\n", text, count=1, flags=re.DOTALL)
 
 
-PAGES = {"commands.md": commands_page, "errors.md": errors_page}
+def layers() -> dict[str, tuple[str, list[list[str]]]]:
+    """Column head of a table in `architecture.md` -> its container, and its layers of modules, the lowest first."""
+    config = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    found = {}
+    for contract in config["tool"]["importlinter"]["contracts"]:
+        if contract["type"] == "layers":
+            (container,) = contract.get("containers", [""])
+            modules = [re.split(r" [|:] ", layer) for layer in reversed(contract["layers"])]
+            found[f"In `{container}`" if container else "Package"] = container, modules
+    return found
+
+
+def architecture_page(text: str) -> str:
+    """`architecture.md` with the layers of `pyproject.toml`; each module keeps the sentence that it has on the page."""
+    for column, (container, modules) in layers().items():
+        head = f"| Layer | {column} | May import | What it holds |\n|---:|---|---|---|\n"
+        before, _, rest = text.partition(head)
+        after = re.sub(r"\A(\|.*\n)*", "", rest)
+        sentences = dict(re.findall(r"^\|[^|]*\| `(\w+)` \|[^|]*\| (.*) \|$", rest.removesuffix(after), re.MULTILINE))
+        sentences = {name: _first_line(container, name) for name in chain(*modules)} | sentences
+        rows = [
+            f"| {number} | `{name}` | {_layers_below(number)} | {sentences[name]} |\n"
+            for number, names in reversed(list(enumerate(modules, 1)))
+            for name in names
+        ]
+        text = before + head + "".join(rows) + after
+    return text
+
+
+def _layers_below(number: int) -> str:
+    return {1: "none of these", 2: "layer 1", 3: "layers 1 and 2"}.get(number, f"layers 1 to {number - 1}")
+
+
+def _first_line(container: str, name: str) -> str:
+    path = DOCS.parent.joinpath("toolkit", *filter(None, container.split(".")), name)
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
+PAGES = {"architecture.md": architecture_page, "commands.md": commands_page, "errors.md": errors_page}
 
 
 def main() -> None:

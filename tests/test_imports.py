@@ -1,80 +1,55 @@
-"""Who may import whom, and what a start costs."""
+"""Who may import whom, the page that says it, and what a start costs."""
 
 import ast
+import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
-import t0dspy
-
-ROOT = Path(t0dspy.__file__).parent.parent
-LAYERS = (  # a package may import those of the lines above it, and nothing else of this project
-    "localkit",
-    "chdb_http",
-    "errors model",
-    "artifact warehouse",
-    "settings gateway readiness scaffold",
-    "stack.gateway",
-    "stack.processes",
-    "testing compiler",
-    "program",
-    "parity",
-    "exporting runtime",
-    "rollout",
-    "flywheel",
-    "flywheel.models flywheel.curate flywheel.pull",
-    "flywheel.split flywheel.optimize",
-    "flywheel.promotion",
-    "flywheel.retrain",
-    "flywheel.evaluate",
-    "__init__",
-    "cli",
-)
-KNOWN = {  # imports that are still to be turned around
-    "localkit -> errors",
-    "chdb_http -> errors",
-    "flywheel -> flywheel.models",
-    "flywheel -> flywheel.promotion",
-    "stack.gateway -> stack.processes",
-}
+ROOT = Path(__file__).parent.parent
+TOOLKIT = ROOT / "toolkit"
+PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 HEAVY = {"dspy", "tensorzero", "chdb", "pyarrow", "clickhouse_connect", "numpy", "scipy"}
 
 
-def package_of(module: str) -> str:
-    """The name in `LAYERS` of a module, such as `flywheel.pull` for `t0dspy.flywheel.pull.rows`."""
-    first, *rest = module.split(".")
-    if first != "t0dspy":
-        return first
-    if len(rest) > 1 and rest[0] in ("flywheel", "stack") and (ROOT / "t0dspy" / rest[0] / rest[1]).is_dir():
-        return ".".join(rest[:2])
-    return (
-        rest[0]
-        if rest and (ROOT / "t0dspy" / f"{rest[0]}.py").exists() | (ROOT / "t0dspy" / rest[0]).is_dir()
-        else "__init__"
-    )
+def test_imports_obey_the_contracts() -> None:
+    """Each package imports only packages of the layers below it, as `[tool.importlinter]` in pyproject.toml says."""
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
 
 
-def imported_by(file: Path) -> set[str]:
-    """The packages of this project that a file imports, at its top or inside a function."""
-    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {package_of(module) for module in modules if module.split(".")[0] in ("t0dspy", "chdb_http", "localkit")}
+def test_the_page_has_the_layers_of_the_contracts() -> None:
+    """The tables of docs/architecture.md equal the contracts; each module has a sentence."""
+    write = runpy.run_path(str(ROOT / "docs/write.py"))
+    assert write["architecture_page"](PAGE) == PAGE, "run `make docs`"
+    assert "|  |\n" not in PAGE
 
 
-def test_imports_point_one_way() -> None:
-    """Each package imports only packages of the layers below it."""
-    layer = {package: number for number, line in enumerate(LAYERS) for package in line.split()}
-    upward = set()
-    for file in ROOT.rglob("*.py"):
-        module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        package = package_of(module)
-        upward |= {f"{package} -> {other}" for other in imported_by(file) - {package} if layer[other] >= layer[package]}
-    assert upward - KNOWN == set()
+def test_each_package_is_on_the_page() -> None:
+    """A package is in a table of layers, or named by its path."""
+    layers = runpy.run_path(str(ROOT / "docs/write.py"))["layers"]().values()
+    listed = {"/".join([*container.split("."), name]).strip("/") for container, rows in layers for name in chain(*rows)}
+    present = {path.parent.relative_to(TOOLKIT).as_posix() for path in TOOLKIT.rglob("__init__.py")}
+    assert present - listed - {path.rstrip("/") for path in _paths(PAGE)} == set()
+
+
+def test_each_path_on_the_page_exists() -> None:
+    """Paths are files or folders below toolkit/, or below the root."""
+    paths = list(_paths(PAGE))
+    assert len(paths) > 50
+    assert [path for path in paths if not (TOOLKIT / path).exists() and not (ROOT / path).exists()] == []
+
+
+def test_each_function_on_the_page_exists() -> None:
+    """A function or class is defined in the file that the page names before it."""
+    named = [(path, name) for line in PAGE.splitlines() for path, name in _functions(line)]
+    assert len(named) > 50
+    assert [(path, name) for path, name in named if name not in _definitions(path)] == []
 
 
 @pytest.mark.parametrize(
@@ -85,3 +60,26 @@ def test_starting_loads_nothing_heavy(start: str) -> None:
     code = f"import atexit, sys\natexit.register(lambda: sys.stderr.write(' '.join(sys.modules)))\n{start}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stderr.split()) & HEAVY == set()
+
+
+def _paths(text: str) -> Iterator[str]:
+    yield from re.findall(r"`((?:t0dspy|chdb_http|localkit|tests|docs)/[\w./]*)`", text)
+
+
+def _functions(line: str) -> Iterator[tuple[str, str]]:
+    """The (file, function) pairs of a line: each `name()` belongs to the last file named before it, if there is one."""
+    path = ""
+    for span in re.findall(r"`([^`]*)`", line):
+        if span in list(_paths(f"`{span}`")) and span.endswith(".py"):
+            path = span
+        elif path and re.fullmatch(r"[\w.]+\(\)", span):
+            yield path, span.removesuffix("()")
+
+
+def _definitions(path: str) -> set[str]:
+    """The functions and classes of a module, and the methods as `Class.method`."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    module = ast.parse((TOOLKIT / path).read_text(encoding="utf-8"))
+    found = [node for node in module.body if isinstance(node, kinds)]
+    methods = {f"{node.name}.{one.name}" for node in found for one in node.body if isinstance(one, kinds)}
+    return {node.name for node in found} | methods
