@@ -10,11 +10,12 @@ from pathlib import Path
 from chdb_http import confinement
 from chdb_http.access import User
 from chdb_http.directory import held
+from chdb_http.errors import ChdbHttpError
 from chdb_http.listening import bound
 from localkit import private
-from t0dspy.errors import StackError, T0dspyError
+from t0dspy.errors import T0dspyError
 
-log = logging.getLogger("t0dspy.clickhouse")
+log = logging.getLogger("chdb_http")
 
 _INTERRUPTED = 130
 
@@ -28,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     private.close_to_others()
     try:
         _serve(options)
-    except T0dspyError as error:
-        sys.stderr.write(f"t0dspy: {error}\n")
+    except (ChdbHttpError, T0dspyError) as error:
+        sys.stderr.write(f"chdb_http: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:  # before the server could take the signal
         return _INTERRUPTED
@@ -44,16 +45,16 @@ def _serve(options: argparse.Namespace) -> None:
             from chdb_http.server import Options, serve
             from localkit.web_pages import Allowed
         except ImportError as error:
-            raise StackError(f"{error}. The embedded stack needs: pip install 't0dspy[embedded]'") from error
+            raise ChdbHttpError(f"{error}. The server needs: pip install 't0dspy[embedded]'") from error
         allowed = Allowed.parse(options.allow_host, options.allow_origin)
-        serve(Options(options.host, users, options.parent_pid, allowed), listener, home)
+        serve(Options(options.host, users, options.parent_pid, allowed, options.login_hint), listener, home)
 
 
 def _confine(home: Path, *, unconfined: bool) -> None:
     try:
         warning = confinement.prepare(home, unconfined=unconfined)
     except OSError as error:
-        raise StackError(f"ClickHouse's process cannot be confined: {error}.") from error
+        raise ChdbHttpError(f"ClickHouse's process cannot be confined: {error}.") from error
     if warning:
         log.warning(warning)
 
@@ -67,7 +68,7 @@ def _password(variable: str | None) -> str:
     if variable is None:
         return ""
     if variable not in os.environ:
-        raise StackError(f"The environment variable {variable} is not set; it should hold the password.")
+        raise ChdbHttpError(f"The environment variable {variable} is not set; it should hold the password.")
     return os.environ.pop(variable)
 
 
@@ -80,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--password-env", metavar="NAME", help="environment variable with the user's password")
     parser.add_argument("--reader", metavar="NAME", help="a second user, who may only read")
     parser.add_argument("--reader-password-env", metavar="NAME", help="environment variable with the reader's password")
+    parser.add_argument(
+        "--login-hint", default="", metavar="TEXT", help="a sentence for clients without a valid user and password"
+    )
     parser.add_argument(
         "--parent-pid", type=int, metavar="PID", help="stop when the parent process is not PID any more"
     )

@@ -21,8 +21,6 @@ class User:
 ANYBODY = User("default")
 """ClickHouse's own user, who needs no password: what a server without users knows."""
 
-_ADVICE = "`t0dspy up --show-password` prints the URL with the user and the password."
-
 
 @dataclass(frozen=True)
 class _Credentials:
@@ -33,8 +31,9 @@ class _Credentials:
 class Access:
     """The users of a server."""
 
-    def __init__(self, users: Iterable[User] = ()) -> None:
-        """Without `users`, it is `default` without a password."""
+    def __init__(self, users: Iterable[User] = (), login_hint: str = "") -> None:
+        """Without `users`, the only user is `default`, without a password. Refusals end in `login_hint`."""
+        self._login_hint = f" {login_hint}" if login_hint else ""
         self._users = {user.name: user for user in users} or {ANYBODY.name: ANYBODY}
 
     def user(self, headers: Mapping[str, str], parameters: Mapping[str, str]) -> User:
@@ -52,16 +51,18 @@ class Access:
         user = self._users.get(claimed.name)
         if user is not None and hmac.compare_digest(user.password.encode(), claimed.password.encode()):
             return user
-        raise _refusal(claimed.name, anonymous=not ways)
+        raise self._refusal(claimed.name, anonymous=not ways)
 
-
-def _refusal(name: str, *, anonymous: bool) -> EngineError:
-    if anonymous:
-        return EngineError("REQUIRED_PASSWORD", f"{name}: Authentication failed: password is required. {_ADVICE}")
-    return EngineError(
-        "AUTHENTICATION_FAILED",
-        f"{name}: Authentication failed: password is incorrect, or there is no user with such name. {_ADVICE}",
-    )
+    def _refusal(self, name: str, *, anonymous: bool) -> EngineError:
+        if anonymous:
+            return EngineError(
+                "REQUIRED_PASSWORD", f"{name}: Authentication failed: password is required.{self._login_hint}"
+            )
+        return EngineError(
+            "AUTHENTICATION_FAILED",
+            f"{name}: Authentication failed: password is incorrect, or there is no user with such name."
+            f"{self._login_hint}",
+        )
 
 
 def _by_headers(headers: Mapping[str, str]) -> _Credentials | None:

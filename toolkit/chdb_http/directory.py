@@ -9,14 +9,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from chdb_http.errors import ChdbHttpError
 from localkit import private
 from localkit.shortage import explain
-from t0dspy.errors import StackError
 
 ENGINE, JOURNAL, TEMPORARY = "engine", "journal", "tmp"
 """Directories that the server writes while it runs; beside them it writes nothing, so that SQL cannot either."""
 
-_MARKER, _LOCK, _HOLDER = "t0dspy-clickhouse.json", "lock", "pid"
+_MARKER, _LOCK, _HOLDER = "t0dspy-clickhouse.json", "lock", "pid"  # existing directories hold a file of this name
 _LAYOUT = 1
 _GLOBS = set("*?{")  # chDB looks for tables of its `default` database in files, and takes these for patterns
 
@@ -25,10 +25,12 @@ _GLOBS = set("*?{")  # chDB looks for tables of its `default` database in files,
 def held(directory: Path) -> Iterator[Path]:
     """The engine's own directory inside `directory`, which is made if need be and held until the end of the block.
 
-    Raises StackError if `directory` cannot be used, belongs to something else, or is held by another process.
+    Raises ChdbHttpError if `directory` cannot be used, belongs to something else, or is held by another process.
     """
     if set(str(directory)) & _GLOBS:
-        raise StackError(f"The data directory {directory} may not have any of {' '.join(sorted(_GLOBS))} in its name.")
+        raise ChdbHttpError(
+            f"The name of the data directory {directory} may not contain any of {' '.join(sorted(_GLOBS))}."
+        )
     try:
         private.make(directory)
         _refuse_foreign(directory)
@@ -38,8 +40,8 @@ def held(directory: Path) -> Iterator[Path]:
         _make_directories(directory)
     except OSError as error:
         if shortage := explain(str(error), directory):
-            raise StackError(shortage) from error
-        raise StackError(
+            raise ChdbHttpError(shortage) from error
+        raise ChdbHttpError(
             f"Cannot use the data directory {directory}: {error.strerror or error}. Choose another with --data-dir."
         ) from error
     try:
@@ -53,8 +55,8 @@ def _refuse_foreign(directory: Path) -> None:
     if _MARKER in names:
         _refuse_newer(directory / _MARKER)
     elif names - {_LOCK, _HOLDER}:
-        raise StackError(
-            f"The data directory {directory} holds files that t0dspy did not make ({sorted(names)[0]} ...). "
+        raise ChdbHttpError(
+            f"The data directory {directory} holds files that this server did not make ({sorted(names)[0]} ...). "
             "Choose an empty or a new one with --data-dir."
         )
 
@@ -63,9 +65,9 @@ def _refuse_newer(marker: Path) -> None:
     try:
         layout = json.loads(marker.read_text(encoding="utf-8"))["layout"]
     except (ValueError, KeyError, TypeError) as error:
-        raise StackError(f"{marker} is damaged: {error}. Choose another --data-dir, or restore this one.") from error
+        raise ChdbHttpError(f"{marker} is damaged: {error}. Choose another --data-dir, or restore this one.") from error
     if layout != _LAYOUT:
-        raise StackError(f"{marker.parent} was written by another version of t0dspy (layout {layout}, not {_LAYOUT}).")
+        raise ChdbHttpError(f"{marker.parent} was written by another version (layout {layout}, not {_LAYOUT}).")
 
 
 def _locked(directory: Path) -> FileLock:
@@ -75,7 +77,7 @@ def _locked(directory: Path) -> FileLock:
         lock.acquire()
     except Timeout as error:
         process = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
-        raise StackError(
+        raise ChdbHttpError(
             f"The data directory {directory} is in use by another ClickHouse server (process {process}). "
             "Stop that one, or choose another with --data-dir."
         ) from error

@@ -46,7 +46,7 @@ _NAMES = {
 }
 _STATUS = {name: status for status, names in _NAMES.items() for name in names.split()}
 
-log = logging.getLogger("t0dspy.clickhouse")
+log = logging.getLogger("chdb_http")
 
 _HEAD = re.compile(r"(?:Code: (\d+)\. DB::Exception: )+")
 _TAIL = re.compile(r"(?:\.?\s*(?:\(version [^()]*(?:\([^()]*\))?\)|\(([A-Z][A-Z0-9_]+)\)))+\.?\s*$")
@@ -73,7 +73,7 @@ class EngineError(Exception):
 
 def unexpected(bug: Exception) -> EngineError:
     """What a client is told of a mistake of ours; the log is told all of it."""
-    log.error("This is a bug in t0dspy.", exc_info=bug)
+    log.error("This is a bug in chdb_http.", exc_info=bug)
     return EngineError("STD_EXCEPTION", f"The server failed: {type(bug).__name__}; its log says more.", _STD_EXCEPTION)
 
 

@@ -14,7 +14,7 @@ from chdb_http.news import News
 from chdb_http.segment import Segment
 from chdb_http.sources import Source
 
-log = logging.getLogger("t0dspy.clickhouse")
+log = logging.getLogger("chdb_http")
 
 LINGER = 0.1
 """Seconds that a row waits for others to be stored with, unless somebody wants to read."""

@@ -4,7 +4,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
-from t0dspy.errors import StackError
+from chdb_http.errors import ChdbHttpError
 
 
 @contextlib.contextmanager
@@ -16,14 +16,14 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise StackError(f"Cannot listen on {host}: {error.strerror or error}. Choose another --host.") from error
+        raise ChdbHttpError(f"Cannot listen on {host}: {error.strerror or error}. Choose another --host.") from error
     with listener:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(1024)
         except OSError as error:
-            raise StackError(
+            raise ChdbHttpError(
                 f"Cannot listen on {host} port {port}: {error.strerror or error}. "
                 "Stop what uses it, or choose another port."
             ) from error

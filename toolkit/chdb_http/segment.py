@@ -14,7 +14,7 @@ from typing import Any
 from chdb_http import columns
 from chdb_http.sources import NAMES
 
-log = logging.getLogger("t0dspy.clickhouse")
+log = logging.getLogger("chdb_http")
 
 _NAME = re.compile(r"(\d{12})\.rows")
 LARGEST = 1 << 19

@@ -17,14 +17,14 @@ import uvicorn
 from chdb_http.access import Access, User
 from chdb_http.app import application
 from chdb_http.engine import Engine
+from chdb_http.errors import ChdbHttpError
 from chdb_http.failure import EngineError
 from chdb_http.news import News
 from localkit.connection_guard import Guard, connection_limit
 from localkit.die_with_parent import end_within, when_gone
 from localkit.web_pages import NONE_ALLOWED, Allowed
-from t0dspy.errors import StackError
 
-log = logging.getLogger("t0dspy.clickhouse")
+log = logging.getLogger("chdb_http")
 
 _QUERIES_AT_ONCE = 100  # ClickHouse's own default
 _DRAIN_SECONDS = 20
@@ -46,22 +46,30 @@ class Options:
     parent_pid: int | None = None
     allowed: Allowed = NONE_ALLOWED
     """The hosts and origins that requests may name."""
+    login_hint: str = ""
+    """A sentence at the end of each refusal of a user or a password."""
 
 
 def serve(options: Options, listener: socket.socket, home: Path) -> None:
     """Serve the database in `home` on `listener` until SIGTERM, SIGINT, or the end of the parent.
 
-    Raises StackError if it cannot start.
+    Raises ChdbHttpError if it cannot start.
     """
     try:
         engine = Engine(home)
     except EngineError as failure:
-        raise StackError(f"ClickHouse cannot open {home}: {failure}") from failure
+        raise ChdbHttpError(f"ClickHouse cannot open {home}: {failure}") from failure
     workers = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="query")
     logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
     try:
         _warn_if_open(options, listener)
-        app = application(engine, Access(options.users), workers, options.allowed, local_only=_is_loopback(listener))
+        app = application(
+            engine,
+            Access(options.users, options.login_hint),
+            workers,
+            options.allowed,
+            local_only=_is_loopback(listener),
+        )
         _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
     finally:
         end_within(_END_SECONDS)

@@ -12,7 +12,7 @@ from chdb_http.failure import EngineError
 from chdb_http.segment import Batch, Segment
 from chdb_http.sources import Source, View
 
-log = logging.getLogger("t0dspy.clickhouse")
+log = logging.getLogger("chdb_http")
 
 Read = Callable[[Connection, str, str], Source | None]
 

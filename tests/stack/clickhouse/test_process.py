@@ -109,7 +109,7 @@ def test_one_server_per_directory(tmp_path: Path) -> None:
     first = Server(tmp_path)
     code, out, errors = refused("--port", "0", "--data-dir", str(tmp_path))
     assert (code, out) == (1, "")
-    assert errors.startswith("t0dspy: ")
+    assert errors.startswith("chdb_http: ")
     assert f"process {first.process.pid}" in errors
     assert errors.count("\n") == 1
     assert first.run("SELECT 1") == "1\n"
@@ -124,7 +124,7 @@ def test_foreign_directories(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     code, out, errors = refused("--port", "0", "--data-dir", str(tmp_path))
     assert (code, out) == (1, "")
-    assert errors.startswith("t0dspy: ")
+    assert errors.startswith("chdb_http: ")
     assert "thesis.tex" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -135,7 +135,7 @@ def test_damaged_directories(tmp_path: Path, marker: str) -> None:
     (tmp_path / "t0dspy-clickhouse.json").write_text(marker)
     code, out, errors = refused("--port", "0", "--data-dir", str(tmp_path))
     assert (code, out, errors.count("\n")) == (1, "", 1)
-    assert errors.startswith("t0dspy: ")
+    assert errors.startswith("chdb_http: ")
 
 
 @pytest.mark.parametrize("where", ["/proc/nowhere", "/dev/null/data", "file", "closed"])
@@ -147,7 +147,7 @@ def test_unusable_directories(tmp_path: Path, where: str) -> None:
         pytest.skip("root may write everywhere")
     code, out, errors = refused("--port", "0", "--data-dir", str(tmp_path / where))
     assert (code, out, errors.count("\n")) == (1, "", 1)
-    assert errors.startswith("t0dspy: Cannot use the data directory")
+    assert errors.startswith("chdb_http: Cannot use the data directory")
 
 
 def test_odd_directory_names(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_taken_port(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         code, out, errors = refused("--port", port, "--data-dir", str(tmp_path / "data"))
     assert (code, out, errors.count("\n")) == (1, "", 1)
-    assert errors.startswith(f"t0dspy: Cannot listen on 127.0.0.1 port {port}")
+    assert errors.startswith(f"chdb_http: Cannot listen on 127.0.0.1 port {port}")
     assert not (tmp_path / "data").exists()
 
 
@@ -183,7 +183,7 @@ def test_an_address_that_is_not_ours(tmp_path: Path, host: str) -> None:
     """So is a host that is not this one."""
     code, out, errors = refused("--host", host, "--port", "0", "--data-dir", str(tmp_path / "data"))
     assert (code, out, errors.count("\n")) == (1, "", 1)
-    assert errors.startswith(f"t0dspy: Cannot listen on {host}")
+    assert errors.startswith(f"chdb_http: Cannot listen on {host}")
 
 
 def test_a_missing_password(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from t0dspy.stack.processes.reports import Report, parse_report
+
+_PREFIX = re.compile(r"^(?:t0dspy|chdb_http): ")
 
 
 class Child:
@@ -64,7 +67,7 @@ class Child:
     async def last_words(self) -> str:
         """What a process that has ended, and was silent so far, said last."""
         await asyncio.wait(self._readers, timeout=1)
-        lines = [line.removeprefix("t0dspy: ") for line in self._silent or () if line.strip()]
+        lines = [_PREFIX.sub("", line) for line in self._silent or () if line.strip()]
         return lines[-1] if lines else f"exit code {self.process.returncode}"
 
     def signal(self, number: int) -> None:

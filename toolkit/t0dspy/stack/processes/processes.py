@@ -170,6 +170,7 @@ class Parts:
             user=secret.user,
             password_env=variable,
             allowed=self._plan.allowed_flags,
+            login_hint="`t0dspy up --show-password` prints the URL with the user and the password.",
         )
         self._secrets["clickhouse"] = {variable: secret.password}
         child = await self._spawn("clickhouse", command)
