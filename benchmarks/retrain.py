@@ -16,8 +16,8 @@ import dspy
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from benchmarks import Row
-from flywheel.scripted import as_optimizer, demos_in, luck, models_of, question
-from runtime.harness import asked, chat, system
+from support.scripted import as_optimizer, demos_in, luck, models_of, question
+from support.served import asked, chat, system
 from t0dspy.compiler.adapters import served_adapter
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.metrics import Metric, exact_match

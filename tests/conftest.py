@@ -1,8 +1,9 @@
 """What every test can rely on: no provider, no real home, no settings of the machine it runs on."""
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 os.environ.setdefault("RUST_LOG", "off")  # the embedded gateway logs to stdout unless told before its first use
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # never fetch a price list
 
-from stack.harness import migrated_data
+from support.stack import migrated_data
+from support.tool import Ran
+from t0dspy.cli import main
 from t0dspy.testing import ScriptedUpstream
 
 
@@ -66,3 +69,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project directory, which is the working directory too."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Run the tool in this process."""
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["t0dspy", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return Ran(stop.value.code, out, err)
+
+    return run

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import t0dspy
-from stack.harness import Stack
+from support.stack import Stack
 from t0dspy.cli import main
 from t0dspy.readiness.problems import Problems
 from t0dspy.stack.processes.plan import Plan

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from runtime.harness import asked, chat
-from stack.harness import COMMAND, bare_environment
+from support.served import asked, chat
+from support.stack import COMMAND, bare_environment
 from t0dspy.testing import RecordedRequest, ScriptedUpstream
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import dspy
 import pytest
 
 import t0dspy
-from killing import kill_at_every_step
+from support.killing import kill_at_every_step
 from t0dspy.artifact import bundle, swap
 from t0dspy.exporting import Export, read_program
 from t0dspy.gateway import embedded_gateway

@@ -11,7 +11,7 @@ import pytest
 
 from browser.attacker import Attacker, Sink
 from browser.chromium import showing
-from stack.harness import ANSWER, HELLO, Stack, until, write_config
+from support.stack import ANSWER, HELLO, Stack, until, write_config
 from t0dspy.testing import ScriptedUpstream
 
 ATTEMPTS = {

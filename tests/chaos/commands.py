@@ -9,8 +9,8 @@ import dspy
 
 from chaos.accounts import Row
 from chaos.stacks import ChaosStack, Ground
-from runtime.harness import APPS
-from stack.harness import COMMAND, bare_environment
+from support.served import APPS
+from support.stack import COMMAND, bare_environment
 from t0dspy.artifact.bundle import edited_by_hand, read_tree
 from t0dspy.rollout.change import read
 from t0dspy.rollout.pending import Journal

@@ -10,7 +10,7 @@ import httpx
 
 from chaos.accounts import Load, Promises, Row
 from chaos.stacks import ChaosStack, Ground
-from stack.harness import until
+from support.stack import until
 
 _SIZE = "256m"
 _FILES = (128, 256)

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import httpx
 
-from rollout.conftest import Project, exported
-from runtime.harness import storyteller
-from stack.harness import alive, migrated_data, until
+from support.rollout import Project, exported
+from support.served import storyteller
+from support.stack import alive, migrated_data, until
 from t0dspy.stack.processes.data_dir import find_running
 from t0dspy.testing import ScriptedUpstream
 

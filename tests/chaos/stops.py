@@ -13,8 +13,8 @@ import httpx
 
 from chaos.accounts import Load, Promises, Row
 from chaos.stacks import ChaosStack, Ground
-from stack.harness import until
-from stack.silence import silent_provider, stream
+from support.silence import silent_provider, stream
+from support.stack import until
 
 VICTIMS = ("clickhouse", "gateway", "programs", "supervisor")
 HANGING = "SELECT sum(editDistance(repeat('ab', 30000 + number % 7), repeat('ba', 30000))) FROM numbers(1000)"

@@ -5,11 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from t0dspy.cli import main
+from support.tool import Ran
 
 REVIEW = '''
 import dspy
@@ -26,14 +25,6 @@ program = dspy.Predict(Review)
 '''
 
 
-class Ran(NamedTuple):
-    """What a run of the tool printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def shop(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one program, `review:program`."""
@@ -44,20 +35,6 @@ def shop(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in set(sys.modules) - known:
         if str(project) in str(getattr(sys.modules[name], "__file__", None)):
             del sys.modules[name]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
-    """Run the tool in this process."""
-
-    def run(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["t0dspy", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return Ran(stop.value.code, out, err)
-
-    return run
 
 
 @pytest.fixture

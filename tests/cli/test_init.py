@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from cli.conftest import Ran
+from support.tool import Ran
 
 
 def test_init_says_what_it_did(project: Path, run: Callable[..., Ran]) -> None:

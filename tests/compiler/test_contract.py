@@ -9,7 +9,7 @@ import dspy
 import pydantic
 import pytest
 
-from rendering import MODEL
+from support.rendering import MODEL
 from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.contract import is_only_its_predictor, program_contract, read_contract
 from t0dspy.compiler.forward import Uncertain

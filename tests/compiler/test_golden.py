@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus import CASES, EVERY_FORM, FORMS, PROGRAMS, Case, each_case, golden
+from support.corpus import CASES, EVERY_FORM, FORMS, PROGRAMS, Case, each_case, golden
 from t0dspy.artifact.bundle import MANIFEST, ROLLOUT, read_tree
 from t0dspy.model import PromptForm, digest
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dspy.teleprompt import KNNFewShot
 
-from rendering import MODEL
+from support.rendering import MODEL
 from t0dspy.compiler.compile import compile_program
 from t0dspy.errors import CompileError
 from t0dspy.model import PromptForm

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies import thorough
+from support.strategies import thorough
 from t0dspy.compiler.naming import checked_name, function_name, slug
 from t0dspy.errors import SettingsError
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
-from strategies import PURE, RandomSignature, signatures
+from support.strategies import PURE, RandomSignature, signatures
 from t0dspy.compiler.adapters import json_arguments
 from t0dspy.compiler.schema import GREATEST_INTEGER, LEAST_INTEGER, input_schema, output_schema
 

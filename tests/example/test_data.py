@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from example.conftest import DATA, rows
 from examples.spec_to_review import sandbox
 from examples.spec_to_review.reading import called, shown
 from examples.spec_to_review.specs import generate, puzzles, steps
 from examples.spec_to_review.specs.__main__ import SETS, committed, lines
+from support.example import DATA, rows
 
 ALL = {name: rows(name) for name in SETS}
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from example.conftest import rows
 from examples.spec_to_review.demo import clients, steps
 from examples.spec_to_review.demo.processes import DemoError
 from examples.spec_to_review.demo.project import Project
 from examples.spec_to_review.demo.show import Show
-from stack.harness import bare_environment, until
+from support.example import rows
+from support.stack import bare_environment, until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "examples.spec_to_review.demo", "--short"]

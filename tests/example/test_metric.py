@@ -5,9 +5,9 @@ from typing import Any
 import dspy
 import pytest
 
-from example.conftest import rows
 from examples.spec_to_review.metric import GOOD, grade, graded
 from examples.spec_to_review.program import Example, Function, Review, Section
+from support.example import rows
 
 ROW = {
     "spec": "We need `twice(n)`. `twice(1)` gives `2`. `twice(3)` gives `6`.",

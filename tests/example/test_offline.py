@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import t0dspy
-from example.conftest import Run, advised, rows
 from examples.spec_to_review.metric import graded
 from examples.spec_to_review.offline import prompt as prompts
 from examples.spec_to_review.offline import search
@@ -24,6 +23,7 @@ from examples.spec_to_review.offline.server import answer
 from examples.spec_to_review.optimize import mean
 from examples.spec_to_review.program import PlanSections, ReviewAll, SpecToReview, WriteCode
 from examples.spec_to_review.specs import generate
+from support.example import Run, advised, rows
 
 ROOT = Path(__file__).parents[2]
 SPOT = """We need `loudest(words, k)`. `words` is a list of strings and `k` is a whole number. Take the first `k` only,

@@ -5,9 +5,9 @@ from pathlib import Path
 import dspy
 
 import t0dspy
-from example.conftest import Run, advised
 from examples.spec_to_review.optimize import DATA, load
 from examples.spec_to_review.program import MOST_SECTIONS, Function, Section, name_of
+from support.example import Run, advised
 
 PROGRAM = "examples.spec_to_review.program:spec_to_review"
 CONTRACT = "examples.spec_to_review.program:Contract"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from tensorzero import TensorZeroGateway
 
-from flywheel import looped as loop
-from flywheel.harness import Production, exported
-from flywheel.scripted import drafting, skilled
-from runtime.harness import Served, storyteller
+from support import looped as loop
+from support.production import Production, exported
+from support.scripted import drafting, skilled
+from support.served import APPS, Served, storyteller
 from t0dspy.testing import ScriptedUpstream
 
 
@@ -58,16 +58,16 @@ def looped(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator
     """A stack in whose production a model of skill 0.4 answered; one for each test process."""
     directory = tmp_path_factory.mktemp("looped")
     shutil.copytree(migrated, directory / "data", symlinks=True)
-    sys.path.insert(0, str(loop.APPS))
+    sys.path.insert(0, str(APPS))
     questions = loop.words(90)
     with ScriptedUpstream(drafting(skilled(0.4))) as upstream, Served(directory, upstream) as stack:
-        stack.env["PYTHONPATH"] = str(loop.APPS)
+        stack.env["PYTHONPATH"] = str(APPS)
         stack.programs(loop.exported)
         stack.start()
         loop.produce(stack, questions)
         loop.produce(stack, questions[:45], "duo")
         yield stack
-    sys.path.remove(str(loop.APPS))
+    sys.path.remove(str(APPS))
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from killing import kill_at_every_step
-from rollout.conftest import Project
-from stack.harness import until
+from support.killing import kill_at_every_step
+from support.rollout import Project
+from support.stack import until
 from t0dspy.rollout.apply import Place
 from t0dspy.rollout.change import read
 from t0dspy.rollout.pending import Journal, config_files

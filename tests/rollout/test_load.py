@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from rollout.conftest import Project
+from support.rollout import Project
 from t0dspy.rollout.rollout import set_traffic, undo
 
 CHANGES = 20

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.conftest import Project
-from runtime.harness import export
+from support.rollout import Project
+from support.served import export
 from t0dspy.artifact.manifest import Change, Manifest, parse_manifest, review_reason
 from t0dspy.rollout.history import awaiting_review, incumbents
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies import PURE
+from support.strategies import PURE
 from t0dspy.artifact.manifest import Change
 from t0dspy.errors import SettingsError
 from t0dspy.rollout.history import incumbents, previous_incumbent

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import t0dspy
-from rollout.conftest import Project
-from stack.harness import until
+from support.rollout import Project
+from support.stack import until
 from t0dspy.errors import RolloutError, UnconfirmedError
 from t0dspy.rollout.apply import Place
 from t0dspy.rollout.change import read

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.harness import ProgramServer, Served, export, storyteller
+from support.served import ProgramServer, Served, export, storyteller
 from t0dspy.testing import ScriptedUpstream
 
 

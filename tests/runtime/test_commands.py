@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.harness import Served, chat
+from support.served import Served, chat
 from t0dspy.cli import app
 from t0dspy.cli.failures import exit_code_of
 from t0dspy.testing import ScriptedUpstream

@@ -12,7 +12,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.dummies import DummyLM
 
 import t0dspy
-from runtime.harness import LyingFront, Served, at_once, booking_agent, chat
+from support.served import LyingFront, Served, at_once, booking_agent, chat
 from t0dspy.errors import BundleError, GatewayError, GatewayUnreachableError, ProgramError, RunError
 from t0dspy.runtime.functions import exported_function, read_fields
 from t0dspy.testing import Reply, ScriptedUpstream

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runtime.harness import (
+from support.served import (
     APPS,
     KEY,
     ProgramServer,
@@ -26,7 +26,7 @@ from runtime.harness import (
     failure,
     free_port,
 )
-from stack.harness import COMMAND, bare_environment, until
+from support.stack import COMMAND, bare_environment, until
 from t0dspy.errors import GatewayError
 from t0dspy.exporting import read_program
 from t0dspy.gateway import Call, HttpGateway, Inference, input_messages

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.harness import ANSWER, Stack, write_config
+from support.stack import ANSWER, Stack, write_config
 from t0dspy.testing import ScriptedUpstream
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stack.harness import HELLO, Stack, until
+from support.stack import HELLO, Stack, until
 from t0dspy.stack.gateway.process import Written
 from t0dspy.stack.gateway.witness import KINDS, ClickHouse, look_up
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import t0dspy
-from runtime.harness import Served
+from support.served import Served
 
 PROGRAM = """
 import dspy

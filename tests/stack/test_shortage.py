@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from localkit.shortage import check_machine, explain, trouble_storing
-from stack.harness import COMMAND, Stack, until
+from support.stack import COMMAND, Stack, until
 from t0dspy.errors import StackError
 
 WORDS = [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
 from localkit.web_pages import NONE_ALLOWED, Allowed, WebPageGuard, refuse_web_page
-from stack.harness import COMMAND, HELLO, Stack, bare_environment
+from support.stack import COMMAND, HELLO, Stack, bare_environment
 from t0dspy.errors import SettingsError
 from t0dspy.testing import ScriptedUpstream
 

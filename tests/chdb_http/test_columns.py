@@ -1,0 +1,151 @@
+"""Which rows are acknowledged early: those that an ordinary insertion would store, and as it would."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chdb_http.segment import LARGEST, MOST
+from support.clickhouse import Server
+from support.tensorzero_rows import (
+    ASKED,
+    DATABASE,
+    ROWS,
+    calls,
+    chat,
+    inferences,
+    insertion,
+    model,
+    send,
+    was_kept,
+)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": "no-uuid"},
+        {"episode_id": 7},
+        {"more": 1},
+        {"function_name": None},
+        {"processing_time_ms": "soon"},
+        {"tags": 5},
+    ],
+    ids=str,
+)
+def test_rows_that_the_engine_refuses_are_refused(shared: Server, function: str, changed: dict[str, Any]) -> None:
+    """Who sends nonsense hears of it at once, in the words that an insertion without a journal gets."""
+    answers = [send(shared, "ChatInference", chat(function, **changed), settings=asked) for asked in (ASKED, "")]
+    codes = [answer.headers["x-clickhouse-exception-code"] for answer in answers]
+    assert codes[0] == codes[1]
+    assert answers[0].status_code == answers[1].status_code != 200
+    assert set(inferences(shared, function).values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"processing_time_ms": 1 << 40},
+        {"processing_time_ms": 1.0},
+        {"snapshot_hash": 5},
+        {"id": "01A1F8FB-7866-7AC2-942B-9BD3241BCA61"},
+        {"input": 5},
+        {"tags": {"a": "\ud800"}},
+        {"tags": dict.fromkeys(map(str, range(257)), "")},
+        {"output": -0.0, "processing_time_ms": "-0"},
+        {"output": "x" * LARGEST},
+        {"timestamp": "2026-01-01 00:00:00"},
+    ],
+    ids=str,
+)
+def test_what_is_not_certain_the_engine_decides(shared: Server, function: str, changed: dict[str, Any]) -> None:
+    """A row of which only the engine knows whether it can be stored is given to it at once."""
+    answer = send(shared, "ChatInference", chat(function, **changed))
+    assert answer.status_code != 200 or not was_kept(answer)
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
+    max_leaves=8,
+)
+_rows = st.fixed_dictionaries(
+    {},
+    optional={
+        "variant_name": _texts,
+        "input": _texts | st.lists(_json, max_size=3) | st.dictionaries(_texts, _json, max_size=3),
+        "tags": st.dictionaries(_texts, _texts, max_size=3),
+        "dynamic_tools": st.lists(_texts, max_size=3),
+        "extra_body": st.none() | _texts | st.lists(_json, max_size=2),
+        "processing_time_ms": st.none() | st.integers(-1, (1 << 32) + 1),
+        "snapshot_hash": st.none() | st.integers(0, 1 << 256).map(str),
+        "parallel_tool_calls": st.none() | st.booleans(),
+    },
+)
+_calls = st.fixed_dictionaries(
+    {},
+    optional={
+        "cost": st.none() | st.decimals(-(10**8), 10**8, places=9).map(str),
+        "finish_reason": st.none() | st.sampled_from(["stop", "length", "tool_call", "unknown", "other"]),
+        "cached": st.booleans(),
+        "system": st.none() | _texts,
+    },
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changed=st.tuples(st.just("ChatInference"), _rows) | st.tuples(st.just("ModelInference"), _calls),
+    ascii=st.booleans(),
+)
+def test_kept_rows_are_stored_as_others_are(shared: Server, changed: tuple[str, dict[str, Any]], ascii: bool) -> None:
+    """Every value of a row that was acknowledged early is what an ordinary insertion makes of it."""
+    table, values = changed
+    rows = [ROWS[table]("same", **values) for _ in range(2)]
+    for row, asked in zip(rows, ("SETTINGS async_insert=1", ""), strict=True):
+        row.update(episode_id=rows[0]["id"]) if table == "ChatInference" else row.update(inference_id=rows[0]["id"])
+        sql = f"INSERT INTO {table} {asked} FORMAT JSONEachRow\n" + json.dumps(row, ensure_ascii=ascii)
+        answer = shared.post(sql.encode(), database=DATABASE)
+        if answer.status_code != 200 or not (was_kept(answer) or row is rows[1]):
+            return  # the engine was asked at once
+    ids = "', '".join(row["id"] for row in rows)
+    stored = f"SELECT count(), uniqExact(toString(tuple(* EXCEPT (id, timestamp)))) FROM {table} WHERE id IN ('{ids}')"
+    assert shared.run(stored, database=DATABASE) == "2\t1\n"
+
+
+@pytest.mark.parametrize(
+    "changed", [lambda sql: sql.replace('": 7,', '": -0,').encode(), lambda sql: sql.partition("{")[0].encode()
+                + ("{" + sql.partition("{")[2]).encode("utf-16")], ids=["-0", "utf-16"]
+)  # fmt: skip
+def test_json_that_others_read_otherwise(shared: Server, function: str, changed: Callable[[str], bytes]) -> None:
+    """What Python takes for JSON and the engine does not is refused, or stored by the engine at once."""
+    answer = shared.post(changed(insertion("ChatInference", chat(function))), database=DATABASE)
+    assert answer.status_code != 200 or not was_kept(answer)
+    assert shared.run("SELECT 1") == "1\n"
+
+
+@pytest.mark.parametrize("asked", ["garbage", "async_insert=1,", "async_insert='x'", "`readonly`=1", "no_such_thing=1"])
+def test_settings_that_the_engine_refuses(shared: Server, function: str, asked: str) -> None:
+    """A statement that is none is refused, whatever else it asks for."""
+    statement = insertion("ChatInference", chat(function), settings=f"SETTINGS async_insert=1, {asked}")
+    assert shared.post(statement, database=DATABASE).status_code != 200
+    assert set(inferences(shared, function).values()) == {0}
+
+
+@pytest.mark.parametrize("text", ["\U0001f600", "\\ud83d", "\ud83d\ude00"])
+def test_characters_beyond_the_first_plane(shared: Server, function: str, text: str) -> None:
+    """Emojis, and what looks like half of one, are text like any other."""
+    assert was_kept(send(shared, "ChatInference", chat(function, tool_params=text)))
+    stored = shared.run(f"SELECT tool_params FROM ChatInference WHERE function_name = '{function}' FORMAT JSONEachRow",
+                        database=DATABASE)  # fmt: skip
+    assert json.loads(stored)["tool_params"] == text.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def test_more_rows_than_a_statement_can_name(shared: Server, function: str) -> None:
+    """Thousands of rows at once go to the engine at once: could they not be named, they could not be completed."""
+    assert not was_kept(send(shared, "ModelInference", *(model(function) for _ in range(MOST + 1))))
+    assert set(calls(shared, function).values()) == {MOST + 1}

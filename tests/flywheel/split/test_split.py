@@ -1,0 +1,401 @@
+"""No example in two sets, under any order of arrival and over months."""
+
+import json
+import random
+import string
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.killing import kill_at_every_step
+from t0dspy.errors import SetStateError, SettingsError
+from t0dspy.flywheel.curate.alike import Alike, alike
+from t0dspy.flywheel.example import PulledExample
+from t0dspy.flywheel.split.handles import Handles, handles, lineage_of, without_lineage
+from t0dspy.flywheel.split.set_state import SETS
+from t0dspy.flywheel.split.split import Own, SetOptions, Sets, SetState, assign
+from t0dspy.flywheel.split.user_files import read_own
+from t0dspy.model import digest
+
+TEXT = "The parcel with order number 4711 came on Tuesday, but the box was wet and one of the cups in it is broken. {}"
+
+
+def example(text: Any, episode: str | None = None, **more: Any) -> PulledExample:
+    given = {"outputs": {"answer": "a"}, "model_outputs": {"answer": "a"}, **more}
+    return PulledExample(inputs={"text": text}, episode_id=episode, **given)
+
+
+def various(count: int, seed: int = 1, **more: Any) -> list[PulledExample]:
+    draw = random.Random(seed)
+    return [
+        example("".join(draw.choices(string.ascii_letters + " ", k=80)), f"e{seed}-{at}", **more) for at in range(count)
+    ]
+
+
+def members(sets: Sets) -> Iterator[tuple[str, PulledExample]]:
+    return ((name, one) for name in SETS for one in getattr(sets, name))
+
+
+def tied(one: Handles, other: Handles) -> bool:
+    return bool(set(one.keys) & set(other.keys)) or alike(one.sketch, other.sketch, 0.8)
+
+
+def assert_disjoint(placed: Sequence[tuple[str, PulledExample]]) -> None:
+    """By all pairs, as `assign` does not do it."""
+    marked = [(name, handles(one)) for name, one in placed]
+    for at, (name, mark) in enumerate(marked):
+        for other_name, other in marked[:at]:
+            assert name == other_name or not tied(mark, other)
+
+
+def _chained(kind: int, step: int) -> str:
+    """Texts of one kind whose neighbours are near-duplicates and whose ends are not."""
+    letters = random.Random(kind).choices(string.ascii_lowercase, k=150)
+    for at in range(step):
+        letters[at * 3 % 150] = "#"
+    return "".join(letters)
+
+
+EXAMPLES = st.builds(
+    lambda kind, step, episode, demonstration: example(
+        _chained(kind, step), None if episode is None else f"e{episode}", demonstration=demonstration
+    ),
+    st.integers(0, 3),
+    st.integers(0, 12),
+    st.none() | st.integers(0, 12),
+    st.booleans(),
+)
+MONTHS = st.lists(st.lists(EXAMPLES, max_size=10), min_size=1, max_size=4)
+OWN = st.builds(Own, *[st.lists(EXAMPLES, max_size=3)] * 3)
+
+
+def test_the_strategy_has_chains() -> None:
+    """What the property tests below draw from holds near-duplicates whose ends are not alike."""
+    sketches = [handles(example(_chained(0, step))).sketch for step in range(13)]
+    assert all(alike(one, other, 0.8) for one, other in pairwise(sketches))
+    assert not alike(sketches[0], sketches[12], 0.8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(months=MONTHS, own=OWN, gold=st.sampled_from(["none", "required"]), seed=st.integers(0, 5))
+def test_nothing_is_in_two_sets_over_months(months: Any, own: Own, gold: Any, seed: int) -> None:
+    """Whatever comes in whatever month, no episode, input or near-duplicate is in two sets, and nothing moves."""
+    options, state = SetOptions(gold=gold, seed=seed), SetState()
+    seen: dict[str, str] = {}
+    placed: list[tuple[str, PulledExample]] = []
+    for month in months:
+        sets = assign(month, state, options, own)
+        for name, one in members(sets):
+            line = one.to_line()
+            assert seen.setdefault(line, name) == name, "it moved"
+            placed.append((name, one))
+        assert sum(sets.dropped.values()) + len(list(members(sets))) == len(month) + sum(
+            len(getattr(own, name)) for name in SETS
+        )
+        assert state.sets.items() <= sets.state.sets.items()
+        state = sets.state
+    assert_disjoint(placed)
+    once_more = [one for month in months for one in month]
+    again = assign(once_more, state, options, own)
+    assert {one.to_line(): name for name, one in members(again)}.items() >= seen.items()
+
+
+@settings(max_examples=100, deadline=None)
+@given(examples=st.lists(EXAMPLES, max_size=14), own=OWN, data=st.data())
+def test_order_of_arrival_says_nothing(examples: list[PulledExample], own: Own, data: st.DataObject) -> None:
+    """The same examples in another order are divided in the same way, to the byte of the state."""
+    other = assign(data.draw(st.permutations(examples)), SetState(), own=own)
+    sets = assign(examples, SetState(), own=own)
+    assert (sets.train, sets.validation, sets.holdout, sets.dropped) == (
+        other.train,
+        other.validation,
+        other.holdout,
+        other.dropped,
+    )
+    assert sets.state.to_json() == other.state.to_json()
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(min_size=60, max_size=300), at=st.integers(0, 59), letter=st.characters(codec="utf-8"))
+def test_one_changed_letter_of_any_script_stays_in_its_set(text: str, at: int, letter: str) -> None:
+    """A text of 150 or more characters and the same with one changed are near-duplicates, in any script."""
+    text = (text * 3)[:300] + "".join(chr(0x4E00 + number) for number in range(150))
+    changed = text[:at] + letter + text[at + 1 :]
+    first = assign([example(text, "e1")], SetState())
+    second = assign([example(changed, "e2")], first.state)
+    assert [name for name, _ in members(first)] == [name for name, _ in members(second)]
+
+
+def test_shares_are_about_what_is_asked() -> None:
+    """Of many examples each set gets its share; of labelled ones the holdout gets half where gold is required."""
+    sets = assign(various(800), SetState())
+    assert 160 < len(sets.holdout) < 240
+    assert 160 < len(sets.validation) < 240
+    mixed = [*various(400, 2), *various(200, 3, demonstration=True)]
+    sets = assign(mixed, SetState(), SetOptions(gold="required"))
+    assert 75 < len(sets.holdout) < 125
+    assert all(one.demonstration for one in sets.holdout)
+    assert 110 < len(sets.validation) < 200
+    assert not sets.dropped
+
+
+def test_age_says_nothing() -> None:
+    """The dates of a set's examples are those of all."""
+    examples = [replace(one, timestamp=f"2026-01-01T00:00:{at:06}Z") for at, one in enumerate(various(600))]
+    sets = assign(examples, SetState())
+    for name in SETS:
+        older = sum(one.timestamp < examples[300].timestamp for one in getattr(sets, name))
+        assert 0.38 < older / len(getattr(sets, name)) < 0.62
+
+
+def test_a_bridge_is_dropped_and_counted() -> None:
+    """An example of an episode in one set and with an input of another is in neither, this month and the next."""
+    train, holdout = example("to train on", "e1"), example("quite another thing", "e2")
+    state = assign([], SetState(), own=Own(train=[train], holdout=[holdout])).state
+    bridge = example("to train on", "e2")
+    for _ in range(2):
+        sets = assign([bridge], state)
+        assert [*members(sets)] == []
+        assert sets.dropped == {"tied to two sets": 1}
+        state = sets.state
+
+
+def test_a_bridge_carries_nothing_over() -> None:
+    """What is tied to a bridge alone is free; what is tied to a set's example through others joins that set."""
+    own = Own(train=[example("a" * 40, "e1")], holdout=[example("b" * 40, "e2")])
+    chain = [example("c" * 40, "e1"), example("c" * 40, "e3"), example("d" * 40, "e3")]
+    sets = assign(chain, SetState(), own=own)
+    assert len(sets.train) == 4
+    bridges = [example("c" * 40, "e1"), example("c" * 40, "e2")]
+    sets = assign(bridges, SetState(), own=own)
+    assert sets.dropped == {"tied to two sets": 1}
+
+
+def test_own_files_win_where_nothing_is_decided() -> None:
+    """The user's holdout draws production's examples of the same input; an earlier decision beats the user's file."""
+    [one] = various(1)
+    label = replace(one, episode_id=None, demonstration=True)
+    sets = assign([one], SetState(), own=Own(holdout=[label]))
+    assert (sets.holdout, sets.train, sets.dropped) == ([label], [], {"its input is in a file of yours": 1})
+    late = assign([], sets.state, own=Own(train=[label]))
+    assert late.dropped == {"yours for train, but tied to holdout": 1}
+    both = assign([], SetState(), own=Own(train=[label], holdout=[label]))
+    assert (len(both.holdout), both.dropped) == (1, {"yours for train, but tied to holdout": 1})
+
+
+def test_a_models_own_answer_never_judges() -> None:
+    """Where gold is required, the holdout has only answers of people; others of their group are dropped, not moved."""
+    label = example("one question", "e1", demonstration=True)
+    rated = example("another question", "e1", metrics={"accepted": True})
+    for seed in range(10):
+        sets = assign([label, rated], SetState(), SetOptions(gold="required", seed=seed))
+        if sets.holdout:
+            assert sets.holdout == [label]
+            assert sets.dropped == {"holdout: its answer is no person's": 1}
+            return
+    pytest.fail("no seed put a label into the holdout")
+
+
+def test_one_huge_episode_goes_to_train() -> None:
+    """A group that is a large part of all judges nothing."""
+    huge = [replace(one, episode_id="all") for one in various(100)]
+    sets = assign([*huge, *various(100, 2)], SetState(), SetOptions(holdout=0.9, validation=0.05))
+    assert {one.episode_id for one in sets.holdout}.isdisjoint({"all"})
+    assert sum(one.episode_id == "all" for one in sets.train) == 100
+
+
+def test_a_changed_similarity_moves_nothing() -> None:
+    """With a lower similarity, examples that were divided before stay where they were."""
+    options = SetOptions()
+    chain = [example(_chained(kind, step)) for kind in range(4) for step in (0, 10, 20, 30, 40)]
+    first = assign(chain, SetState(), options)
+    assert assign(chain, SetState(), replace(options, similarity=0.2)).train != first.train
+    again = assign(chain, first.state, replace(options, similarity=0.2))
+    assert list(members(first)) == list(members(again))
+
+
+def test_shares_that_leave_nothing_are_refused() -> None:
+    """A set to train on there must be."""
+    for shares in ({"holdout": 0.6, "validation": 0.4}, {"holdout": 1}, {"validation": -0.1}, {"labelled_holdout": 2}):
+        with pytest.raises(SettingsError):
+            SetOptions(**shares)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), min_size=1, max_size=25), known=st.integers(0, 25)
+)
+def test_finding_agrees_with_all_pairs(steps: list[tuple[int, int]], known: int) -> None:
+    """What is found among sketches that were known and that were added is what comparing all of them finds."""
+    *sketches, wanted = [handles(example(_chained(*step))).sketch for step in steps]
+    collection = Alike(0.8, sketches[:known])
+    assert [collection.add(one) for one in sketches[known:]] == list(range(len(sketches)))[known:]
+    assert collection.find(wanted) == [at for at, one in enumerate(sketches) if alike(one, wanted, 0.8)]
+
+
+# The file.
+
+
+def test_handles_never_change() -> None:
+    """State files and lineages of earlier versions of t0dspy hold: the same example has the same handles."""
+    one = PulledExample(
+        {"a": "hello  wörld " * 2000, "b": [1, 2], "c": 3.0, "d": None}, None, None, episode_id="0199-abc"
+    )
+    assert digest("\n".join(handles(one).all))[:16] == "be30cfe1c89cf5e1"
+
+
+def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Writing and reading changes nothing; equal states are equal bytes; no text of an example is in it."""
+    path = tmp_path / "deep/sets.json"
+    state = assign([example("the secret of müller", "e1"), *various(20)], SetState()).state
+    state.write(path)
+    assert SetState.read(path) == state
+    assert SetState.read(path).to_json() == path.read_text() == SetState(dict(reversed(state.sets.items()))).to_json()
+    assert "secret" not in path.read_text()
+    assert SetState.read(tmp_path / "none.json") == SetState()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda text: text[: len(text) // 2], "damaged"),
+        (lambda text: "", "damaged"),
+        (lambda text: "[]", "damaged"),
+        (lambda text: "null", "damaged"),
+        (lambda text: text.replace('"format": 1', '"format": 2'), "of format 2"),
+        (lambda text: text.replace("input:", "inputs:"), "does not fit its digest"),
+        (lambda text: text.replace('"digest"', '"digst"'), "it lacks 'digest'"),
+        (lambda text: text.replace('"holdout"', '"holdouts"'), "its sets are"),
+        (lambda text: "[" * 100_000, "damaged"),
+    ],
+)
+def test_a_damaged_state_is_refused(tmp_path: Path, spoil: Any, says: str) -> None:
+    """A file that is not what was written is named, with the reason and what to do; never taken for an empty one."""
+    path = tmp_path / "sets.json"
+    state = assign(various(5), SetState()).state
+    state.write(path)
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(SetStateError, match=r"sets\.json") as caught:
+        SetState.read(path)
+    assert says in str(caught.value)
+
+
+def test_a_handle_in_two_sets_is_refused(tmp_path: Path) -> None:
+    """Even with a digest that fits."""
+    sets: dict[str, list[str]] = {"train": ["input:" + "a" * 32], "validation": [], "holdout": ["input:" + "a" * 32]}
+    path = tmp_path / "sets.json"
+    path.write_text(json.dumps({"format": 1, "digest": digest(sets), "sets": sets}))
+    with pytest.raises(SetStateError, match="is in train and holdout"):
+        SetState.read(path)
+
+
+def test_a_disk_that_refuses_leaves_the_old_state(tmp_path: Path) -> None:
+    """A directory in the way, or bytes that are no text: one clear error."""
+    with pytest.raises(SetStateError, match="cannot be written"):
+        SetState().write(_file(tmp_path) / "sets.json")
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(SetStateError, match="cannot be read"):
+        SetState.read(tmp_path / "binary.json")
+    with pytest.raises(SetStateError, match="cannot be read"):
+        SetState.read(tmp_path)
+
+
+def _file(place: Path) -> Path:
+    path = place / "a_file"
+    path.write_text("")
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_kill_keeps_the_old_state_or_the_new(tmp_path: Path) -> None:
+    """Killed before any step of writing, the file holds the old state or the new one."""
+    path = tmp_path / "sets.json"
+    old = assign(various(5), SetState()).state
+    new = assign(various(5, 2), old).state
+    seen = []
+    old.write(path)
+    for _ in kill_at_every_step(lambda: new.write(path)):
+        seen.append(SetState.read(path) == new)
+        assert seen[-1] or SetState.read(path) == old
+        old.write(path)
+        assert [one.name for one in tmp_path.iterdir()] == ["sets.json"]
+    assert len(seen) >= 3
+    assert not seen[0]
+
+
+# Lineage.
+
+
+def test_a_holdout_holds_nothing_of_a_lineage() -> None:
+    """What was used in making a version, its episode or a near-duplicate of it, is not judged by."""
+    used = example(TEXT.format("Please help."), "e1")
+    lineage = lineage_of([used])
+    holdout = [
+        example(TEXT.format("Please help!"), "e2"),
+        example(TEXT.format("Please help."), "e3"),
+        example("another thing of that episode", "e1"),
+        example("nothing of the kind", "e4"),
+        example("nothing of the kind, without an episode"),
+    ]
+    assert without_lineage(holdout, lineage) == (holdout[3:], 3)
+    assert without_lineage(holdout, ()) == (holdout, 0)
+    with pytest.raises(SettingsError, match="is no handle"):
+        without_lineage(holdout, ["something"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(used=st.lists(EXAMPLES, max_size=8), holdout=st.lists(EXAMPLES, max_size=8))
+def test_lineage_agrees_with_all_pairs(used: list[PulledExample], holdout: list[PulledExample]) -> None:
+    """An example is clean exactly when it is tied to nothing that was used."""
+    clean, count = without_lineage(holdout, json.loads(json.dumps(lineage_of(used))))
+    expected = [one for one in holdout if not any(tied(handles(one), handles(other)) for other in used)]
+    assert clean == expected
+    assert count == len(holdout) - len(expected)
+
+
+# The user's own files.
+
+
+def test_own_files_are_labels_or_lines_of_pull(tmp_path: Path) -> None:
+    """A flat object is a person's answer; a line of pull is what it says; inputs alone have no answer."""
+    path = tmp_path / "holdout.jsonl"
+    pulled = example("c", "e1")
+    lines = [json.dumps({"text": "a", "answer": 1}), "", json.dumps({"text": "b\u2028"}), pulled.to_line()]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    first, second, third = read_own(path, ["text"])
+    assert (first.inputs, first.outputs, first.demonstration) == ({"text": "a"}, {"answer": 1}, True)
+    assert (second.outputs, second.demonstration) == (None, False)
+    assert third.to_line() == pulled.to_line()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "is list"),
+        ('{"other": 1}', "none of the inputs text"),
+        ('{"inputs": {}, "x": 1}', "x"),
+        ('{"text": NaN}', "not JSON"),
+        ('{"text": 1e999}', "not JSON"),
+        ('{"text": ' + "[" * 700 + "]" * 700 + "}", "not JSON"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path: Path, line: str, says: str) -> None:
+    """With its number and what is wrong."""
+    path = tmp_path / "own.jsonl"
+    path.write_text(f'{{"text": "a"}}\n{line}\n')
+    with pytest.raises(SettingsError, match=r"own\.jsonl, line 2") as caught:
+        list(read_own(path, ["text"]))
+    assert says in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """Own files that are not there are an error, never an empty set."""
+    with pytest.raises(SettingsError, match=r"none\.jsonl: cannot be read"):
+        list(read_own(tmp_path / "none.jsonl", ["text"]))

@@ -1,0 +1,40 @@
+"""Whether code still fits a version."""
+
+from typing import Any
+
+import dspy
+import pytest
+
+from support.rendering import tree_of
+from t0dspy.program.fits import misfits
+
+
+class Two(dspy.Module):
+    def __init__(self, **steps: str) -> None:
+        super().__init__()
+        for name, signature in steps.items():
+            setattr(self, name, dspy.Predict(signature))
+
+
+BEFORE = {"plan": "question -> steps: list[str]", "write": "steps: list[str] -> answer"}
+
+CHANGES: list[tuple[dict[str, str], list[str]]] = [
+    (BEFORE, []),
+    ({"plan": BEFORE["plan"]}, ["there is no predictor 'write' any more"]),
+    ({**BEFORE, "check": "answer -> ok: bool"}, ["there is a new predictor 'check'"]),
+    ({**BEFORE, "plan": "question: int -> steps: list[str]"}, ["the inputs of 'plan' are others"]),
+    ({**BEFORE, "plan": "question -> steps"}, ["the outputs of 'plan' are others"]),
+    (
+        {**BEFORE, "plan": "question, more -> steps: list[str], extra"},
+        ["the inputs of 'plan' are others", "the outputs of 'plan' are others"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("now", "found"), CHANGES)
+def test_changed_predictors_are_told(now: dict[str, str], found: list[str]) -> None:
+    """What was renamed, added, or given other fields is named; a changed prompt fits."""
+    manifest, files = tree_of(Two(**BEFORE), stages_only=True)
+    program: Any = Two(**now)
+    program.plan.signature = program.plan.signature.with_instructions("other words")
+    assert misfits(program, manifest, "v1", files) == found

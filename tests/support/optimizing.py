@@ -1,0 +1,32 @@
+"""A small program, its data, and a call of `optimize` on them."""
+
+from typing import Any
+
+import dspy
+
+from support.scripted import question
+from t0dspy.flywheel.metrics import Metric, exact_match
+from t0dspy.flywheel.optimize.optimize import Data, Models, Optimized, OptimizeOptions, optimize
+from t0dspy.model import PromptForm
+
+TRAIN, VALIDATION = question("train", 20), question("val", 20)
+METRIC = Metric(exact_match())
+DATA, FORM = Data(TRAIN, VALIDATION), PromptForm()
+
+
+def asker(*demos: dict[str, str]) -> dspy.Predict:
+    program = dspy.Predict(dspy.Signature("question -> answer", "Shout."))
+    program.demos = [dspy.Example(**demo, augmented=True) for demo in demos]
+    return program
+
+
+def run(
+    models: Models,
+    program: dspy.Module | None = None,
+    *,
+    metric: Metric = METRIC,
+    data: Data = DATA,
+    form: PromptForm = FORM,
+    **options: Any,
+) -> Optimized:
+    return optimize(program or asker(), data, metric, models, form, OptimizeOptions(threads=4, **options))
