@@ -32,7 +32,7 @@ def test_a_full_disk_is_one_sentence(configs: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object, **__: object) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pending.private, "open_text", refuse)
+    monkeypatch.setattr(pending.atomic, "open_replacement", refuse)
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(RolloutError, match=r"configs\.pending\.json: cannot be written \(No space left on device\)\."):
         journal.begin(Pending("traffic ask", {}))

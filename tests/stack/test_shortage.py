@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localkit.errors import ShortageError
 from localkit.shortage import check_machine, explain, trouble_storing
 from support.stack import COMMAND, Stack, until
-from t0dspy.errors import StackError
 
 WORDS = [
     ("Code: 243. DB::Exception: Cannot reserve 1.00 MiB (NOT_ENOUGH_SPACE)", "The disk of "),
@@ -80,5 +80,5 @@ def test_too_few_descriptors_are_refused_before_anything(tmp_path: Path, monkeyp
     """The soft limit is raised to the hard one; if that is too low, the message has the number."""
     limits = {"now": (50, 50)}
     monkeypatch.setattr(resource, "getrlimit", lambda kind: limits["now"])
-    with pytest.raises(StackError, match="may open only 50 files"):
+    with pytest.raises(ShortageError, match="may open only 50 files"):
         check_machine(tmp_path / "not" / "there")

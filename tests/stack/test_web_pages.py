@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
+from localkit.errors import HostError
 from localkit.web_pages import NONE_ALLOWED, Allowed, WebPageGuard, refuse_web_page
 from support.stack import COMMAND, HELLO, Stack, bare_environment
-from t0dspy.errors import SettingsError
 from t0dspy.testing import ScriptedUpstream
 
 OWN_HOSTS = [
@@ -195,7 +195,7 @@ def _values(flags: list[str]) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize("host", ["*", "*.example.com", "http://a.example", "a.example:80", "a/b", "", " ", "a b", "ä"])
 def test_a_host_flag_is_a_host(host: str) -> None:
     """Wildcards, URLs and ports are refused in one sentence that shows what to write."""
-    with pytest.raises(SettingsError, match=r"--allow-host .* is not a host.*t0dspy\.example\.com"):
+    with pytest.raises(HostError, match=r"--allow-host .* is not a host.*t0dspy\.example\.com"):
         Allowed.parse([host], [])
 
 
@@ -204,7 +204,7 @@ def test_a_host_flag_is_a_host(host: str) -> None:
 )
 def test_an_origin_flag_is_an_origin(origin: str) -> None:
     """Wildcards, paths and bare hosts are refused in one sentence that shows what to write."""
-    with pytest.raises(SettingsError, match=r"--allow-origin .* is not an origin.*http://localhost:5173"):
+    with pytest.raises(HostError, match=r"--allow-origin .* is not an origin.*http://localhost:5173"):
         Allowed.parse([], [origin])
 
 

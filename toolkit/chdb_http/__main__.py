@@ -13,7 +13,7 @@ from chdb_http.directory import held
 from chdb_http.errors import ChdbHttpError
 from chdb_http.listening import bound
 from localkit import private
-from t0dspy.errors import T0dspyError
+from localkit.errors import LocalError
 
 log = logging.getLogger("chdb_http")
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     private.close_to_others()
     try:
         _serve(options)
-    except (ChdbHttpError, T0dspyError) as error:
+    except (ChdbHttpError, LocalError) as error:
         sys.stderr.write(f"chdb_http: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:  # before the server could take the signal

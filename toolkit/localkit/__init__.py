@@ -1,1 +1,15 @@
-"""What programs on one machine share: files that survive a crash, sockets, and the check of web pages."""
+"""What programs on one machine share. Nothing here knows of the rest of the project.
+
+atomic              replace a file as a whole
+locks               lock files
+private             directories and files that only their owner may read
+json_shape          parsed JSON to dataclasses
+sockets             bound sockets
+host_names          `Host` and `Origin` headers, parsed
+web_pages           refuse requests of foreign web pages
+connection_guard    limits for connections that never finish a request
+shortage            disk space, inodes and file descriptors
+die_with_parent     end a child process with its parent
+interrupts          defer Ctrl-C
+errors              the errors of these modules
+"""

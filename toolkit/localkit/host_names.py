@@ -4,7 +4,7 @@ import ipaddress
 import re
 import socket
 
-from t0dspy.errors import SettingsError
+from localkit.errors import HostError
 
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#\\\s]+)(:(?P<port>[0-9]{0,5}))?")
@@ -77,14 +77,14 @@ def is_ip(host: str) -> bool:
 
 
 def parse_host(value: str) -> str:
-    """Return the value of `--allow-host`, normalized. Raises SettingsError if it is not a host name or IP address."""
+    """Return the value of `--allow-host`, normalized. Raises HostError if it is not a host name or IP address."""
     text = value.strip()
     address = _ip(text.strip("[]"))
     if address is not None:
         return str(address)
     host = host_of(text)
     if host is None or ":" in text:
-        raise SettingsError(
+        raise HostError(
             f"--allow-host {value!r} is not a host. Write one name or IP address without scheme, port, path or "
             "wildcard, such as t0dspy.example.com; repeat the option for more."
         )
@@ -92,10 +92,10 @@ def parse_host(value: str) -> str:
 
 
 def parse_origin(value: str) -> str:
-    """Return the value of `--allow-origin`, normalized. Raises SettingsError if it is not scheme://host[:port]."""
+    """Return the value of `--allow-origin`, normalized. Raises HostError if it is not scheme://host[:port]."""
     origin = origin_of(value)
     if origin is None:
-        raise SettingsError(
+        raise HostError(
             f"--allow-origin {value!r} is not an origin. Write scheme://host[:port] without a path or wildcard, such "
             "as http://localhost:5173; repeat the option for more."
         )

@@ -6,7 +6,7 @@ import re
 import resource
 from pathlib import Path
 
-from t0dspy.errors import StackError
+from localkit.errors import ShortageError
 
 LEAST_BYTES = 8 << 20
 """Free bytes below which a start is refused; the engine alone reserves some for each part that it writes."""
@@ -30,19 +30,19 @@ def check_machine(data_dir: Path) -> None:
         data_dir: where ClickHouse keeps its data; it need not exist.
 
     Raises:
-        StackError: there are too few descriptors, bytes or inodes; says which, how many, and what to do.
+        ShortageError: there are too few descriptors, bytes or inodes; says which, how many, and what to do.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _MOST_FILES and soft != hard:
         soft = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft != resource.RLIM_INFINITY and soft < LEAST_FILES:
-        raise StackError(_too_few_files(soft))
+        raise ShortageError(_too_few_files(soft))
     directory = next(path for path in (data_dir.absolute(), *data_dir.absolute().parents) if path.exists())
     room = os.statvfs(directory)
     full = room.f_blocks and room.f_bavail * room.f_frsize < LEAST_BYTES  # /proc has no blocks at all
     if full or (room.f_files and room.f_favail < LEAST_INODES):
-        raise StackError(_too_little_disk(data_dir))
+        raise ShortageError(_too_little_disk(data_dir))
 
 
 def explain(words: str, data_dir: Path) -> str | None:

@@ -38,7 +38,7 @@ class Allowed:
     def parse(cls, hosts: Iterable[str], origins: Iterable[str], listening_on: str = "") -> "Allowed":
         """Read the values of `--allow-host`, `--allow-origin` and `--host`, whose name is allowed as well.
 
-        Raises SettingsError for a wrong host or origin.
+        Raises HostError for a wrong host or origin.
         """
         own = host_of(listening_on)
         named = frozenset(map(parse_host, hosts)) | ({own} if own is not None and not is_ip(own) else frozenset())

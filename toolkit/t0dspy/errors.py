@@ -27,15 +27,27 @@ Foreign exceptions become one of these at the door they come in by, with the ori
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
+
+from localkit.errors import LocalError
 
 
 class T0dspyError(Exception):
     """Something expected went wrong; the message says what, with which value, and what to do next."""
 
     exit_code = 1
+
+
+@contextmanager
+def translate_local_errors(kind: type[T0dspyError]) -> Iterator[None]:
+    """Raise `kind`, with the same message, for a LocalError of `localkit` within the block."""
+    try:
+        yield
+    except LocalError as error:
+        raise kind(str(error)) from error
 
 
 class SettingsError(T0dspyError):

@@ -3,13 +3,13 @@
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from localkit import locks
+from localkit.errors import LockedError
 from t0dspy.artifact import swap
 from t0dspy.artifact.swap import MANIFEST as MANIFEST
 from t0dspy.artifact.swap import ROLLOUT as ROLLOUT
@@ -111,24 +111,25 @@ def locked(directory: Path, seconds: float = 60.0) -> Iterator[None]:
     """
     check_place(directory)
     missing = [one for one in (directory.parent, *directory.parent.parents) if not one.exists()]
-    path = _lock_file(directory)
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=seconds)
-        lock.acquire()
-    except Timeout:
-        raise BundleError(f"{directory}: another t0dspy has been writing it for {seconds:g} s. Try again.") from None
-    except OSError as error:
-        raise BundleError(f"{directory}: cannot be written ({error.strerror}).") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            stack.callback(_remove_empty, missing)
+            stack.enter_context(locks.hold(_lock_file(directory), seconds, remove=True))
+        except LockedError:
+            raise BundleError(
+                f"{directory}: another t0dspy has been writing it for {seconds:g} s. Try again."
+            ) from None
+        except OSError as error:
+            raise BundleError(f"{directory}: cannot be written ({error.strerror}).") from error
         _finish(directory)
         yield
-    finally:
-        path.unlink(missing_ok=True)  # still held: whoever waits for it notices, and makes a new one
-        lock.release()
-        with suppress(OSError):  # not empty, where something was written
-            for made in missing:
-                made.rmdir()
+
+
+def _remove_empty(directories: Iterable[Path]) -> None:
+    with suppress(OSError):  # not empty, because something was written
+        for directory in directories:
+            directory.rmdir()
 
 
 def check_place(directory: Path) -> None:

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from localkit.atomic import sync
+
 MANIFEST, ROLLOUT, PROGRAM = "manifest.json", "rollout.toml", "program.toml"
 _STAGED, _OPENED = ".staged", ".opened"
 _FUNCTION = re.compile(r"^\[functions\.([^.\]]+)\]$", re.MULTILINE)
@@ -35,7 +37,7 @@ def replace_tree(directory: Path, files: Mapping[str, bytes]) -> None:
     finish(directory)
     if not _exchanged(directory, files):
         _written_ahead(directory, files)
-    _sync(directory.parent)
+    sync(directory.parent)
 
 
 def finish(directory: Path) -> None:
@@ -169,7 +171,7 @@ def _written_ahead(directory: Path, files: Mapping[str, bytes]) -> None:
     except OSError:
         shutil.rmtree(pending, ignore_errors=True)
         raise
-    _sync(directory.parent)
+    sync(directory.parent)
     _carry_out(directory)
 
 
@@ -185,7 +187,7 @@ def _carry_out(directory: Path) -> None:
         target = directory / name
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     shutil.rmtree(decided)
 
 
@@ -218,14 +220,4 @@ def _make_durable(directory: Path) -> None:
             os.close(handle)
     for path in (*directory.rglob("*"), directory):
         if not path.is_symlink():
-            _sync(path)
-
-
-def _sync(directory: Path) -> None:
-    """Make a directory's names durable, or a file; some file systems cannot, which is no reason to stop."""
-    with suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            sync(path)

@@ -11,6 +11,7 @@ import typer
 from t0dspy.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from localkit.web_pages import Allowed
     from t0dspy.exporting import ExportOptions
     from t0dspy.rollout.apply import Applied, Place
 
@@ -69,6 +70,15 @@ def settings(
     from t0dspy.stack.processes.locate import locate
 
     return locate(load_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url))
+
+
+def allowed(hosts: list[str] | None, origins: list[str] | None, listening_on: str) -> "Allowed":
+    """Return what `--allow-host` and `--allow-origin` allow. Raises SettingsError for a wrong host or origin."""
+    from localkit.web_pages import Allowed
+    from t0dspy.errors import SettingsError, translate_local_errors
+
+    with translate_local_errors(SettingsError):
+        return Allowed.parse(hosts or [], origins or [], listening_on)
 
 
 def place(quiet: bool, configs: Path | None, gateway_url: str | None, clickhouse_url: str | None) -> "Place":

@@ -99,27 +99,22 @@ def _lines(out: Path | None) -> Iterator[Callable[[str], object]]:
         return
     from t0dspy.errors import SettingsError
 
-    whole: Path | None = None
     try:
         with _file(out) as file:
-            whole = Path(file.name)
             yield lambda line: file.write(line.encode() + b"\n")
-        if whole != out:
-            whole.replace(out)
     except OSError as error:
         raise SettingsError(f"--out {out}: cannot be written ({error.strerror}).") from error
-    finally:
-        if whole is not None and whole != out:
-            whole.unlink(missing_ok=True)
 
 
 def _file(out: Path) -> AbstractContextManager[IO[bytes]]:
     """The file to write: a new one beside `out` that its owner alone may read, or a device or pipe itself."""
-    import tempfile
+    import os
+
+    from localkit.atomic import open_replacement
 
     if out.exists() and not out.is_file():
         return out.open("wb")
-    return tempfile.NamedTemporaryFile(prefix=f".{out.name}.", suffix=".partial", dir=out.parent, delete=False)
+    return open_replacement(out, suffix=f"{os.getpid()}.partial")
 
 
 def _pair(text: str, flag: str) -> tuple[str, str]:

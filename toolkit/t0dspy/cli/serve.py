@@ -37,11 +37,10 @@ def serve(
     """
     import os
 
-    from localkit.web_pages import Allowed
     from t0dspy.runtime.server.pool import Size
     from t0dspy.runtime.server.start import run_server
 
-    allowed = Allowed.parse(allow_host or [], allow_origin or [], host)
+    allowed = options.allowed(allow_host, allow_origin, host)
     settings = options.settings(configs=configs, gateway_url=gateway_url)
     size = Size(workers or min(4, os.cpu_count() or 2), runs, queue)
     run_server(settings.configs_dir, settings.gateway_url.value, host, port, size, allowed, drain)

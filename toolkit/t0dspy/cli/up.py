@@ -74,14 +74,13 @@ def up(
 
     Example: t0dspy up --gateway-port 3000
     """
-    from localkit.web_pages import Allowed
     from t0dspy.stack.processes.plan import Plan
     from t0dspy.stack.processes.supervisor import Supervisor
 
     if show_password and (url := _secret_url(data_dir)):
         print(url)
         return 0
-    allowed = Allowed.parse(allow_host or [], allow_origin or [], host)
+    allowed = options.allowed(allow_host, allow_origin, host)
     directory = options.settings(configs=configs).configs_dir
     parts = _parts(only)
     if host not in _LOCAL and only != "clickhouse":

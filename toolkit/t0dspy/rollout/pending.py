@@ -11,14 +11,13 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
-
-from localkit import private
+from localkit import atomic, locks, private
+from localkit.errors import LockedError
 from localkit.json_shape import shaped
 from t0dspy.artifact.bundle import MANIFEST
 from t0dspy.errors import RolloutError
@@ -102,20 +101,17 @@ class Journal:
         Raises:
             RolloutError: somebody else was at it for `seconds`, or nothing can be written here.
         """
-        try:
-            private.own(self._place)
-            private.tighten(self._place)
-            lock = FileLock(self._path("lock"), timeout=seconds)
-            lock.acquire()
-        except Timeout:
-            waited = f", also after {seconds:g} s" if seconds else ""
-            raise RolloutError(f"another t0dspy is applying a change{waited}. Try again when it is done.") from None
-        except OSError as error:
-            raise RolloutError(f"{self._place}: cannot be written ({error.strerror}).") from error
-        try:
+        with ExitStack() as stack:
+            try:
+                private.own(self._place)
+                private.tighten(self._place)
+                stack.enter_context(locks.hold(self._path("lock"), seconds))
+            except LockedError:
+                waited = f", also after {seconds:g} s" if seconds else ""
+                raise RolloutError(f"another t0dspy is applying a change{waited}. Try again when it is done.") from None
+            except OSError as error:
+                raise RolloutError(f"{self._place}: cannot be written ({error.strerror}).") from error
             yield
-        finally:
-            lock.release()
 
     def served(self) -> Record | None:
         """What was served when somebody last looked; None when nobody did."""
@@ -165,12 +161,7 @@ class Journal:
 
     def _write(self, name: str, value: Record | Pending) -> None:
         path = self._path(name)
-        unfinished = path.with_name(f"{path.name}.new")
         try:
-            with private.open_text(unfinished) as file:
-                json.dump(asdict(value), file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
+            atomic.replace_file(path, json.dumps(asdict(value)))
         except OSError as error:
             raise RolloutError(f"{path}: cannot be written ({error.strerror}).") from error

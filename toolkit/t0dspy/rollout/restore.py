@@ -1,11 +1,11 @@
 """Putting config files back as they were; what the gateway refused is kept beside them, never lost."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from localkit.atomic import replace_file
 from t0dspy.artifact import bundle
 from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
 from t0dspy.artifact.exported import program_directories
@@ -69,13 +69,7 @@ def _replaced(configs: Path, target: Files, now: Files) -> Iterator[str]:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_bytes(text.encode("utf-8", "surrogateescape"))
-    if path.exists():
-        unfinished.chmod(path.stat().st_mode & 0o7777)
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    replace_file(path, text.encode("utf-8", "surrogateescape"), keep_mode=True)
 
 
 def _history(text: str, where: str) -> Sequence[Change]:

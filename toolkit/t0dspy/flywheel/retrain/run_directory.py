@@ -14,17 +14,15 @@ All of it is JSON and text; nothing in it is executed or unpickled.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-
-from localkit import private
+from localkit import atomic, locks, private
+from localkit.errors import LockedError
 from localkit.json_shape import ShapeError, shaped
 from t0dspy.artifact.names import check_program_name
 from t0dspy.errors import RetrainError, SettingsError
@@ -57,21 +55,18 @@ class Home:
         Raises:
             RetrainError: another process holds it, or the directory cannot be written.
         """
-        try:
-            private.make(self.directory)
-            private.tighten(self.directory)
-            lock = FileLock(self.directory / "lock", timeout=0)
-            lock.acquire()
-        except Timeout:
-            raise RetrainError(
-                f"another retrain of {self.name} is running; two at once would overtake each other."
-            ) from None
-        except OSError as error:
-            raise RetrainError(f"{self.directory}: cannot be written ({error.strerror}).") from error
-        try:
+        with ExitStack() as stack:
+            try:
+                private.make(self.directory)
+                private.tighten(self.directory)
+                stack.enter_context(locks.hold(self.directory / "lock"))
+            except LockedError:
+                raise RetrainError(
+                    f"another retrain of {self.name} is running; two at once would overtake each other."
+                ) from None
+            except OSError as error:
+                raise RetrainError(f"{self.directory}: cannot be written ({error.strerror}).") from error
             yield
-        finally:
-            lock.release()
 
     def new_run(self, now: datetime) -> "RunDirectory":
         """A directory for a new run."""
@@ -188,13 +183,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RetrainError: the disk refuses.
     """
-    beside = path.with_name(f".{path.name}.new")
     try:
         private.make(path.parent)
-        with private.open_text(beside) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        atomic.replace_file(path, text)
     except (OSError, UnicodeEncodeError) as error:
         raise RetrainError(f"{path}: cannot be written ({error}).") from error

@@ -1,14 +1,12 @@
 """The file that remembers which of the three sets each example is in, so that none ever moves."""
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from localkit import private
+from localkit import atomic, private
 from t0dspy.errors import SetStateError
 from t0dspy.flywheel.split.handles import check_handle
 from t0dspy.model import digest
@@ -55,18 +53,10 @@ class SetState:
         Raises:
             SetStateError: the disk refuses; then the old file is as it was.
         """
-        beside = path.with_name(f".{path.name}.new")
         try:
             private.make(path.parent)
-            with private.open_text(beside) as file:
-                file.write(self.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            _sync(path.parent)
+            atomic.replace_file(path, self.to_json())
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
             raise SetStateError(f"{path}: cannot be written ({error}). The sets of before still hold.") from error
 
 
@@ -100,13 +90,3 @@ def _parsed(raw: dict[str, Any]) -> dict[str, SetName]:
 
 def _said(error: Exception) -> str:
     return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-
-
-def _sync(directory: Path) -> None:
-    """Make the new name durable; some file systems cannot, which is no reason to stop."""
-    with suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

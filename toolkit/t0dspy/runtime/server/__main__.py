@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from localkit.die_with_parent import die_with
+from localkit.errors import LocalError
 from localkit.web_pages import Allowed
 from t0dspy.errors import T0dspyError
 from t0dspy.program.dspy_version import check_dspy
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         allowed = Allowed.parse(args.allow_host, args.allow_origin)
         run_server(args.configs, args.gateway_url, args.host, args.port, allowed=allowed)
-    except T0dspyError as error:
+    except (T0dspyError, LocalError) as error:
         print(f"t0dspy: {error}", file=sys.stderr)  # noqa: T201 - a process of its own
         return error.exit_code
     return 0

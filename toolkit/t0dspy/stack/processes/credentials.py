@@ -1,6 +1,5 @@
 """Who may use the embedded ClickHouse: a user and a password, made up once for a data directory unless they are set."""
 
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from localkit.atomic import replace_file
 from t0dspy.errors import StackError
 
 FILE = "clickhouse-password"
@@ -76,12 +76,9 @@ def ensure(data_dir: Path, environment: Mapping[str, str]) -> Credentials:
 
 
 def _make(data_dir: Path) -> Credentials:
-    password, unfinished = secrets.token_urlsafe(24), data_dir / f"{FILE}.new"
+    password = secrets.token_urlsafe(24)
     try:
-        unfinished.unlink(missing_ok=True)
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{password}\n")
-        unfinished.replace(data_dir / FILE)
+        replace_file(data_dir / FILE, f"{password}\n")
     except OSError as error:
         raise StackError(f"The password of ClickHouse cannot be kept in {data_dir / FILE}: {error}.") from error
     return Credentials(_USUAL_USER, password)

@@ -5,13 +5,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from localkit import private
+from localkit import atomic, locks, private
+from localkit.errors import LockedError
 from localkit.json_shape import shaped
 from localkit.shortage import explain
 from t0dspy.errors import StackError
@@ -79,7 +78,7 @@ def find_clickhouse(data_dir: Path) -> str | None:
 
 def _running(data_dir: Path, part: str) -> Running | None:
     running = _read_run_file(data_dir / RUN_FILES[part])
-    return running if running and _is_held(data_dir / f"{part}.lock") else None
+    return running if running and locks.is_held(data_dir / f"{part}.lock") else None
 
 
 @contextmanager
@@ -88,37 +87,31 @@ def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
 
     Raises StackError if it cannot be used, belongs to something else, or a stack already runs those parts there.
     """
-    try:
-        private.own(data_dir)
-        _refuse_foreign(data_dir)
-        private.tighten(data_dir)
-        locks = _lock(data_dir, parts)
-        _let_leftovers_end(data_dir)
-        (data_dir / _MARKER).touch()
-    except OSError as error:
-        reason = error.strerror or error
-        if shortage := explain(str(reason), data_dir):
-            raise StackError(shortage) from error
-        raise StackError(
-            f"Cannot use the data directory {data_dir}: {reason}. Choose another with --data-dir."
-        ) from error
-    try:
-        yield
-    finally:
+    with ExitStack() as stack:
+        try:
+            private.own(data_dir)
+            _refuse_foreign(data_dir)
+            private.tighten(data_dir)
+            for part in parts:
+                stack.enter_context(_lock(data_dir, part))
+            _let_leftovers_end(data_dir)
+            (data_dir / _MARKER).touch()
+        except OSError as error:
+            reason = error.strerror or error
+            if shortage := explain(str(reason), data_dir):
+                raise StackError(shortage) from error
+            raise StackError(
+                f"Cannot use the data directory {data_dir}: {reason}. Choose another with --data-dir."
+            ) from error
         for part in set(parts) & set(RUN_FILES):
-            (data_dir / RUN_FILES[part]).unlink(missing_ok=True)
-        for lock in locks:
-            lock.release()
+            stack.callback((data_dir / RUN_FILES[part]).unlink, missing_ok=True)
+        yield
 
 
 def write_run_file(data_dir: Path, running: Running) -> None:
     """Say who runs here; readable by the user alone, since it holds ClickHouse's password."""
     name = RUN_FILES["gateway" if "gateway" in running.urls else "clickhouse"]
-    unfinished = data_dir / f"{name}.new"
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(asdict(running), file, indent=2)
-    unfinished.replace(data_dir / name)
+    atomic.replace_file(data_dir / name, json.dumps(asdict(running), indent=2))
 
 
 def _let_leftovers_end(data_dir: Path) -> None:
@@ -156,18 +149,14 @@ def _refuse_foreign(data_dir: Path) -> None:
         )
 
 
-def _lock(data_dir: Path, parts: tuple[str, ...]) -> list[FileLock]:
-    locks: list[FileLock] = []
-    for part in parts:
-        lock = FileLock(data_dir / f"{part}.lock", timeout=0.3)  # find_running may be looking
+@contextmanager
+def _lock(data_dir: Path, part: str) -> Iterator[None]:
+    with ExitStack() as stack:
         try:
-            lock.acquire()
-        except Timeout as error:
-            for taken in locks:
-                taken.release()
+            stack.enter_context(locks.hold(data_dir / f"{part}.lock", 0.3))  # find_running may be looking
+        except LockedError as error:
             raise StackError(_taken(data_dir, part)) from error
-        locks.append(lock)
-    return locks
+        yield
 
 
 def _taken(data_dir: Path, part: str) -> str:
@@ -177,15 +166,3 @@ def _taken(data_dir: Path, part: str) -> str:
         f"Another stack already runs the part {part} on the data directory {data_dir}{who}. "
         "Stop that one, or choose another directory with --data-dir."
     )
-
-
-def _is_held(path: Path) -> bool:
-    if not path.exists():
-        return False
-    probe = FileLock(path, timeout=0)
-    try:
-        probe.acquire()
-    except (Timeout, OSError):
-        return True
-    probe.release()
-    return False

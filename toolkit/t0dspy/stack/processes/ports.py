@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from localkit.sockets import bind
 from t0dspy.errors import StackError
 
 SOCKET = "gateway.sock"
@@ -16,10 +17,7 @@ SOCKET = "gateway.sock"
 def listen(host: str, port: int, what: str) -> socket.socket:
     """A socket bound to `host` and `port` (0: a free one) for `what`; raises StackError when that cannot be."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
+        bound = bind(host, port)
     except OSError as error:
         raise StackError(_why(host, port, what, error)) from error
     bound.set_inheritable(True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from localkit.shortage import check_machine, explain
-from t0dspy.errors import StackError
+from t0dspy.errors import StackError, translate_local_errors
 from t0dspy.readiness.problems import Problems
 from t0dspy.stack.processes import data_dir
 from t0dspy.stack.processes.plan import Plan
@@ -51,7 +51,8 @@ class Supervisor:
         Raises StackError when the stack cannot start or a part ends; nothing is left running then.
         """
         self._listen_to_signals()
-        check_machine(self._plan.data_dir)
+        with translate_local_errors(StackError):
+            check_machine(self._plan.data_dir)
         with data_dir.held(self._plan.data_dir, self._plan.parts):
             try:
                 await self._unless(self._stop, self._start_and_watch())
