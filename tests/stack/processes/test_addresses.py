@@ -8,7 +8,7 @@ from tensorzero import AsyncTensorZeroGateway
 
 from support.stack import ANSWER, HELLO, write_config
 from t0dspy.errors import SettingsError
-from t0dspy.stack.processes.addresses import configured_addresses, parse_address, resolve
+from t0dspy.stack.gateway.addresses import configured_addresses, parse_address, resolve
 from t0dspy.testing import ScriptedUpstream
 
 

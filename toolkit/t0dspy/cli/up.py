@@ -137,7 +137,7 @@ def _directory(configs: Path) -> Path:
 
 
 def _addresses(flags: list[str]) -> dict[str, str]:
-    from t0dspy.stack.processes.addresses import configured_addresses, parse_address
+    from t0dspy.stack.gateway.addresses import configured_addresses, parse_address
 
     addresses = configured_addresses(Path())
     for flag in flags:

@@ -9,7 +9,7 @@ from typing import Any
 
 from t0dspy.errors import RolloutError
 from t0dspy.rollout.gateways import Verdict, status
-from t0dspy.stack.processes.refusals import is_about_config
+from t0dspy.stack.gateway.refusals import is_about_config
 
 PROJECT, SERVICE, DIRECTORY = (f"com.docker.compose.{name}" for name in ("project", "service", "project.working_dir"))
 _SOCKET = "/var/run/docker.sock"

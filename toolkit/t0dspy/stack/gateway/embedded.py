@@ -20,8 +20,8 @@ from tensorzero.types import TensorZeroInternalError
 
 from t0dspy.errors import GatewayError
 from t0dspy.stack.gateway.closed_port import ClosedPort, ClosedPortTransport
+from t0dspy.stack.gateway.refusals import is_about_config
 from t0dspy.stack.gateway.wire import Json, Refusal, refusal
-from t0dspy.stack.processes.refusals import is_about_config
 
 _INFERENCE = frozenset(
     """function_name model_name episode_id namespace input stream params variant_name dryrun internal tags allowed_tools

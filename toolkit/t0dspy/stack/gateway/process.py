@@ -27,15 +27,15 @@ from localkit.host_names import is_loopback_address
 from localkit.web_pages import NONE_ALLOWED, Allowed
 from t0dspy.artifact.user_config import toml_files
 from t0dspy.errors import GatewayError, T0dspyError
+from t0dspy.stack.gateway.addresses import parse_address, resolve
 from t0dspy.stack.gateway.context import Gateway
 from t0dspy.stack.gateway.embedded import Native, NotLoadedError
 from t0dspy.stack.gateway.generations import Generation, Generations
 from t0dspy.stack.gateway.loaded_config import clock_of, config_hash_since, from_the_future
+from t0dspy.stack.gateway.refusals import is_about_config
+from t0dspy.stack.gateway.reports import Reporter
 from t0dspy.stack.gateway.routes import application
 from t0dspy.stack.gateway.witness import ClickHouse
-from t0dspy.stack.processes.addresses import parse_address, resolve
-from t0dspy.stack.processes.refusals import is_about_config
-from t0dspy.stack.processes.reports import Reporter
 
 _LOOK = 2.0
 """Seconds between two looks at whether rows can be stored."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from t0dspy.stack.processes.reports import Report, parse_report
+from t0dspy.stack.gateway.reports import Report, parse_report
 
 _PREFIX = re.compile(r"^(?:t0dspy|chdb_http): ")
 

@@ -18,14 +18,14 @@ import chdb_http
 from t0dspy.artifact.user_config import toml_files
 from t0dspy.errors import GatewayError, StackError
 from t0dspy.readiness.problems import Problems, as_server_status, find_problems
+from t0dspy.stack.gateway.refusals import config_refused
+from t0dspy.stack.gateway.reports import Report
 from t0dspy.stack.gateway.witness import ClickHouse
 from t0dspy.stack.processes import credentials, data_dir, ports, programs
 from t0dspy.stack.processes.child import Child
 from t0dspy.stack.processes.data_dir import Load, Running
 from t0dspy.stack.processes.environment import clickhouse_environment, gateway_environment
 from t0dspy.stack.processes.plan import Plan
-from t0dspy.stack.processes.refusals import config_refused
-from t0dspy.stack.processes.reports import Report
 
 _LEAST = 1.0
 """Seconds between two SIGTERMs, at least: two at once may arrive as a single one."""
