@@ -49,7 +49,7 @@ JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from("abc"), PARTS), st.sets(st.sampled_from("abc")), JSON)
 def test_fits_as_jsonschema_says(parts: dict[str, Any], required: set[str], value: Any) -> None:
-    """The fast look at types gives the answers of the library."""
+    """The fast validator gives the answers of `jsonschema`."""
     schema = {
         "type": "object",
         "properties": parts,
@@ -64,6 +64,15 @@ def test_fits_as_jsonschema_says(parts: dict[str, Any], required: set[str], valu
 def test_what_json_cannot_hold_does_not_fit(value: Any) -> None:
     for part in ({}, {"type": "number"}, {"type": "object"}, {"type": "array"}):
         assert not fits({"properties": {"a": part}})({"a": value})
+
+
+def test_half_a_surrogate_pair_is_a_character() -> None:
+    """As `jsonschema` counts it, wherever it stands in a value."""
+    check = fits({"properties": {"a": {"maxLength": 1}, "b": {"enum": ["x"]}}, "additionalProperties": False})
+    assert check({"a": "\ud800"})
+    assert not check({"a": "\ud800\ud800"})
+    assert not check({"b": "\ud800"})
+    assert not check({"\ud800": 1})
 
 
 @given(st.lists(st.integers(1, 50), max_size=20), st.integers(1, 300), st.integers(1, 60))
