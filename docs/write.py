@@ -1,9 +1,9 @@
-"""Rewrite what the docs repeat from the code: commands' help, the tree of errors, the layers. Run by `make docs`."""
+"""Rewrite what the docs repeat from the code: help, the tree of errors, layers, workarounds. Run by `make docs`."""
 
 import ast
 import re
 import tomllib
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 
 from typer.main import get_command
@@ -78,7 +78,42 @@ def _first_line(container: str, name: str) -> str:
     return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
-PAGES = {"architecture.md": architecture_page, "commands.md": commands_page, "errors.md": errors_page}
+_WORKAROUND = re.compile(r"Workaround \((.+?)\): (.+?); remove when (.+?)\.(?: See ([\w./-]+)#(\d+)\.)?")
+
+
+def workarounds() -> list[tuple[str, str]]:
+    """Each workaround in the code: the file, below `toolkit`, and the text of the comment."""
+    toolkit, found = DOCS.parent / "toolkit", []
+    for path in sorted(toolkit.rglob("*.py")):
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        for index, line in enumerate(lines):
+            if line.startswith("# Workaround"):
+                comment = takewhile(lambda line: line.startswith("# "), lines[index:])
+                found.append((path.relative_to(toolkit).as_posix(), " ".join(line[2:] for line in comment)))
+    return found
+
+
+def workarounds_page(text: str) -> str:
+    """`internals/workarounds.md`: its introduction, then every workaround, by the software that it works around."""
+    sections: dict[str, str] = {}
+    for path, comment in workarounds():
+        match = _WORKAROUND.fullmatch(comment)
+        if match is None:
+            raise ValueError(f"{path}: {comment!r} is not `Workaround (SOFTWARE VERSION): reason; remove when ....`")
+        software, reason, end, repository, number = match.groups()
+        issue = f"[{repository}#{number}](https://github.com/{repository}/issues/{number})" if number else ""
+        head = f"\n## {software}\n\n| File | Reason | Remove when | Issue |\n|---|---|---|---|\n"
+        sections.setdefault(software, head)
+        sections[software] += f"| `{path}` | {reason} | {end} | {issue} |\n"
+    return text.partition("\n## ")[0].rstrip() + "\n" + "".join(sections[name] for name in sorted(sections))
+
+
+PAGES = {
+    "architecture.md": architecture_page,
+    "commands.md": commands_page,
+    "errors.md": errors_page,
+    "internals/workarounds.md": workarounds_page,
+}
 
 
 def main() -> None:

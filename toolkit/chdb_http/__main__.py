@@ -41,7 +41,9 @@ def _serve(options: argparse.Namespace) -> None:
     users = _users(options)
     with bound(options.host, options.port) as listener, held(options.data_dir.absolute()) as home:
         _confine(home, unconfined=options.unconfined)
-        try:  # not before: chDB starts threads as it is imported, and they would stay unconfined
+        # Workaround (chdb 4.4): chDB starts threads at import, which Landlock would not confine; remove when they start
+        # with the first connection.
+        try:
             from chdb_http.server import Options, serve
             from localkit.web_pages import Allowed
         except ImportError as error:

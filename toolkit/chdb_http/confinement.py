@@ -22,7 +22,9 @@ _MACHINE = (
     "/proc/meminfo",
     "/proc/stat",
     "/proc/sys/vm/overcommit_memory",
-    "/proc/self/auxv",  # chDB 4.4 otherwise guesses its place behind the environment, and may crash
+    # Workaround (chdb 4.4): without this file, chDB looks for its auxiliary vector behind the environment, and may
+    # crash; remove when it uses getauxval.
+    "/proc/self/auxv",
     "/proc/self/maps",
     "/proc/self/stat",
     "/proc/self/statm",

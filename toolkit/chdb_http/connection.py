@@ -18,11 +18,16 @@ from chdb_http import sql
 from chdb_http.failure import EngineError, failure_of
 from chdb_http.query import ExternalTable
 
-_chdb: Any = chdb._chdb  # `chdb.connect` wraps it, and hides `classify_query`
+# Workaround (chdb 4.4): `chdb.connect` does not expose `classify_query`; remove when it does.
+_chdb: Any = chdb._chdb
 OPTIONS = "&".join(
     (
-        "implicit_select=0",  # chDB reads `1 + 1` and `selec` as queries; a ClickHouse server does not
-        "query_profiler_real_time_period_ns=0",  # two timers for every thread of every query, for a log that chDB lacks
+        # Workaround (chdb 4.4): chDB accepts `1 + 1` and `selec` as queries, which a ClickHouse server refuses; remove
+        # when `implicit_select` is off by default.
+        "implicit_select=0",
+        # Workaround (chdb 4.4): the query profiler starts two timers for each thread of each query, for a log that chDB
+        # does not have; remove when it is off by default.
+        "query_profiler_real_time_period_ns=0",
         "query_profiler_cpu_time_period_ns=0",
     )
 )
@@ -160,6 +165,8 @@ def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
     With a file, the engine does not know the table's other columns while it reads rows, so it fails where a column's
     default is made of them. What it does not parse it is asked again, for words about the client's own text.
     """
+    # Workaround (chdb 4.4): an insert that reads its rows from a file does not know the table's other columns, so it
+    # fails if a default is computed from them; remove when such defaults work.
     if _READING in failure.message:
         return failure.name == "UNKNOWN_IDENTIFIER" and len(rows.rows) < _ONE_BLOCK
     return failure.name == "SYNTAX_ERROR"
@@ -189,6 +196,7 @@ def _nameless() -> IO[bytes]:
 
 def leave_signals_alone() -> None:
     """Take back the handlers that chDB installs at import: the server stops itself, and a closed pipe is an error."""
+    # Workaround (chdb 4.4): chDB installs signal handlers at import; remove when it does not. See chdb-io/chdb#321.
     _chdb.reset_signal_handlers()
     _chdb.set_signal_handlers_enabled(0)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

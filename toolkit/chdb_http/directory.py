@@ -18,7 +18,9 @@ ENGINE, JOURNAL, TEMPORARY = "engine", "journal", "tmp"
 
 _MARKER, _LOCK, _HOLDER = "t0dspy-clickhouse.json", "lock", "pid"  # existing directories hold a file of this name
 _LAYOUT = 1
-_GLOBS = set("*?{")  # chDB looks for tables of its `default` database in files, and takes these for patterns
+# Workaround (chdb 4.4): the database `default` reads these characters of its path as patterns of file names; remove
+# when that database is an ordinary one.
+_GLOBS = set("*?{")
 
 
 @contextmanager

@@ -30,7 +30,9 @@ def chdb_path(directory: Path) -> str:
 
     `grants.write_config` must have written the engine's configuration there.
     """
-    os.chdir(directory.parent)  # chDB reads options out of its path: a relative one has none of the user's letters
+    # Workaround (chdb 4.4): chDB parses options in its path, so an absolute path with `?` or `&` would change them;
+    # remove when options are an argument.
+    os.chdir(directory.parent)
     return f"{directory.name}?config-file={grants.ENGINE_CONFIG}&{OPTIONS}"
 
 
@@ -98,6 +100,8 @@ class Engine:
         Atomic database with the same UUID. chDB does not expect `_DEFAULT`, which ATTACH writes.
         """
         ((uuid, kind),) = self._lines("SELECT uuid, engine FROM system.databases WHERE name = 'default'")
+        # Workaround (chdb 4.4): the database `default` looks for an unknown table among the files of the working
+        # directory; remove when it is an ordinary database.
         if kind == "Overlay":
             self._first.run("DETACH DATABASE default")
             self._first.run(f"ATTACH DATABASE default UUID '{uuid}' ENGINE = Atomic")

@@ -122,7 +122,8 @@ class Execution:
         if rows is not None:
             return self._inserted(connection, rows)
         outcome = self._answered(connection, pipe, harmless=harmless)
-        if statements == 0:  # chDB passes over some texts that are no statements
+        # Workaround (chdb 4.4): chDB ignores some texts that are not statements; remove when it reports a syntax error.
+        if statements == 0:
             raise EngineError("SYNTAX_ERROR", "Syntax error: this is not a statement.")
         return outcome
 

@@ -109,6 +109,8 @@ class _Server(uvicorn.Server):
             when_gone(self._parent_pid, lambda: self._orphaned(loop))
 
     @contextlib.contextmanager
+    # Workaround (uvicorn 0.54): uvicorn raises the signals that it caught again after its shutdown, which ends the
+    # process before its cleanup; remove when this can be turned off. See Kludex/uvicorn#1600.
     def capture_signals(self) -> Iterator[None]:
         """Uvicorn would raise the signal again after draining, and so end the process before the engine is closed."""
         loop = asyncio.get_running_loop()

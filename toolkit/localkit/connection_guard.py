@@ -57,6 +57,8 @@ class Guard:
         return True
 
 
+# Workaround (uvicorn 0.54): there is no timeout for an incomplete request and no limit of connections that answers
+# instead of failing; remove when uvicorn has both. See Kludex/uvicorn#157.
 class _Guarded(H11Protocol):
     """Uvicorn's protocol with a guard; `is_unfinished` while a request has begun and not arrived as a whole."""
 

@@ -12,6 +12,8 @@ def deferred() -> Iterator[None]:
     A native module whose import is interrupted panics (tensorzero 2026.6.0): the process prints a Rust message and a
     traceback, and `except KeyboardInterrupt` does not see it. Where Ctrl-C does not raise, nothing is changed.
     """
+    # Workaround (tensorzero 2026.6): Ctrl-C during the import of the native module makes it panic; remove when the
+    # import raises KeyboardInterrupt.
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return

@@ -112,6 +112,8 @@ def written(text: str | None, manifest: Manifest, shares: Mapping[str, float], w
 
 def _candidates(manifest: Manifest, shares: Mapping[str, float]) -> dict[str, Any]:
     """Function -> its `candidate_variants`: the program's shares, and one version for each stage."""
+    # Workaround (tensorzero 2026.6): a candidate with weight 0 still answers when the others fail, so versions without
+    # traffic are omitted; remove when weight 0 excludes a candidate.
     candidates: dict[str, Any] = {}
     for name, entry in manifest.functions.items():
         if entry.predictor is None:

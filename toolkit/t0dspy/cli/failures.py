@@ -13,6 +13,8 @@ from t0dspy.errors import T0dspyError
 
 BUG, INTERRUPTED = 3, 130
 
+# Workaround (typer 0.29): typer may contain its own copy of click, whose ClickException has no public name; remove when
+# typer exports it.
 _WrongUsage: Any = typer.BadParameter.__mro__[2]
 """Click's ClickException, whether typer uses click or carries its own copy of it."""
 

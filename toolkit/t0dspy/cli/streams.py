@@ -24,6 +24,8 @@ def keep_stdout_for_results() -> None:
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )
+    # Workaround (tensorzero 2026.6): the embedded gateway logs to file descriptor 1 from its own threads; remove when
+    # it logs to stderr. See tensorzero/tensorzero#1836.
     os.dup2(2, 1)
 
 

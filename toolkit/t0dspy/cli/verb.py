@@ -17,6 +17,8 @@ class Verb(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; a negative number is a value, not an option."""
         parameters: list[Any] = self.get_params(ctx)
+        # Workaround (typer 0.29): a negative number is parsed as an option; remove when an argument may start with a
+        # dash and a digit.
         taking = {name for one in parameters if not getattr(one, "is_flag", True) for name in one.opts}
         return super().parse_args(ctx, with_negatives_last(args, taking))
 
@@ -25,6 +27,8 @@ class Verb(TyperCommand):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, BrokenPipeError) as stop:
+            # Workaround (typer 0.29): typer handles KeyboardInterrupt and BrokenPipeError itself, with other exit
+            # codes; remove when `standalone_mode=False` passes them on.
             raise Stopped from stop
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:

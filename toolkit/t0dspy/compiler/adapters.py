@@ -156,7 +156,8 @@ class _ChatLayout(_Layout):
 class _JSONLayout(_Layout, dspy.JSONAdapter):
     _formats: ClassVar[WeakKeyDictionary[SignatureType, dict[str, Any]]] = WeakKeyDictionary()
 
-    # DSPy gives every adapter class a `parse` of its own, so that of _Layout, a ChatAdapter, would come first.
+    # Workaround (dspy 3.4): DSPy assigns a wrapped `parse` to every subclass of Adapter, so the one of _Layout, a
+    # ChatAdapter, would precede that of JSONAdapter; remove when DSPy wraps only the methods that a class defines.
     parse = dspy.JSONAdapter.parse
 
     def _prepare_response_format(self, lm: BaseLM, lm_kwargs: dict[str, Any], signature: SignatureType) -> None:

@@ -121,7 +121,9 @@ def predictor_state(predictor: Predictor) -> dict[str, Any]:
 
 
 def _as_json(value: Any) -> Any:
-    plain = type(value) in (str, int, bool, type(None))  # most values; DSPy builds a pydantic adapter for each
+    # Workaround (dspy 3.4): `serialize_for_json` builds a pydantic adapter for each value, which is slow; remove when
+    # it returns plain values unchanged.
+    plain = type(value) in (str, int, bool, type(None))
     return value if plain else serialize_for_json(value)
 
 

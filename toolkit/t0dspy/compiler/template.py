@@ -29,6 +29,8 @@ def escape(text: str) -> str:
 
 def finished(template: str) -> str:
     """`template` as file content: MiniJinja eats one newline at the end of a file."""
+    # Workaround (tensorzero 2026.6): the gateway's MiniJinja removes one newline at the end of a template; remove when
+    # it keeps trailing newlines. See mitsuhiko/minijinja#333.
     return template + "\n" if template.endswith("\n") else template
 
 
@@ -74,6 +76,8 @@ def arguments_template(schema: Schema) -> str:
 
 def _given(name: str) -> str:
     """The test whether a caller gave the input `name`; a function of MiniJinja's is defined without being given."""
+    # Workaround (tensorzero 2026.6): MiniJinja's global functions count as defined, so `is defined` is true for an
+    # input of the same name that is missing; remove when the gateway renders without them.
     if name not in _FUNCTIONS:
         return f"{name} is defined"
     return " or ".join(f"{name} is {kind}" for kind in ("none", "boolean", "number", "string", "sequence", "mapping"))

@@ -76,12 +76,16 @@ def score_all(
             return Scored(0.0, failure="model", why="stopped")
         try:
             scored = _scored(run, example, metric)
-        except Stop as stop:  # raised again below: DSPy's executor would leave the other runs behind
+        # Workaround (dspy 3.4): ParallelExecutor leaves other runs behind when one raises, so `Stop` is raised after
+        # all runs have ended; remove when it waits for them.
+        except Stop as stop:
             stops.append(stop)
             return Scored(0.0, failure="model", why=str(stop))
         done(next(count))
         return scored
 
+    # Workaround (dspy 3.4): ParallelExecutor submits the last slow runs a second time after 120 s, so they would be
+    # counted twice; remove when the default of `timeout` is off. See stanfordnlp/dspy#9574.
     executor = ParallelExecutor(num_threads=threads, max_errors=len(examples) + 1, disable_progress_bar=True, timeout=0)
     found: list[Scored] = executor.execute(one, list(examples))
     if stops:

@@ -214,6 +214,8 @@ def _log_off_stdout() -> Iterator[None]:
     The engine (tensorzero 2026.6.0) logs to file descriptor 1 and reads RUST_LOG once, at its first use in a process.
     The command line points descriptor 1 at stderr (`cli/streams.py`). In a user's own process that is not ours to do.
     """
+    # Workaround (tensorzero 2026.6): the embedded gateway logs to file descriptor 1, which holds the results of a
+    # user's script; remove when it logs to stderr. See tensorzero/tensorzero#1836.
     asked = os.environ.get("RUST_LOG")
     if asked is None or not _stdout_is_stderr():
         os.environ["RUST_LOG"] = "off"

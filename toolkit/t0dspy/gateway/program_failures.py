@@ -24,6 +24,8 @@ def program_failure(reason: str, status: int) -> GatewayError | None:
         reason: the text of the gateway's error.
         status: the HTTP status of the gateway's answer.
     """
+    # Workaround (tensorzero 2026.6): the gateway reports the failure of a provider as text; remove when its answer has
+    # the provider's error object.
     objects = _error_objects(reason)
     kinds = {_kind(one) for one in objects}
     if len(kinds) != 1 or None in kinds:  # several variants that failed in different ways: no single kind is true

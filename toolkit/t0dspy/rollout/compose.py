@@ -104,8 +104,9 @@ def _containers(service: str) -> list[Any]:
         from requests.exceptions import RequestException
     except ImportError:
         return []
+    # Workaround (docker 7.2): `from_env` leaves a socket open if no engine answers; remove when it closes it.
     if "DOCKER_HOST" not in os.environ and not _listens(_SOCKET):
-        return []  # the SDK would leave its socket open
+        return []
     try:
         client = docker.from_env()
     except DockerException:  # no engine

@@ -87,7 +87,9 @@ def _candidates(
     call: dict[str, Any] = {name: options.pop(name) for name in ("rollout_id", "cache") if name in options}
     sampling, arguments = _sampling(binding, options), json_arguments(signature, inputs)
     request = stage_request(entry.function, run.served.version, arguments, entry.demo_turns, sampling)
-    for at in range(count):  # the same request again would be answered from DSPy's cache
+    # Workaround (dspy 3.4): DSPy's cache answers a repeated request, so each of `n` requests gets a `rollout_id` of its
+    # own; remove when the cache keeps the answers of one call apart.
+    for at in range(count):
         yield request, {**call, "rollout_id": f"{call.get('rollout_id', '')}#{at}"} if at else call
 
 

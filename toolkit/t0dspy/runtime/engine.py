@@ -58,7 +58,9 @@ class GatewayEngine:
         self.gateway = gateway
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self  # connections are shared; an engine that cannot be copied makes DSPy copy programs shallowly
+        # Workaround (dspy 3.4): `Module.deepcopy` falls back to shallow copies of attributes if a program cannot be
+        # copied, as with an engine that holds connections; remove when copies of an LM share its engine.
+        return self
 
     def complete(self, request: Request) -> Response:
         """The gateway's answer, as part of the current run."""

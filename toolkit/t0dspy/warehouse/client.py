@@ -43,7 +43,9 @@ class Warehouse:
         """
         import clickhouse_connect
 
-        logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what fails is told once, by us
+        # Workaround (clickhouse-connect 1.12): clickhouse-connect logs each error that it raises; remove when
+        # it only raises.
+        logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
         self._name = _without_password(url)
         with self._translated():
             self._client = clickhouse_connect.get_client(

@@ -18,6 +18,7 @@ def quietly(log: Path | None) -> Iterator[None]:
         handler = logging.StreamHandler(sink)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         stack.enter_context(_logging_to(handler, ("dspy", "gepa", "optuna")))
+        # Workaround (dspy 3.4): optimizers print to stdout and draw progress bars; remove when they only log.
         stack.enter_context(contextlib.redirect_stdout(sink))
         stack.enter_context(contextlib.redirect_stderr(sink))
         yield

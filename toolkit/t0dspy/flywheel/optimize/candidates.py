@@ -28,7 +28,9 @@ def student_of(incumbent: dspy.Module) -> dspy.Module:
     """
     student: dspy.Module = incumbent.deepcopy()
     for _, module in student.named_sub_modules(dspy.Module):
-        setattr(module, "_compiled", False)  # noqa: B010 - or DSPy hides its predictors
+        # Workaround (dspy 3.4): `named_predictors` hides the predictors of a submodule that is marked as compiled;
+        # remove when it lists them.
+        setattr(module, "_compiled", False)  # noqa: B010
     mark_paths(student)
     for predict in student.predictors():
         own = getattr(predict.lm, "kwargs", {}) if predict.lm is not None else {}

@@ -77,7 +77,9 @@ class _Counted(InstructionProposer):
         try:
             proposed = super().__call__(candidate, reflective_dataset, components_to_update)
         except Exception as error:
-            if self._failed is not reflective_dataset:  # GEPA asks a second time for what failed once
+            # Workaround (gepa 0.1): GEPA repeats a proposal that raised, with the same data set; remove when it reports
+            # an exception once.
+            if self._failed is not reflective_dataset:
                 self._failed = reflective_dataset
                 self.proposals.failed(error)
                 self.proposals.check_patience(self.trials.ledger.spent.calls)

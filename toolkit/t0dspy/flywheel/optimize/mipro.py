@@ -23,6 +23,9 @@ from t0dspy.flywheel.optimize.proposals import Proposals
 from t0dspy.flywheel.optimize.trials import Trials
 
 
+# Workaround (dspy 3.4): MIPROv2 forgets the student's demos, scores every failure as 0, drops all proposals after one
+# that cannot be parsed, overwrites the first proposal, and evaluates through stdout; remove when it accepts candidates,
+# an evaluator and a proposer.
 class Recompiler(dspy.MIPROv2):
     """MIPROv2 with the incumbent's demos and production's among the candidates."""
 

@@ -183,7 +183,9 @@ def _miprov2(
     from t0dspy.flywheel.optimize.mipro import Recompiler
 
     teacher = student.deepcopy()
-    teacher._compiled = True  # or DSPy would take its demos away
+    # Workaround (dspy 3.4): BootstrapFewShot replaces the demos of a teacher that is not marked as compiled; remove
+    # when it keeps them.
+    teacher._compiled = True
     optimizer = Recompiler(
         metric=data.sources.watched(trials.metric),
         prompt_model=models.prompt,
@@ -291,6 +293,8 @@ def expected_calls(
 
 
 def _check(data: Data, options: OptimizeOptions) -> None:
+    # Workaround (dspy 3.4): MIPROv2 replaces a seed of 0 by its default seed (`seed or self.seed`); remove when it
+    # compares with None.
     if options.seed < 1:
         raise OptimizeError(f"a seed of {options.seed}: give one above 0, since DSPy takes 0 for none.")
     if not data.train or not data.validation:

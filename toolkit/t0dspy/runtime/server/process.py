@@ -44,7 +44,9 @@ class Process:
         process = await asyncio.create_subprocess_exec(
             *command,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, "TQDM_DISABLE": "1"},  # dspy.Parallel would draw its progress into the log
+            # Workaround (dspy 3.4): `dspy.Parallel` draws a progress bar to stderr, which is the server's log; remove
+            # when the bar is off by default.
+            env={**os.environ, "TQDM_DISABLE": "1"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
         )

@@ -39,6 +39,8 @@ class _Server(uvicorn.Server):
     """Signals are ours: uvicorn would die of the ones it has caught."""
 
     @contextlib.contextmanager
+    # Workaround (uvicorn 0.54): uvicorn raises the signals that it caught again after its shutdown, which ends the
+    # process before its cleanup; remove when this can be turned off. See Kludex/uvicorn#1600.
     def capture_signals(self) -> Iterator[None]:
         yield
 
@@ -83,7 +85,9 @@ async def serve(plan: Plan) -> bool:
         if not server.should_exit:
             log("info", "serving", host=plan.host, port=plan.port, workers=plan.size.workers)
             await server.serve()
-    except SystemExit:  # uvicorn's way to say that the port is taken
+    # Workaround (uvicorn 0.54): a port that is taken ends the process instead of raising an OSError; remove when it
+    # raises.
+    except SystemExit:
         return False
     finally:
         await pool.close()

@@ -37,6 +37,8 @@ class ClosedPort:
     def __init__(self, port: int) -> None:
         """Close `port` from now on; `settle` cuts what others have opened before."""
         self._port, self._lock = port, asyncio.Lock()
+        # Workaround (tensorzero 2026.6): the OpenAI-compatible routes listen on a free TCP port, without an option for
+        # a Unix socket or a key; remove when the wheel has one.
         self._listener = next(_sockets(port, listening=True), None) if sys.platform == "linux" else None
         try:
             self._filter([_DROP])
@@ -124,7 +126,7 @@ class ClosedPortTransport(httpx.AsyncHTTPTransport):
     def __init__(self, door: ClosedPort, keepalive: int) -> None:
         """Any number of connections at once, of which `keepalive` stay open."""
         super().__init__()
-        # httpx 0.28 takes no network backend, so its pool is replaced by the same pool with ours.
+        # Workaround (httpx 0.28): a transport accepts no network backend; remove when it does. See encode/httpx#3749.
         self._pool = httpcore.AsyncConnectionPool(
             max_connections=None, max_keepalive_connections=keepalive, network_backend=_Backend(door)
         )

@@ -126,7 +126,9 @@ class Native:
 
     async def close(self) -> None:
         """Let go of the gateway; returns when the rows it was still writing are written."""
-        await self.http.aclose()  # first: the gateway waits for open connections
+        # Workaround (tensorzero 2026.6): closing the inner server waits for its open connections; remove when it closes
+        # idle ones.
+        await self.http.aclose()
         self._door.close()
         await asyncio.to_thread(self._drop)
 
@@ -137,6 +139,8 @@ class Native:
 
 def own_words(text: str) -> str:
     """The sentence TensorZero wrote, out of the Rust debug print that the wheel wraps around it."""
+    # Workaround (tensorzero 2026.6): an error of a config is the debug print of a Rust value; remove when it is the
+    # message alone.
     said: list[str] = re.findall(r'message: "((?:[^"\\]|\\.)*)"', text)
     return _unescape(said[-1]).strip() if said else text
 
@@ -148,6 +152,8 @@ def _unescape(text: str) -> str:
 
 
 def _internal(error: TensorZeroInternalError) -> Refusal:
+    # Workaround (tensorzero 2026.6): a refused request raises the same exception as a failure of the gateway; remove
+    # when the exception has a status.
     text = str(error)
     if text.startswith("Failed to deserialize JSON to "):
         reason = text.removeprefix("Failed to deserialize JSON to ").split(": ", 1)[-1]
@@ -171,6 +177,8 @@ def _only_function_tools(body: Mapping[str, Json]) -> None:
 
 
 def _speak_json() -> None:
+    # Workaround (tensorzero 2026.6): the client turns each answer into dataclasses that lose keys, while the HTTP
+    # routes must send the gateway's JSON; remove when it can return JSON.
     types = cast("Any", tensorzero.types)
     types.parse_inference_response = types.parse_inference_chunk = lambda answer: answer
     cast("Any", dacite).from_dict = lambda data_class, data, config=None: data

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# The embedded gateway logs to stdout from its import on. "off" alone makes it complain about a span it misses.
+# Workaround (tensorzero 2026.6): the embedded gateway logs to stdout from its import on, and with "off" alone it logs
+# an error about a missing span; remove when it logs to stderr. See tensorzero/tensorzero#1836.
 os.environ.setdefault("RUST_LOG", "off,tensorzero.overhead=debug")
 
 import uvicorn
@@ -106,6 +107,8 @@ class _Server(uvicorn.Server):
     """Signals are ours: uvicorn would die of the ones it has caught."""
 
     @contextlib.contextmanager
+    # Workaround (uvicorn 0.54): uvicorn raises the signals that it caught again after its shutdown, which ends the
+    # process before its cleanup; remove when this can be turned off. See Kludex/uvicorn#1600.
     def capture_signals(self) -> Iterator[None]:
         yield
 
@@ -115,6 +118,8 @@ class _Server(uvicorn.Server):
         Uvicorn 0.54 closes idle connections once. A connection that it accepts just after that stays open after its
         response, as long as the client likes.
         """
+        # Workaround (uvicorn 0.54): a shutdown closes idle connections once, so a connection that is accepted just
+        # after that stays open; remove when it closes them until the end.
         closing = asyncio.create_task(self._close_late_connections())
         try:
             await super().shutdown(sockets)
@@ -153,7 +158,9 @@ async def serve(options: Options) -> None:
         reporter.say("cut", str(gateway.background.cut()))
         await asyncio.wait({drain}, timeout=_CLOSING)
     if not drain.done():
-        os._exit(0)  # the gateway waits for a provider that is silent; what was acknowledged is stored
+        # Workaround (tensorzero 2026.6): the embedded gateway cannot be closed while a provider does not answer;
+        # acknowledged rows are stored by now; remove when closing it cancels its requests.
+        os._exit(0)
     cutting.cancel()
     drain.result()
 

@@ -119,6 +119,8 @@ async def _feedback(gateway: Gateway, body: bytes, _: Request) -> Response:
 
 def _only_stored_numbers(value: Json) -> None:
     """Refuse a score that ClickHouse would keep as infinity, which every reading of scores leaves out."""
+    # Workaround (tensorzero 2026.6): scores are stored as 32-bit floats, and larger ones as infinity; remove when they
+    # are refused or stored as 64-bit floats.
     if isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) <= LARGEST_SCORE:
         raise refusal(400, f"`value` must be a finite number of at most {LARGEST_SCORE:.3g} in size (400 Bad Request)")
 
