@@ -16,7 +16,8 @@ import pytest
 import t0dspy
 from support.killing import kill_at_every_step
 from t0dspy.artifact import bundle, swap
-from t0dspy.exporting import Export, read_program
+from t0dspy.artifact.exported import ExportedProgram
+from t0dspy.exporting import Export
 from t0dspy.gateway import embedded_gateway
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only writes files and dies
@@ -149,7 +150,7 @@ def test_where_trees_cannot_change_places_the_config_always_loads(
     project: Path, scenario: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where configs are a mount of their own, the gateway loads what any kill leaves, and t0dspy reads old or new."""
-    monkeypatch.setattr(swap, "_exchanged", lambda directory, files: False)
+    monkeypatch.setattr(swap, "_try_swap", lambda directory, files: False)
     configs = project / "configs"
     old, saved = _prepare(project, scenario.before, configs)
     new = _tree(_finished(project, saved, scenario))
@@ -188,16 +189,16 @@ def _as_t0dspy_reads_it(configs: Path) -> Tree:
 
 def test_a_decided_write_is_what_t0dspy_reads(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version whose write was decided and cut off is there for every reader, and a dry run leaves it alone."""
-    monkeypatch.setattr(swap, "_exchanged", lambda directory, files: False)
+    monkeypatch.setattr(swap, "_try_swap", lambda directory, files: False)
     configs = project / "configs"
     _v1(configs)
     for _ in kill_at_every_step(lambda: _to_v2(configs)):
         if (configs / "programs/.t0dspy-shop-decided").exists():
             break
     before = _tree(configs)
-    manifest, files = read_program(configs / "programs/shop")
-    assert list(manifest.versions) == ["v1", "v2"]
-    assert "v2/variant.toml" in files
+    shop = ExportedProgram.read(configs, "shop")
+    assert list(shop.manifest.versions) == ["v1", "v2"]
+    assert "v2/variant.toml" in shop.files
     assert _export(configs, Shop(instructions="Plan with care."), dry_run=True).unchanged
     assert _tree(configs) == before
 

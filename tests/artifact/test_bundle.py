@@ -21,7 +21,7 @@ def directory(request: pytest.FixtureRequest, project: Path, monkeypatch: pytest
     directory = project / "configs/programs/shop"
     _write(directory, OLD)
     if request.param == "written ahead":
-        monkeypatch.setattr(swap, "_exchanged", lambda directory, files: False)
+        monkeypatch.setattr(swap, "_try_swap", lambda directory, files: False)
     return directory
 
 

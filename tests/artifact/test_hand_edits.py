@@ -8,11 +8,11 @@ import dspy
 import pytest
 
 import t0dspy
-from t0dspy.artifact.exported import read_program
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.hand_edits import find_hand_edits, hand_edit_notes
 from t0dspy.exporting import Export
 from t0dspy.readiness.problems import ServerStatus, find_problems
-from t0dspy.rollout.change import plan_traffic, read
+from t0dspy.rollout.change import plan_traffic
 from t0dspy.rollout.served import Served
 from t0dspy.rollout.status import standing
 
@@ -32,7 +32,7 @@ def ask(project: Path) -> Path:
 
 def notes(directory: Path) -> list[str]:
     """The notes of all versions."""
-    return hand_edit_notes(directory, *read_program(directory))
+    return hand_edit_notes(ExportedProgram.from_directory(directory))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_an_edit_is_named_everywhere(ask: Path, path: str, named: str) -> None:
     (ask / path).write_text((ask / path).read_text() + "\n")
     expected = f"{named}: {ask / path} was changed by hand since the export"
     verify = "t0dspy verify ask --version v1" if path.startswith("v1") else "t0dspy verify ask`"
-    program = read(Path("configs"), "ask")
+    program = ExportedProgram.read(Path("configs"), "ask")
     looked = standing(program, Served(None), datetime.now(UTC))
     for (note,) in (
         find_problems(Path("configs"), {"OPENAI_API_KEY": "x"}, ServerStatus()).warnings,
@@ -101,6 +101,6 @@ def test_other_versions_are_left_out(ask: Path) -> None:
     program = dspy.Predict("question -> answer", temperature=0.5)
     t0dspy.export(program, "configs", name="ask", model="openai::m", verify=False)
     (ask / "v2/user.minijinja").write_text("edited")
-    assert [edit.version for edit in find_hand_edits(*read_program(ask))] == ["v2"]
+    assert [edit.version for edit in find_hand_edits(ExportedProgram.from_directory(ask))] == ["v2"]
     assert find_problems(Path("configs"), {"OPENAI_API_KEY": "x"}, ServerStatus()).warnings == ()
     assert len(notes(ask)) == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support.strategies import PURE
 from t0dspy.artifact.manifest import FunctionEntry, Manifest, PredictorEntry, VersionEntry
-from t0dspy.artifact.rollout_toml import incumbent, read_shares, with_share, written
+from t0dspy.artifact.rollout_toml import incumbent, read_shares, render, with_share
 from t0dspy.errors import SettingsError
 from t0dspy.model import PromptForm
 
@@ -70,30 +70,30 @@ def test_the_incumbent_has_the_largest_share() -> None:
 @given(shares)
 def test_what_is_written_is_read(present: dict[str, float]) -> None:
     """Writing and reading again loses nothing, and writing twice changes nothing."""
-    text = written(None, manifest(), present, "rollout.toml")
+    text = render(None, manifest(), present, "rollout.toml")
     assert read_shares(text, manifest(), "rollout.toml") == present
-    assert written(text, manifest(), present, "rollout.toml") == text
+    assert render(text, manifest(), present, "rollout.toml") == text
 
 
 def test_stages_follow_the_incumbent() -> None:
     """A stage answers direct calls as the largest share that has it, else as its newest version."""
-    functions = tomllib.loads(written(None, manifest(), {"v1": 0.9, "v3": 0.1}, "r"))["functions"]
+    functions = tomllib.loads(render(None, manifest(), {"v1": 0.9, "v3": 0.1}, "r"))["functions"]
     answering = {name: one["experimentation"]["candidate_variants"] for name, one in functions.items()}
     assert answering == {"app": {"v1": 0.9, "v3": 0.1}, "app__s1": ["v1"], "app__s2": ["v3"]}
 
 
 def test_without_a_program_function_the_stages_say_it() -> None:
     """Under --stages-only the version in traffic is the one that all its stages name."""
-    text = written(None, manifest(program=False), {"v2": 1.0}, "r")
+    text = render(None, manifest(program=False), {"v2": 1.0}, "r")
     assert read_shares(text, manifest(program=False), "r") == {"v2": 1.0}
 
 
 def test_comments_and_foreign_tables_survive() -> None:
     """People edit this file; what they wrote stays."""
-    text = written(None, manifest(1), {"v1": 1.0}, "r")
+    text = render(None, manifest(1), {"v1": 1.0}, "r")
     text = "# mine, at the top\n" + text.replace("[functions.app.exp", "# why: see the note é\n[functions.app.exp")
     text += "\n[functions.app.experimentation.more]\nkey = 1 # kept\n"
-    after = written(text, manifest(2), {"v1": 0.9, "v2": 0.1}, "r")
+    after = render(text, manifest(2), {"v1": 0.9, "v2": 0.1}, "r")
     for kept in ("# mine, at the top\n", "# why: see the note é\n", "key = 1 # kept\n", 'type = "static"'):
         assert kept in after
     assert read_shares(after, manifest(2), "r") == {"v1": 0.9, "v2": 0.1}
@@ -114,8 +114,8 @@ MISTAKES: list[tuple[str, str]] = [
     ("", "[functions.app.experimentation] has no candidate_variants. Write them with `t0dspy traffic app v1=1`."),
     ("functions = 5", "functions is 5; it must be a table, [functions]."),
     ("[functions]\napp = 1", "functions.app is 1; it must be a table, [functions.app]."),
-    (candidates("{ v9 = 1 }"), "no version 'v9' of app; there are v1, v2, v3."),
-    (candidates('["v1", "v7"]'), "no version 'v7' of app"),
+    (candidates("{ v9 = 1 }"), "app has no version 'v9'; there are v1, v2, v3."),
+    (candidates('["v1", "v7"]'), "app has no version 'v7'"),
     (candidates("{ v1 = 0 }"), "the share of v1 is 0; give more than 0, or leave it out."),
     (candidates("{ v1 = -1 }"), "the share of v1 is -1"),
     (candidates('{ v1 = "all" }'), "the share of v1 is 'all'"),
@@ -140,7 +140,7 @@ def test_mistakes_are_said_with_the_file(text: str, reason: str) -> None:
 def test_a_broken_file_is_not_written_over(text: str) -> None:
     """Writing meets the same mistakes with a message."""
     with pytest.raises(SettingsError, match="r: "):
-        written(text, manifest(), {"v1": 1.0}, "r")
+        render(text, manifest(), {"v1": 1.0}, "r")
 
 
 def test_types_of_shares_are_plain() -> None:

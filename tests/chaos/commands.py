@@ -12,7 +12,7 @@ from chaos.stacks import ChaosStack, Ground
 from support.served import APPS
 from support.stack import COMMAND, bare_environment
 from t0dspy.artifact.bundle import edited_by_hand, read_tree
-from t0dspy.rollout.change import read
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.rollout.pending import Journal
 from t0dspy.rollout.rollout import finish, set_traffic
 from t0dspy.rollout.served import look
@@ -82,7 +82,7 @@ def _served(stack: ChaosStack) -> set[str]:
 
 def _whole(stack: ChaosStack) -> bool:
     for name in ("tales", "question"):
-        program = read(stack.configs, name)
+        program = ExportedProgram.read(stack.configs, name)
         if edited_by_hand(read_tree(program.directory), program.manifest.files):
             return False
         if program.manifest.history and program.manifest.history[-1].after != program.shares:

@@ -9,7 +9,7 @@ import pytest
 
 from support.corpus import Case, each_case
 from t0dspy import parity
-from t0dspy.exporting import read_program
+from t0dspy.artifact.exported import ExportedProgram
 
 INPUTS = 200
 """Fuzzed inputs for each program in each form, shared out among its predictors; each field's extremes come on top."""
@@ -22,12 +22,12 @@ LEAST = 50
 def test_dspy_and_the_gateway_send_the_same(case: Case, tmp_path: Path, record_property: Any) -> None:
     """Every predictor of every program is wire-equal on at least 200 fuzzed inputs, and reads answers the same."""
     case.export(tmp_path)
-    manifest, files = read_program(tmp_path / "programs" / case.name)
-    version = manifest.versions["v1"]
+    exported = ExportedProgram.read(tmp_path, case.name)
+    version = exported.version("v1")
     with dspy.context(lm=dspy.LM("openai/gpt-4o-mini")):
         subjects = parity.subjects_of(case.program(), version, recorded=False)
     inputs = max(LEAST, -(-INPUTS // len(subjects)))
-    report = parity.compare("v1", case.form, subjects, files, inputs=inputs)
+    report = parity.compare("v1", case.form, subjects, exported.files, inputs=inputs)
     skipped = sum((one.skipped for one in report.predictors), Counter[str]())
     counts = {"requests": report.requests, "answers": sum(one.answers for one in report.predictors)}
     record_property("parity", {**counts, "predictors": len(subjects), "skipped": dict(skipped)})

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 import t0dspy
 from t0dspy import parity
-from t0dspy.exporting import read_program
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.parity.report import ParityReport
 
 T = TypeVar("T")
@@ -138,10 +138,10 @@ def compared(annotation: Any, configs: Path, **fields: Any) -> ParityReport:
     fields = {"value": (annotation, dspy.InputField()), "answer": (str, dspy.OutputField()), **fields}
     program = dspy.Predict(dspy.Signature(fields, "Look at the value."))
     t0dspy.export(program, configs, name="hard", model="openai::m", adapter="chat", demos="turns", verify=False)
-    manifest, files = read_program(configs / "programs" / "hard")
-    version = manifest.versions["v1"]
+    exported = ExportedProgram.read(configs, "hard")
+    version = exported.version("v1")
     subjects = parity.subjects_of(program, version, recorded=False)
-    return parity.compare("v1", version.form, subjects, files, inputs=30)
+    return parity.compare("v1", version.form, subjects, exported.files, inputs=30)
 
 
 @pytest.mark.parametrize("what", TYPES)

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 import t0dspy
 from t0dspy import parity
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import ProgramError, WireInequalityError
-from t0dspy.exporting import read_program
 
 INPUTS = 30
 
@@ -226,10 +226,10 @@ def _mutate(source: Path, target: Path, path: str, change: Callable[[str], str])
 
 
 def _compared(configs: Path) -> parity.ParityReport:
-    manifest, files = read_program(configs / "programs" / "pump")
-    version = manifest.versions["v1"]
+    exported = ExportedProgram.read(configs, "pump")
+    version = exported.version("v1")
     subjects = parity.subjects_of(Pump(), version, recorded=False)
-    return parity.compare("v1", version.form, subjects, files, inputs=INPUTS)
+    return parity.compare("v1", version.form, subjects, exported.files, inputs=INPUTS)
 
 
 def _assert_caught(configs: Path) -> None:

@@ -1,12 +1,14 @@
 """Whether code still fits a version."""
 
+from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
 
 from support.rendering import tree_of
-from t0dspy.program.fits import misfits
+from t0dspy.artifact.exported import ExportedProgram
+from t0dspy.program.fits import differences
 
 
 class Two(dspy.Module):
@@ -37,4 +39,5 @@ def test_changed_predictors_are_told(now: dict[str, str], found: list[str]) -> N
     manifest, files = tree_of(Two(**BEFORE), stages_only=True)
     program: Any = Two(**now)
     program.plan.signature = program.plan.signature.with_instructions("other words")
-    assert misfits(program, manifest, "v1", files) == found
+    exported = ExportedProgram(Path(manifest.name), manifest, files)
+    assert differences(program, exported, "v1") == found

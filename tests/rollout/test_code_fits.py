@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import t0dspy
-from t0dspy.rollout.change import plan_rollback, plan_traffic, read
+from t0dspy.artifact.exported import ExportedProgram
+from t0dspy.rollout.change import plan_rollback, plan_traffic
 from t0dspy.rollout.served import Served
 from t0dspy.rollout.status import standing
 
@@ -48,7 +49,7 @@ def echo(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_rollback_says_that_it_undoes_no_code(echo: Path) -> None:
     """v1 would run the code of v2: the note names version and file, for rollback and traffic alike."""
-    program = read(echo, "echo")
+    program = ExportedProgram.read(echo, "echo")
     for planned in (plan_rollback(program, None, "now"), plan_traffic(program, {"v1": 0.5, "v2": 0.5}, "now")):
         assert planned.change.after["v1"]
         (note,) = planned.notes
@@ -61,7 +62,7 @@ def test_traffic_is_honest_about_the_fit(echo: Path) -> None:
     from datetime import UTC, datetime
 
     def looked() -> tuple[dict[str, object], tuple[str, ...]]:
-        shown = standing(read(echo, "echo"), Served(None), datetime.now(UTC))
+        shown = standing(ExportedProgram.read(echo, "echo"), Served(None), datetime.now(UTC))
         return {one["version"]: one["code_changed"] for one in shown.as_json()["versions"]}, tuple(shown.warnings)
 
     assert looked() == ({"v2": "", "v1": "echoing.py"}, ())

@@ -10,8 +10,8 @@ import pytest
 from support.killing import kill_at_every_step
 from support.rollout import Project
 from support.stack import until
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.rollout.apply import Place
-from t0dspy.rollout.change import read
 from t0dspy.rollout.pending import Journal, config_files
 from t0dspy.rollout.restore import restore
 from t0dspy.rollout.rollout import apply_all, finish, set_traffic, undo
@@ -61,7 +61,7 @@ def kill_and_finish(project: Project, action: Callable[[Place], object], prepare
             if pending is not None:
                 left += 1
                 assert "was cut off before the gateway was known to serve it; finishing it now." in notes[0]
-                program = read(place.configs, "tales")
+                program = ExportedProgram.read(place.configs, "tales")
                 assert serving(place) == set(program.shares), f"killed at step {number}"
             _put_back(project, place, saved)
             prepare(place)
@@ -125,8 +125,8 @@ def test_a_restore_that_is_killed_goes_on(project: Project) -> None:
         }
         assert (configs / "tensorzero.toml.refused").read_text() == "refused = 1\n"
         assert (configs / "new.toml.refused").read_text() == "new = 1\n"
-        assert read(configs, "question").manifest.history[-1].reason == "put back: why"
-        assert read(configs, "question").shares == {"v1": 1.0}
+        assert ExportedProgram.read(configs, "question").manifest.history[-1].reason == "put back: why"
+        assert ExportedProgram.read(configs, "question").shares == {"v1": 1.0}
         shutil.rmtree(configs)
         shutil.copytree(saved, configs)
     shutil.rmtree(saved)
@@ -139,7 +139,7 @@ def test_a_stack_that_starts_finishes(project: Project, migrated: Path, tmp_path
     shutil.copytree(project.configs, tmp_path / "configs")
     shutil.copytree(project.directory / ".t0dspy", tmp_path / ".t0dspy")
     for _ in kill_at_every_step(lambda: undo(place, "question", "v2"), OUTWARD):
-        if read(project.configs, "question").shares == {"v2": 1.0}:
+        if ExportedProgram.read(project.configs, "question").shares == {"v2": 1.0}:
             break
     assert Journal(place.configs).pending() is not None
     for name in ("configs", ".t0dspy"):
@@ -151,7 +151,7 @@ def test_a_stack_that_starts_finishes(project: Project, migrated: Path, tmp_path
         assert "it serves that now." in said
         until(lambda: Journal(stack.configs).pending() is None)
         served = look(stack.url, stack.urls["clickhouse"] + "/tensorzero")
-        assert served.shares(read(stack.configs, "question").manifest) == {"v2": 1.0}
+        assert served.shares(ExportedProgram.read(stack.configs, "question").manifest) == {"v2": 1.0}
         record = Journal(stack.configs).served()
         assert record is not None
         assert record.config_hash == stack.status()["config_hash"]

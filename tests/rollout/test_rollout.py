@@ -162,9 +162,9 @@ def test_a_canary_is_ended_by_traffic(project: Project, run: Run) -> None:
 MISTAKES = [
     (("traffic", "nothing"), "no exported program 'nothing' in "),
     (("rollback", "nothing"), "no exported program 'nothing' in "),
-    (("traffic", "question", "v9=1"), "no version 'v9' of question; there are v1, v2, v3."),
+    (("traffic", "question", "v9=1"), "question has no version 'v9'; there are v1, v2, v3."),
     (("traffic", "question", "v1=0.5"), "v1=0.5 add up to 0.5, not 1."),
-    (("rollback", "question", "--to", "v9"), "no version 'v9' of question; there are v1, v2, v3."),
+    (("rollback", "question", "--to", "v9"), "question has no version 'v9'; there are v1, v2, v3."),
     (("traffic", "question", "v2=1", "--apply"), "v2 of question has no folder v2/ any more"),
 ]
 
@@ -378,12 +378,13 @@ def test_hand_edits_to_rollout_are_applied(project: Project, run: Run) -> None:
 
 def test_a_stages_only_program_takes_one_version(tmp_path: Path) -> None:
     """Its predictors have no shares."""
-    from t0dspy.rollout.change import plan_traffic, read
+    from t0dspy.artifact.exported import ExportedProgram
+    from t0dspy.rollout.change import plan_traffic
 
     for instructions in ("", "NEW"):
         options = {"model": "openai::m", "stages_only": True}
         export(tmp_path / "configs", "stories:stories", name="steps", instructions=instructions, **options)
-    program = read(tmp_path / "configs", "steps")
+    program = ExportedProgram.read(tmp_path / "configs", "steps")
     with pytest.raises(SettingsError, match=r"those have no shares\. Give one version the whole"):
         plan_traffic(program, {"v1": 0.5, "v2": 0.5}, "t")
     assert 'candidate_variants = ["v2"]' in plan_traffic(program, {"v2": 1.0}, "t").files["rollout.toml"]

@@ -12,9 +12,9 @@ import pytest
 import t0dspy
 from support.rollout import Project
 from support.stack import until
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import RolloutError, UnconfirmedError
 from t0dspy.rollout.apply import Place
-from t0dspy.rollout.change import read
 from t0dspy.rollout.compose import ended_verdict
 from t0dspy.rollout.pending import Journal, Pending, config_files
 from t0dspy.rollout.rollout import set_traffic, undo
@@ -52,7 +52,7 @@ def test_a_command_that_reaches_nobody_undoes_nothing(
         set_traffic(place_with(configs, *command, timeout=timeout), "question", {"v2": 1.0}, applying=True)
     assert reason in str(error.value)
     assert "Run `t0dspy apply` when the gateway is back." in str(error.value)
-    program = read(configs, "question")
+    program = ExportedProgram.read(configs, "question")
     assert program.shares == {"v2": 1.0}
     assert program.manifest.history[-1].after == {"v2": 1.0}
     assert list(configs.rglob("*.refused")) == []
@@ -60,13 +60,13 @@ def test_a_command_that_reaches_nobody_undoes_nothing(
 
 def test_a_later_refusal_goes_back_to_what_was_served(configs: Path) -> None:
     """Changes that nobody confirmed are not what is put back."""
-    before = read(configs, "question").shares
+    before = ExportedProgram.read(configs, "question").shares
     for version in ("v2", "v3"):
         with pytest.raises(UnconfirmedError):
             set_traffic(place_with(configs, "false"), "question", {version: 1.0}, applying=True)
     with pytest.raises(RolloutError, match="did not take it: exit code 78"):
         set_traffic(place_with(configs, "sh", "-c", "exit 78"), "question", {"v3": 1.0}, applying=True)
-    assert read(configs, "question").shares == before
+    assert ExportedProgram.read(configs, "question").shares == before
 
 
 def test_a_command_that_is_not_there_changes_nothing(configs: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_export_keeps_its_number(configs: Path, run: Callable[..., Any]) -> N
         ran = run("export", "stories:question", *flags, "--traffic", "1", "--apply")
         assert ran.code == 1
         assert "`export question` is written in configs, and nothing was undone" in ran.err
-        program = read(configs, "question")
+        program = ExportedProgram.read(configs, "question")
         assert program.shares == {f"v{number}": 1.0}
         assert program.manifest.history[-1].reason == f"export of v{number}"
 
@@ -130,8 +130,8 @@ def test_a_stack_that_dies_meanwhile_refuses_nothing(
 
         with pytest.raises(UnconfirmedError, match=r"the embedded stack \(process \d+\) ended before it served the"):
             undo(replace(stack.place, pause=die), "question")
-        assert read(stack.configs, "question").shares == {"v1": 1.0}
-        assert read(stack.configs, "question").manifest.history[-1].undo
+        assert ExportedProgram.read(stack.configs, "question").shares == {"v1": 1.0}
+        assert ExportedProgram.read(stack.configs, "question").manifest.history[-1].undo
         stack.ended()
         stack.start()
         stack.wait_said("`rollback question` was cut off before the gateway was known to serve it; it serves that now.")

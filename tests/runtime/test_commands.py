@@ -80,7 +80,7 @@ def test_run_says_which_field_is_wrong(command: Command, scripted: ScriptedUpstr
     assert "not JSON" in command("run", "library", "--input", "{title}", code=1)
     assert "cannot be read" in command("run", "library", "--input", "@nothing.json", code=1)
     assert "no exported function 'tale'" in command("run", "tale", "--input", "{}", code=1)
-    assert "no variant 'v7'; there are v1, v2" in command(
+    assert "no version 'v7'; there are v1, v2" in command(
         "run", "tales", "--input", '{"topic": ""}', "--variant", "v7", code=1
     )
     assert not scripted.requests

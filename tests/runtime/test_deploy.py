@@ -14,7 +14,7 @@ from dspy.utils.dummies import DummyLM
 import t0dspy
 from support.served import LyingFront, Served, at_once, booking_agent, chat
 from t0dspy.errors import BundleError, GatewayError, GatewayUnreachableError, ProgramError, RunError
-from t0dspy.runtime.functions import exported_function, read_fields
+from t0dspy.runtime.functions import find_function, read_fields
 from t0dspy.testing import Reply, ScriptedUpstream
 
 
@@ -254,7 +254,7 @@ def test_an_empty_answer_is_none(served: Served, scripted: ScriptedUpstream) -> 
     scripted.script = ""
     with pytest.raises(dspy.utils.exceptions.AdapterParseError, match="empty response"):
         deployed(topic="dogs")
-    function = exported_function(served.configs, "taciturn")
+    function = find_function(served.configs, "taciturn")
     assert read_fields(chat(other="x"), function.outputs, "chat") == {"remark": None}
     assert read_fields("", function.outputs, "chat") is None
 

@@ -27,8 +27,8 @@ from support.served import (
     free_port,
 )
 from support.stack import COMMAND, bare_environment, until
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import GatewayError
-from t0dspy.exporting import read_program
 from t0dspy.gateway import Call, HttpGateway, Inference, input_messages
 from t0dspy.runtime.run import Run, served_version
 from t0dspy.testing import ScriptedUpstream
@@ -190,7 +190,7 @@ def test_the_gateway_restarts_under_eight_runs(parts: Parts, scripted: ScriptedU
 
 def test_an_async_stage_waits_out_a_restart(parts: Parts) -> None:
     """It is asked for once the gateway answers again; where that is after the deadline, it fails clearly."""
-    manifest, _ = read_program(parts.served.configs / "programs" / "tales")
+    manifest = ExportedProgram.read(parts.served.configs, "tales").manifest
     gateway = HttpGateway(parts.url)
 
     async def ask(seconds: float) -> Inference:

@@ -27,7 +27,7 @@ def tree_of(program: dspy.Module, form: PromptForm = CHAT, **options: Any) -> tu
     """The first version of `program`, named `app`: its manifest, and all its files."""
     compiled = compile_program(program, form=form, model=MODEL, **options)
     planned = next_version(compiled, Manifest("app", None, DEADLINES), ORIGIN)
-    rollout = rollout_toml.written(None, planned.manifest, {planned.version: 1.0}, "rollout.toml")
+    rollout = rollout_toml.render(None, planned.manifest, {planned.version: 1.0}, "rollout.toml")
     return planned.manifest, {**planned.files, "rollout.toml": rollout}
 
 

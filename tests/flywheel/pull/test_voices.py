@@ -93,9 +93,9 @@ def test_tests_are_no_production(production: Production) -> None:
 def test_the_tags_of_a_run_are_on_its_stages(production: Production) -> None:
     """Where a caller sends them along, as `t0dspy run` does; a stage of a test is one too."""
     from t0dspy.gateway import HttpGateway
-    from t0dspy.runtime.functions import exported_function
+    from t0dspy.runtime.functions import find_function
 
-    call = exported_function(production.configs, "tales").call(
+    call = find_function(production.configs, "tales").call(
         {"topic": "cats"}, tags={"test": production.tag, "team": "é="}
     )
     assert {entry["pointer"] for entry in call.body()["extra_body"]} == {f"/{STAGE_TAGS}"}

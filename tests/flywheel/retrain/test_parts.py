@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import t0dspy
 from support.looped import words
 from support.served import APPS
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import RetrainError, SettingsError, T0dspyError
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.models.answers import Answer, Answers, request_key
@@ -28,7 +29,7 @@ from t0dspy.flywheel.retrain.report import as_html, prompt_diff
 from t0dspy.flywheel.retrain.run_directory import Home, Last, RunDirectory, read_shaped
 from t0dspy.flywheel.split.split import SetState
 from t0dspy.flywheel.to_dspy import Types, to_demo, to_example
-from t0dspy.program.of_version import exported
+from t0dspy.program.of_version import import_program
 from t0dspy.program.types import FieldTypes
 from t0dspy.settings import ProgramSettings
 
@@ -344,13 +345,15 @@ def test_near_duplicates_are_what_the_settings_say(tmp_path: Path, monkeypatch: 
     """Curating and dividing go by the same likeness: what is kept as another input may be in another set."""
     monkeypatch.syspath_prepend(str(APPS))
     t0dspy.export("shouting:shout", tmp_path, name="shout", model="openai::m", adapter="chat", verify=False)
+    exported = ExportedProgram.read(tmp_path, "shout")
     questions = [f"{text} {letter}" for text in words(40) for letter in "ab"]
     pulled = [PulledExample({"question": one}, {"answer": one.upper()}, None) for one in questions]
 
     def divided(**curate: float) -> list[set[str]]:
         found = gather(
             pulled,
-            exported("shout", tmp_path),
+            exported,
+            import_program(exported),
             "v1",
             ProgramSettings("shouting:shout", curate=curate),
             tmp_path,

@@ -181,7 +181,9 @@ def test_what_cannot_be_run_is_refused_by_name(served: Served, tmp_path_factory:
     with ProgramServer(served, "--workers=1", PYTHONPATH=str(apps)) as server:
         status, kind, text = failure(server.run("tales/v1", arguments={"topic": "cats"}))
         assert (status, kind) == (501, "program_refused")
-        assert text.startswith("tales/v1 cannot be run: the code no longer fits it: the inputs of 'plan' are others")
+        assert text.startswith(
+            "tales/v1 cannot be run: the code no longer fits tales v1: the inputs of 'plan' are others"
+        )
         gone = failure(server.run("both/v1", arguments={}))
         assert gone[2].startswith("both/v1 cannot be run: stories has no 'both'")
         assert answer(server.run("asker/v1", arguments={"question": "a?"}))

@@ -84,7 +84,7 @@ def test_new_code_answers_and_runs_finish_on_the_old(server: Reloading, tmp_path
 BROKEN = {
     "SyntaxError in echo.py line 2: ": "import dspy\nprogram = = dspy\n",
     "importing echo failed: ZeroDivisionError": "1 / 0\n",
-    "the code no longer fits it": PROGRAM.replace("question -> answer", "question -> other"),
+    "the code no longer fits echo v1": PROGRAM.replace("question -> answer", "question -> other"),
     "the new workers ended while they loaded the programs (exit code 3)": "import os\nos._exit(3)\n",
 }
 

@@ -37,24 +37,20 @@ def _text(path: Path) -> str:
         raise BundleError(f"{path}: cannot be read as text ({error}).") from error
 
 
-def read_json(files: Mapping[str, str], path: str, program: str) -> Any:
-    """The JSON object of the generated file `path` of a `program` whose tree is `files`.
+def parse_object(text: str, path: str) -> dict[str, Any]:
+    """Return the JSON object in the `text` of the generated file at `path`.
 
     Raises:
-        HandEditedError: it is gone, or no JSON object any more.
+        HandEditedError: the text is not a JSON object.
     """
     try:
-        value = json.loads(files[path])
-    except KeyError:
-        raise HandEditedError(f"{program}: {path} is gone. Restore it from version control.") from None
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise HandEditedError(
-            f"{program}: {path} was changed by hand and is no JSON any more ({error}). Restore it from version control."
+            f"{path} was changed by hand and is not JSON ({error}). Restore it from version control."
         ) from error
     if not isinstance(value, dict):
-        raise HandEditedError(
-            f"{program}: {path} was changed by hand and is no JSON object any more. Restore it from version control."
-        )
+        raise HandEditedError(f"{path} was changed by hand and is not a JSON object. Restore it from version control.")
     return value
 
 

@@ -1,23 +1,156 @@
-"""An exported program as it stands on disk; no DSPy is needed to read it."""
+"""An exported program as it is on disk: `ExportedProgram`, and where programs are below the configs. No DSPy."""
 
 import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
-from t0dspy.artifact import bundle
-from t0dspy.artifact.bundle import MANIFEST
-from t0dspy.artifact.manifest import Manifest, parse_manifest
+from t0dspy.artifact import bundle, rollout_toml
+from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
+from t0dspy.artifact.manifest import Manifest, VersionEntry, parse_manifest
 from t0dspy.artifact.names import check_program_name, differs_in_case_only
-from t0dspy.errors import BundleError
+from t0dspy.errors import BundleError, HandEditedError
+from t0dspy.model import Schema
+
+
+@dataclass(frozen=True)
+class ExportedProgram:
+    """One reading of a program's directory: its manifest and its files. Later changes on disk do not show."""
+
+    directory: Path
+    manifest: Manifest
+    files: Mapping[str, str] = field(repr=False)
+    """Path below `directory` -> text."""
+
+    @classmethod
+    def read(cls, configs: Path, name: str) -> Self:
+        """Read the program `name` below `configs`, the directory of TensorZero's config.
+
+        Raises:
+            SettingsError: `name` is not the name of a program.
+            BundleError: there is no such program, or it cannot be read.
+        """
+        return cls.from_directory(program_directory(configs, name))
+
+    @classmethod
+    def from_directory(cls, directory: Path) -> Self:
+        """Read the program at `directory`.
+
+        Raises:
+            BundleError: there is no program, or it cannot be read.
+        """
+        files = bundle.read_tree(directory)
+        if MANIFEST not in files:
+            names = ", ".join(path.name for path in _directories(directory.parent))
+            hint = f"there are {names}" if names else "nothing is exported yet; see `t0dspy export --help`"
+            raise BundleError(f"no exported program {directory.name!r} in {directory.parent}: {hint}.")
+        return cls(directory, parse_manifest(files[MANIFEST], str(directory / MANIFEST)), files)
+
+    @classmethod
+    def read_all(cls, configs: Path) -> Iterator[Self]:
+        """Read all exported programs below `configs`, in the order of their names.
+
+        Raises:
+            BundleError: a program cannot be read.
+        """
+        return map(cls.from_directory, program_directories(configs))
+
+    @property
+    def name(self) -> str:
+        """Return its name at the gateway."""
+        return self.manifest.name
+
+    @property
+    def rollout_path(self) -> str:
+        """Return the path of `rollout.toml`, for messages."""
+        return str(self.directory / ROLLOUT)
+
+    @cached_property
+    def shares(self) -> rollout_toml.Shares:
+        """Return version -> share of the traffic, as `rollout.toml` has them; empty before the first version.
+
+        Raises:
+            HandEditedError: `rollout.toml` is gone.
+            SettingsError: it is not TOML, or a share is wrong.
+        """
+        if not self.manifest.versions:
+            return {}
+        return rollout_toml.read_shares(self.file(ROLLOUT), self.manifest, self.rollout_path)
+
+    @property
+    def incumbent(self) -> str:
+        """Return the version with the largest share.
+
+        Raises:
+            BundleError: no version has traffic.
+        """
+        version = rollout_toml.incumbent(self.shares)
+        if version is None:
+            raise BundleError(f"{self.rollout_path}: gives no version of {self.name} any traffic. Name a version.")
+        return version
+
+    def version(self, version: str) -> VersionEntry:
+        """Return the manifest's entry of `version`.
+
+        Raises:
+            BundleError: there is no such version; the message lists the versions.
+        """
+        if version not in self.manifest.versions:
+            raise BundleError(f"{self.manifest.unknown_version(version)}.")
+        return self.manifest.versions[version]
+
+    def file(self, path: str) -> str:
+        """Return the text of a generated file.
+
+        Raises:
+            HandEditedError: it is gone.
+        """
+        if path not in self.files:
+            raise HandEditedError(f"{self.directory / path} is gone. Restore it from version control.")
+        return self.files[path]
+
+    def json(self, path: str) -> Any:
+        """Return the JSON object in a generated file.
+
+        Raises:
+            HandEditedError: the file is gone, or does not hold a JSON object.
+        """
+        return bundle.parse_object(self.file(path), str(self.directory / path))
+
+    def state(self, version: str) -> dict[str, Any]:
+        """Return DSPy's state of `version`, as the export saved it; raises like `json`."""
+        state: dict[str, Any] = self.json(f"{version}/state.json")
+        return state
+
+    def schemas(self, function: str) -> tuple[Schema, Schema]:
+        """Return the schemas of the inputs and the outputs of `function`.
+
+        Raises:
+            HandEditedError: a schema file is gone, or does not hold a schema with fields.
+        """
+        entry = self.manifest.functions[function]
+        return self._schema(entry.input_schema), self._schema(entry.output_schema)
+
+    def _schema(self, path: str) -> Schema:
+        schema: Schema = self.json(path)
+        if not isinstance(schema.get("properties"), dict):
+            raise HandEditedError(
+                f"{self.directory / path} was changed by hand and lacks the object `properties`. "
+                "Restore it from version control."
+            )
+        return schema
 
 
 def program_directory(configs: Path, name: str) -> Path:
-    """Return the directory of the program `name` below `configs`: the only place that makes a path of a name.
+    """Return the directory of the program `name` below `configs`: only this function makes a path of a name.
 
     Raises:
         SettingsError: `name` is not the name of a program.
-        BundleError: the directory is a link, or there is only one whose name differs in case.
+        BundleError: the directory is a link, or there is only a directory whose name differs in case.
     """
-    programs = configs / "programs"
+    programs = programs_root(configs)
     directory = programs / check_program_name(name)
     bundle.check_place(directory)
     other = differs_in_case_only(name, os.listdir(programs)) if programs.is_dir() else None
@@ -29,21 +162,16 @@ def program_directory(configs: Path, name: str) -> Path:
 def program_directories(configs: Path) -> list[Path]:
     """Return the directories below `configs` that hold an exported program, sorted by name.
 
-    Links are left out: the gateway's config glob does not follow them.
+    Links are left out, because the gateway's config glob does not follow them.
     """
-    found = (path.parent for path in (configs / "programs").glob(f"*/{MANIFEST}"))
-    return sorted(directory for directory in found if not directory.is_symlink())
+    return _directories(programs_root(configs))
 
 
-def read_program(directory: Path) -> tuple[Manifest, dict[str, str]]:
-    """The manifest and all files of the exported program at `directory`.
+def programs_root(configs: Path) -> Path:
+    """Return the directory below `configs` that has a directory for each program."""
+    return configs / "programs"
 
-    Raises:
-        BundleError: there is none, or it cannot be read.
-    """
-    files = bundle.read_tree(directory)
-    if MANIFEST not in files:
-        there = sorted(path.parent.name for path in directory.parent.glob(f"*/{MANIFEST}"))
-        hint = f"there are {', '.join(there)}" if there else "nothing is exported yet; see `t0dspy export --help`"
-        raise BundleError(f"no exported program {directory.name!r} in {directory.parent}: {hint}.")
-    return parse_manifest(files[MANIFEST], str(directory / MANIFEST)), files
+
+def _directories(root: Path) -> list[Path]:
+    directories = (path.parent for path in root.glob(f"*/{MANIFEST}"))
+    return sorted(directory for directory in directories if not directory.is_symlink())

@@ -61,6 +61,11 @@ class VersionEntry:
     scores: Mapping[str, Any] | None = None
     lineage: Mapping[str, Any] | None = None
 
+    @property
+    def runs_on_server(self) -> bool:
+        """Whether the program server runs it."""
+        return self.served_by == "programs"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -101,8 +106,29 @@ class Manifest:
         """The name of the version to come: `v1`, `v2` ..."""
         return f"v{len(self.versions) + 1}"
 
+    @property
+    def stages(self) -> list[str]:
+        """The functions of predictors, those of earlier contracts included."""
+        return [name for name, entry in self.functions.items() if entry.predictor is not None]
+
+    def predictor_of(self, function: str, version: str) -> str:
+        """Return DSPy's path of the predictor that `function` held in `version`; empty for the program function."""
+        entry = self.versions.get(version)
+        paths = {predictor.function: path for path, predictor in entry.predictors.items()} if entry else {}
+        return paths.get(function) or self.functions[function].predictor or ""
+
+    def unknown_version(self, version: str, function: str | None = None) -> str:
+        """Return a message without a full stop: there is no `version` of the program, or of its `function`."""
+        known = self.versions if function is None else self.versions_of(function)
+        return f"{function or self.name} has no version {version!r}; there are {', '.join(known) or 'none'}"
+
     def versions_of(self, function: str) -> list[str]:
-        """The versions that have a variant in `function`, oldest first."""
+        """Return the versions that have a variant in `function`, oldest first.
+
+        The program's name stands for all versions if the program has no function of its own.
+        """
+        if function == self.name and function not in self.functions:
+            return list(self.versions)
         entry = self.functions[function]
         if entry.predictor is None:
             return [name for name, one in self.versions.items() if one.served_by is not None]

@@ -82,14 +82,14 @@ def read_shares(text: str, manifest: Manifest, where: str) -> Shares:
     known = manifest.versions_of(manifest.name)
     for version, share in shares.items():
         if version not in known:
-            raise SettingsError(f"{where}: no version {version!r} of {manifest.name}; there are {', '.join(known)}.")
+            raise SettingsError(f"{where}: {manifest.unknown_version(version, manifest.name)}.")
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < math.inf:
             raise SettingsError(f"{where}: the share of {version} is {share!r}; give more than 0, or leave it out.")
     return shares
 
 
-def written(text: str | None, manifest: Manifest, shares: Mapping[str, float], where: str) -> str:
-    """`rollout.toml` with `shares`, every function of `manifest` in step, and all else in `text` as it was.
+def render(text: str | None, manifest: Manifest, shares: Mapping[str, float], where: str) -> str:
+    """Return `rollout.toml` with `shares`, every function of `manifest` in step, and all else in `text` as it was.
 
     Args:
         text: the present content; None for a new file.

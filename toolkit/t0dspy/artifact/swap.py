@@ -35,8 +35,8 @@ def replace_tree(directory: Path, files: Mapping[str, bytes]) -> None:
         OSError: the disk refuses; then nothing was changed, or `finish` will complete it.
     """
     finish(directory)
-    if not _exchanged(directory, files):
-        _written_ahead(directory, files)
+    if not _try_swap(directory, files):
+        _write_ahead(directory, files)
     sync(directory.parent)
 
 
@@ -74,7 +74,7 @@ def _decided(directory: Path) -> Path:
     return directory.parent / f".t0dspy-{directory.name}-decided"
 
 
-def _exchanged(directory: Path, files: Mapping[str, bytes]) -> bool:
+def _try_swap(directory: Path, files: Mapping[str, bytes]) -> bool:
     """Whether the usual way could be gone; if not, nothing was changed."""
     staging = _staging(directory)
     try:
@@ -158,7 +158,7 @@ def _exchange(one: Path, other: Path) -> None:
         raise OSError(code, os.strerror(code), str(other))
 
 
-def _written_ahead(directory: Path, files: Mapping[str, bytes]) -> None:
+def _write_ahead(directory: Path, files: Mapping[str, bytes]) -> None:
     pending = _pending(directory)
     try:
         pending.mkdir()

@@ -27,11 +27,11 @@ def run(
     Example: t0dspy run spec_to_review --input '{"spec": "..."}' --tag t0dspy::test=true
     """
     from t0dspy.gateway import HttpGateway
-    from t0dspy.runtime.functions import exported_function
+    from t0dspy.runtime.functions import find_function
     from t0dspy.runtime.tags import parse_tags
 
     settings = options.settings(configs=configs, gateway_url=gateway_url)
-    function = exported_function(settings.configs_dir, name)
+    function = find_function(settings.configs_dir, name)
     call = function.call(_fields(input), variant, parse_tags(tag or ()))
     gateway = HttpGateway(settings.gateway_url.value)
     try:

@@ -57,15 +57,15 @@ def traffic(
 def _looked_at(place: Any, name: str) -> "Standing":
     from datetime import UTC, datetime
 
-    from t0dspy.rollout.change import read
+    from t0dspy.artifact.exported import ExportedProgram
     from t0dspy.rollout.live import read_live_scores
     from t0dspy.rollout.rollout import finish
     from t0dspy.rollout.served import look
     from t0dspy.rollout.status import standing
 
-    read(place.configs, name)  # an unknown program is said before anything else is done
+    _ = ExportedProgram.read(place.configs, name).shares  # errors of the name and of rollout.toml come first
     finish(place)
-    program, now = read(place.configs, name), datetime.now(UTC)
+    program, now = ExportedProgram.read(place.configs, name), datetime.now(UTC)
     served = look(place.gateway_url, place.clickhouse_url)
     live = None if served.config_hash is None else read_live_scores(place.clickhouse_url, program.manifest, now)
     return standing(program, served, now, live)

@@ -208,7 +208,7 @@ def render_rollout(
         shares = {planned.version: 1.0}
     elif share is not None:
         shares = rollout_toml.with_share(shares, planned.version, share)
-    return rollout_toml.written(text, planned.manifest, shares, where)
+    return rollout_toml.render(text, planned.manifest, shares, where)
 
 
 def _fingerprint(contract: ProgramContract) -> str:

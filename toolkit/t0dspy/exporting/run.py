@@ -1,6 +1,6 @@
 """Export: plan the next version, prove it on the wire, write it. Nothing is left behind when any of it fails."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,7 @@ import dspy
 
 from t0dspy.artifact import bundle, rollout_toml
 from t0dspy.artifact.bundle import MANIFEST
-from t0dspy.artifact.exported import program_directory, read_program
-from t0dspy.artifact.manifest import Manifest
+from t0dspy.artifact.exported import ExportedProgram, program_directory
 from t0dspy.compiler import adapters
 from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.naming import checked_name
@@ -75,7 +74,7 @@ def export(
     if options.dry_run or (work.planned.unchanged and not bundle.interrupted(programs / name)):
         return work.run(notes, progress, parity_progress)  # nothing is written, not even a lock
     with bundle.locked(programs / name):
-        if bundle.read_tree(programs / name) != work.present:  # somebody else was quicker
+        if bundle.read_tree(programs / name) != work.before.files:  # somebody else was quicker
             work = start()
         return work.run(notes, progress, parity_progress)
 
@@ -121,8 +120,7 @@ def _free_name(programs: Path, name: str, compiled: CompiledProgram, options: Ex
     """`name`, or with `breaking` and a changed contract the first NAME_2, NAME_3 ... whose contract fits."""
     count, candidate = 1, name
     while (programs / candidate / MANIFEST).exists():
-        manifest, files = read_program(programs / candidate)
-        changes = _contract_changes(manifest, files, compiled)
+        changes = _contract_changes(ExportedProgram.from_directory(programs / candidate), compiled)
         if not changes:
             return candidate
         if not options.breaking:
@@ -136,14 +134,12 @@ def _free_name(programs: Path, name: str, compiled: CompiledProgram, options: Ex
     return candidate
 
 
-def _contract_changes(manifest: Manifest, files: Mapping[str, str], compiled: CompiledProgram) -> list[str]:
-    entry = manifest.functions.get(manifest.name)
-    if entry is None and compiled.contract is None:
+def _contract_changes(exported: ExportedProgram, compiled: CompiledProgram) -> list[str]:
+    name, manifest = exported.name, exported.manifest
+    stages_only = name not in manifest.functions
+    if stages_only and compiled.contract is None:
         return []
-    if entry is None or compiled.contract is None:
-        before, after = ("only its stages", "a program function") if entry is None else ("a program function", "none")
-        return [f"{manifest.name} has {before}, this export {after} (see --stages-only)"] if manifest.versions else []
-    inputs, outputs = (
-        bundle.read_json(files, path, manifest.name) for path in (entry.input_schema, entry.output_schema)
-    )
-    return contract_differences((inputs, outputs), (compiled.contract.inputs, compiled.contract.outputs))
+    if stages_only or compiled.contract is None:
+        before, after = ("only its stages", "a program function") if stages_only else ("a program function", "none")
+        return [f"{name} has {before}, this export {after} (see --stages-only)"] if manifest.versions else []
+    return contract_differences(exported.schemas(name), (compiled.contract.inputs, compiled.contract.outputs))

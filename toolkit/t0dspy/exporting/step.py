@@ -11,6 +11,7 @@ import dspy
 from t0dspy import parity
 from t0dspy.artifact import bundle, clashes, rollout_toml
 from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.hand_edits import Kind, find_hand_edits, hand_edit_notes
 from t0dspy.artifact.manifest import Change, Manifest, parse_manifest, review_reason
 from t0dspy.compiler.next_version import DEADLINES, NextVersion, Origin, next_version, render_rollout
@@ -18,7 +19,7 @@ from t0dspy.errors import BundleError, CompileError, HandEditedError, WireInequa
 from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.model import CompiledProgram, digest
 from t0dspy.parity.report import ParityReport
-from t0dspy.program.fits import misfits
+from t0dspy.program.fits import differences
 
 Progress = Callable[[str], None]
 
@@ -43,11 +44,9 @@ class ExportStep:
         """Plans the next version in `directory`, as it is there now. Raises BundleError and SettingsError."""
         self.live, self.compiled, self.directory, self.options = live, compiled, directory, options
         self.reference = reference
-        self.present = bundle.read_tree(directory)
-        self.rollout_path = str(directory / ROLLOUT)
-        self.previous = self._previous()
-        self.shares = self._shares(self.previous)
-        self.planned = _with_files(next_version(compiled, self.previous, self._origin()), options.beside)
+        files = bundle.read_tree(directory)
+        self.before = ExportedProgram(directory, self._previous(files), files)
+        self.planned = _with_files(next_version(compiled, self.before.manifest, self._origin()), options.beside)
 
     def run(self, notes: list[str], progress: Progress, parity_progress: Callable[[str, int], None]) -> Export:
         """Prove the plan and write it, or say what that would be; see `t0dspy.export` for what may be raised."""
@@ -65,38 +64,31 @@ class ExportStep:
         report = None
         if self.options.verify:
             progress("verifying that the gateway sends what DSPy sends")
-            report = self._verify(planned, {**self.present, **files}, parity_progress)
+            report = self._verify(planned, {**self.before.files, **files}, parity_progress)
         if not self.options.dry_run:
             self._check_untouched()
             bundle.write_tree(self.directory, files)
         return self._result(planned, files, report, notes, written=not self.options.dry_run)
 
-    def _previous(self) -> Manifest:
+    def _previous(self, files: Mapping[str, str]) -> Manifest:
         deadlines = _deadlines(self.options)
-        if MANIFEST not in self.present:
-            if any(path.endswith(".toml") for path in self.present):
+        if MANIFEST not in files:
+            if any(path.endswith(".toml") for path in files):
                 raise BundleError(
                     f"{self.directory}: has config but no {MANIFEST}, so it is not ours to write. "
                     "Choose another --name, or restore the manifest from version control."
                 )
             return Manifest(self.directory.name, self.reference, deadlines)
-        manifest = parse_manifest(self.present[MANIFEST], str(self.directory / MANIFEST))
+        manifest = parse_manifest(files[MANIFEST], str(self.directory / MANIFEST))
         return replace(manifest, deadlines={**manifest.deadlines, **deadlines})
-
-    def _shares(self, manifest: Manifest) -> rollout_toml.Shares:
-        if not manifest.versions:
-            return {}
-        if ROLLOUT not in self.present:
-            raise HandEditedError(f"{self.rollout_path} is gone. Restore it from version control.")
-        return rollout_toml.read_shares(self.present[ROLLOUT], manifest, self.rollout_path)
 
     def _origin(self) -> Origin:
         return Origin(
-            program=self.reference or self.previous.program,
+            program=self.reference or self.before.manifest.program,
             created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             dspy=installed("dspy"),
             t0dspy=installed("t0dspy"),
-            parent=rollout_toml.incumbent(self.shares),
+            parent=rollout_toml.incumbent(self.before.shares),
             scores=self.options.scores,
             lineage=self.options.lineage,
         )
@@ -107,8 +99,10 @@ class ExportStep:
         Raises:
             HandEditedError: it would.
         """
-        told = {edit.path: _HAND_EDITS[edit.kind] for edit in find_hand_edits(self.previous, self.present)}
-        foreign = [path for path in planned.files if path in self.present and path not in self.previous.files]
+        told = {edit.path: _HAND_EDITS[edit.kind] for edit in find_hand_edits(self.before)}
+        foreign = [
+            path for path in planned.files if path in self.before.files and path not in self.before.manifest.files
+        ]
         told |= dict.fromkeys(foreign, "is there, but t0dspy did not write it")
         lost = [f"{self.directory / path} {what}." for path, what in told.items() if path in planned.files]
         if lost:
@@ -118,10 +112,10 @@ class ExportStep:
                 "Restore them from version control, or move a file of your own away. What should change, change in the "
                 "program or in tensorzero.toml."
             )
-        return hand_edit_notes(self.directory, self.previous, self.present)
+        return hand_edit_notes(self.before)
 
     def _check_untouched(self) -> None:
-        if bundle.read_tree(self.directory) != self.present:
+        if bundle.read_tree(self.directory) != self.before.files:
             raise BundleError(
                 f"{self.directory}: somebody changed it during this export. Nothing is written; try again."
             )
@@ -129,43 +123,45 @@ class ExportStep:
     def _outgrown(self) -> list[str]:
         """Versions in traffic that the program server could not run with the code as it is now."""
         notes = []
-        for version, share in self.shares.items():
-            by_server = self.previous.versions[version].served_by == "programs"
-            misfit = misfits(self.live, self.previous, version, self.present) if by_server else []
-            if misfit:
+        for version, share in self.before.shares.items():
+            by_server = self.before.version(version).runs_on_server
+            difference = differences(self.live, self.before, version) if by_server else []
+            if difference:
                 notes.append(
-                    f"{version} has {share:.0%} of the traffic, but the code no longer fits it: {misfit[0]}. Give its "
-                    "share to a version that fits before this code is deployed."
+                    f"{version} has {share:.0%} of the traffic, but the code no longer fits it: {difference[0]}. Give "
+                    "its share to a version that fits before this code is deployed."
                 )
         return notes
 
     def _unimportable(self, planned: NextVersion) -> list[str]:
-        by_server = planned.manifest.versions[planned.version].served_by == "programs"
+        by_server = planned.manifest.versions[planned.version].runs_on_server
         if planned.manifest.program is not None or not by_server:
             return []
         return ["it was given as an object, and the program server must import it: export it with import_path='...'."]
 
     def _files(self, planned: NextVersion) -> dict[str, str]:
-        shares = self._shares_beside() if self.options.traffic is not None else self.shares
-        rollout = render_rollout(self.present.get(ROLLOUT), planned, self.options.traffic, shares, self.rollout_path)
-        hashes = {**self.previous.files, **{path: digest(text) for path, text in planned.files.items()}}
+        shares = self._shares_beside() if self.options.traffic is not None else self.before.shares
+        rollout = render_rollout(
+            self.before.files.get(ROLLOUT), planned, self.options.traffic, shares, self.before.rollout_path
+        )
+        hashes = {**self.before.manifest.files, **{path: digest(text) for path, text in planned.files.items()}}
         manifest = self._with_history(planned.manifest.with_files(hashes), rollout)
         return {**planned.files, ROLLOUT: rollout, MANIFEST: manifest.to_json()}
 
     def _shares_beside(self) -> rollout_toml.Shares:
         """The shares that the new version takes its own from; the incumbent always keeps a part."""
-        replaced = {*self.options.replaces} - {rollout_toml.incumbent(self.shares)}
-        return {version: share for version, share in self.shares.items() if version not in replaced}
+        replaced = {*self.options.replaces} - {rollout_toml.incumbent(self.before.shares)}
+        return {version: share for version, share in self.before.shares.items() if version not in replaced}
 
     def _with_history(self, manifest: Manifest, rollout: str) -> Manifest:
-        shares = rollout_toml.read_shares(rollout, manifest, self.rollout_path)
+        shares = rollout_toml.read_shares(rollout, manifest, self.before.rollout_path)
         version = manifest.newest or ""
         entry = manifest.versions[version]
         if (entry.lineage or {}).get("review") and version not in shares:
-            return manifest.with_change(Change(entry.created, review_reason(version), self.shares, shares))
-        if shares == self.shares:
+            return manifest.with_change(Change(entry.created, review_reason(version), self.before.shares, shares))
+        if shares == self.before.shares:
             return manifest
-        return manifest.with_change(Change(entry.created, f"export of {version}", self.shares, shares))
+        return manifest.with_change(Change(entry.created, f"export of {version}", self.before.shares, shares))
 
     def _verify(
         self, planned: NextVersion, files: Mapping[str, str], progress: Callable[[str, int], None]
@@ -187,23 +183,21 @@ class ExportStep:
         written: bool,
     ) -> Export:
         entry = planned.manifest.versions[planned.version]
-        shares = self.shares
+        shares = self.before.shares
         if files:
-            shares = rollout_toml.read_shares(files[ROLLOUT], planned.manifest, self.rollout_path)
+            shares = rollout_toml.read_shares(files[ROLLOUT], planned.manifest, self.before.rollout_path)
         return Export(
             name=self.directory.name,
             version=planned.version,
             directory=self.directory,
             unchanged=planned.unchanged,
-            diff=bundle.diff(self.present, files, planned.version, self.previous.newest),
+            diff=bundle.diff(self.before.files, files, planned.version, self.before.manifest.newest),
             shares=shares,
             parity=report,
             served_by=entry.served_by,
             notes=tuple(notes),
             written=written,
-            hand_edited=any(
-                edit.version in (None, planned.version) for edit in find_hand_edits(self.previous, self.present)
-            ),
+            hand_edited=any(edit.version in (None, planned.version) for edit in find_hand_edits(self.before)),
         )
 
 

@@ -7,14 +7,9 @@ from typing import Any
 import dspy
 
 from t0dspy import parity
-from t0dspy.artifact.bundle import read_json
-from t0dspy.artifact.exported import program_directory, read_program
-from t0dspy.artifact.manifest import Manifest
-from t0dspy.errors import BundleError, ProgramError, StateError
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.parity.report import ParityReport
-from t0dspy.program.fits import misfits
-from t0dspy.program.load import load_program
-from t0dspy.program.state import with_state
+from t0dspy.program.of_version import import_program, with_version
 
 
 def verify(
@@ -48,37 +43,11 @@ def verify(
         ProgramError: the program cannot be imported, or its code no longer fits the version.
         GatewayError: TensorZero refuses the config.
     """
-    directory = program_directory(Path(configs), name)
-    manifest, files = read_program(directory)
-    version = version or manifest.newest or ""
-    if version not in manifest.versions:
-        raise BundleError(f"{name} has no version {version!r}; there are {', '.join(manifest.versions) or 'none'}.")
-    live = program if program is not None else _imported(manifest)
-    state = read_json(files, f"{version}/state.json", name)
-    live = _fitting(live, manifest, version, state, files)
-    subjects = parity.subjects_of(live, manifest.versions[version], recorded=True)
-    form = manifest.versions[version].form
-    return parity.compare(version, form, subjects, files, examples=examples, inputs=inputs, progress=progress)
-
-
-def _imported(manifest: Manifest) -> dspy.Module:
-    if manifest.program is None:
-        raise ProgramError(
-            f"{manifest.name} was exported from a live object, so it cannot be imported. Verify it from Python: "
-            "t0dspy.verify(name, program=...)."
-        )
-    return load_program(manifest.program)
-
-
-def _fitting(
-    live: dspy.Module, manifest: Manifest, version: str, state: dict[str, Any], files: dict[str, str]
-) -> dspy.Module:
-    what = f"{manifest.name} {version}"
-    try:
-        live, _ = with_state(live, state, f"{version}/state.json")
-    except StateError as error:
-        raise ProgramError(f"the code no longer fits {what}: {error} Export it again.") from error
-    misfit = misfits(live, manifest, version, files)
-    if misfit:
-        raise ProgramError(f"the code no longer fits {what}: {misfit[0]}. Export it again.")
-    return live
+    exported = ExportedProgram.read(Path(configs), name)
+    version = version or exported.manifest.newest or ""
+    entry = exported.version(version)
+    live = with_version(program if program is not None else import_program(exported), exported, version)
+    subjects = parity.subjects_of(live, entry, recorded=True)
+    return parity.compare(
+        version, entry.form, subjects, exported.files, examples=examples, inputs=inputs, progress=progress
+    )

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from t0dspy.artifact import rollout_toml
-from t0dspy.artifact.bundle import ROLLOUT
-from t0dspy.artifact.exported import program_directories, read_program
+from t0dspy.artifact.exported import ExportedProgram, program_directories
 from t0dspy.artifact.hand_edits import hand_edit_notes
-from t0dspy.artifact.manifest import Manifest, VersionEntry
+from t0dspy.artifact.manifest import VersionEntry
 from t0dspy.artifact.names import quoted
 from t0dspy.errors import T0dspyError
 from t0dspy.readiness.keys import configured_locations, missing_key
@@ -49,19 +47,19 @@ def find_problems(configs: Path, environment: Mapping[str, str] | None, server: 
     warnings: list[str] = []
     for directory in program_directories(configs):
         try:
-            manifest, files = read_program(directory)
-            shares = rollout_toml.read_shares(files.get(ROLLOUT, ""), manifest, str(directory / ROLLOUT))
+            program = ExportedProgram.from_directory(directory)
+            shares = program.shares
         except T0dspyError as error:
             cannot_run[quoted(directory.name).strip("'")] = str(error)
             continue
         reasons = {
             version: reason
             for version in shares
-            if (reason := _reason(manifest, version, files, locations, environment, server))
+            if (reason := _reason(program, version, locations, environment, server))
         }
-        cannot_run |= _by_program(manifest.name, list(shares), reasons)
-        warnings += hand_edit_notes(directory, manifest, files, shares)
-        warnings += _code_warnings(manifest.name, shares, server)
+        cannot_run |= _by_program(program.name, list(shares), reasons)
+        warnings += hand_edit_notes(program, shares)
+        warnings += _code_warnings(program.name, shares, server)
     return Problems(cannot_run, tuple(warnings))
 
 
@@ -90,18 +88,17 @@ def _code_warnings(name: str, shares: Mapping[str, float], server: ServerStatus)
 
 
 def _reason(
-    manifest: Manifest,
+    program: ExportedProgram,
     version: str,
-    files: Mapping[str, str],
     locations: Mapping[str, str],
     environment: Mapping[str, str] | None,
     server: ServerStatus,
 ) -> str:
     """Why the version cannot run; empty if nothing is known against it."""
-    if f"{version}/variant.toml" not in files:
+    if f"{version}/variant.toml" not in program.files:
         return f"{version}/variant.toml is missing"
-    entry = manifest.versions[version]
-    return server.refused.get(f"{manifest.name}/{version}", "") or _missing_keys(entry, locations, environment)
+    entry = program.manifest.versions[version]
+    return server.refused.get(f"{program.name}/{version}", "") or _missing_keys(entry, locations, environment)
 
 
 def _missing_keys(entry: VersionEntry, locations: Mapping[str, str], environment: Mapping[str, str] | None) -> str:

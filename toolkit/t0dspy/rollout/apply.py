@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from t0dspy.artifact.exported import program_directories
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.user_config import toml_files
 from t0dspy.errors import RolloutError, T0dspyError, UnconfirmedError
-from t0dspy.rollout.change import read
 from t0dspy.rollout.compose import gateway_container
 from t0dspy.rollout.gateways import Action, Command, Verdict, embedded, status
 from t0dspy.rollout.pending import Files, Journal, Pending, config_files, same_config
@@ -203,10 +202,10 @@ def traffic_is_served(place: Place, gateway_url: str) -> bool:
     """Whether every program's traffic is known to be as written."""
     served = look(gateway_url, place.clickhouse_url)
     try:
-        programs = [read(place.configs, directory.name) for directory in program_directories(place.configs)]
+        written = [(program.manifest, program.shares) for program in ExportedProgram.read_all(place.configs)]
     except T0dspyError:  # files that cannot be read are not served
         return False
-    return bool(programs) and all(served.serves(one.manifest, one.shares) for one in programs)
+    return bool(written) and all(served.serves(manifest, shares) for manifest, shares in written)
 
 
 def old_files(journal: Journal, gateway_url: str, before: Files | None) -> tuple[Files | None, bool]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from t0dspy.artifact import bundle, rollout_toml
 from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
-from t0dspy.artifact.exported import program_directory, read_program
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.hand_edits import hand_edit_notes
-from t0dspy.artifact.manifest import Change, Manifest
+from t0dspy.artifact.manifest import Change
 from t0dspy.errors import SettingsError
 from t0dspy.rollout.code_fits import Fits
 from t0dspy.rollout.history import awaiting_review, previous_incumbent
@@ -16,48 +15,19 @@ from t0dspy.rollout.shares import check_versions
 
 
 @dataclass(frozen=True)
-class Program:
-    """An exported program as its tree says."""
-
-    directory: Path
-    manifest: Manifest
-    files: Mapping[str, str] = field(repr=False)
-    shares: Mapping[str, float]
-
-    @property
-    def name(self) -> str:
-        """Its name at the gateway."""
-        return self.manifest.name
-
-
-@dataclass(frozen=True)
 class Planned:
     """A change that would be written."""
 
-    program: Program
+    program: ExportedProgram
     change: Change
     files: Mapping[str, str] = field(repr=False)
     """Path -> text; empty when the traffic is so already."""
     notes: Sequence[str] = ()
 
 
-def read(configs: Path, name: str) -> Program:
-    """The exported program `name`.
-
-    Raises:
-        BundleError: there is none.
-        SettingsError: its rollout.toml cannot be read.
-    """
-    directory = program_directory(configs, name)
-    manifest, files = read_program(directory)
-    if ROLLOUT not in files:
-        raise SettingsError(f"{directory / ROLLOUT} is gone. Restore it from version control.")
-    return Program(
-        directory, manifest, files, rollout_toml.read_shares(files[ROLLOUT], manifest, str(directory / ROLLOUT))
-    )
-
-
-def plan_traffic(program: Program, shares: Mapping[str, float], time: str, reason: str | None = None) -> Planned:
+def plan_traffic(
+    program: ExportedProgram, shares: Mapping[str, float], time: str, reason: str | None = None
+) -> Planned:
     """What gives exactly `shares` to the versions of `program`, and nothing to the others.
 
     Args:
@@ -73,7 +43,7 @@ def plan_traffic(program: Program, shares: Mapping[str, float], time: str, reaso
     return _plan(program, Change(time, reason or f"traffic {asked}", program.shares, shares))
 
 
-def plan_rollback(program: Program, to: str | None, time: str, reason: str | None = None) -> Planned:
+def plan_rollback(program: ExportedProgram, to: str | None, time: str, reason: str | None = None) -> Planned:
     """What gives all traffic to the last incumbent other than the present one, or to the version `to`.
 
     Raises:
@@ -93,7 +63,7 @@ def write(planned: Planned) -> None:
         bundle.write_tree(planned.program.directory, planned.files)
 
 
-def _canary_ended(program: Program) -> list[str]:
+def _canary_ended(program: ExportedProgram) -> list[str]:
     """What somebody must know who meant to end a canary only."""
     present = rollout_toml.incumbent(program.shares)
     others = [version for version in program.shares if version != present]
@@ -103,7 +73,7 @@ def _canary_ended(program: Program) -> list[str]:
     return [f"this went back behind {present}, the incumbent. `{command}` keeps it, and ends {', '.join(others)} only."]
 
 
-def _nowhere_back(program: Program) -> str:
+def _nowhere_back(program: ExportedProgram) -> str:
     present = rollout_toml.incumbent(program.shares)
     others = [version for version in program.shares if version != present]
     hint = f"t0dspy traffic {program.name} {present}=1 --apply" if others else f"t0dspy rollback {program.name} --to V"
@@ -111,15 +81,13 @@ def _nowhere_back(program: Program) -> str:
     return f"{program.name} had no incumbent before {present}, so there is nothing to go back to. `{hint}` {what}."
 
 
-def _plan(program: Program, change: Change) -> Planned:
-    check_versions(change.after, program.manifest, program.files)
-    notes = Fits(program.manifest, program.files).check(change.after)
-    notes += hand_edit_notes(program.directory, program.manifest, program.files, change.after)
+def _plan(program: ExportedProgram, change: Change) -> Planned:
+    check_versions(change.after, program)
+    notes = [*Fits(program).check(change.after), *hand_edit_notes(program, change.after)]
     manifest = program.manifest.with_change(change).to_json()
     if dict(change.after) == dict(change.before):
         decided = awaiting_review(program.manifest)
         confirmed = [f"{', '.join(decided)} gets no traffic; the history records that decision."] if decided else []
         return Planned(program, change, {MANIFEST: manifest} if decided else {}, [*notes, *confirmed])
-    where = str(program.directory / ROLLOUT)
-    rollout = rollout_toml.written(program.files[ROLLOUT], program.manifest, change.after, where)
+    rollout = rollout_toml.render(program.file(ROLLOUT), program.manifest, change.after, program.rollout_path)
     return Planned(program, change, {ROLLOUT: rollout, MANIFEST: manifest}, notes)

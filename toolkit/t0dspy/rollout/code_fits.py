@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from t0dspy.artifact.manifest import Manifest
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import SettingsError, T0dspyError
 from t0dspy.readiness.problems import code_warning
 
@@ -28,19 +28,19 @@ class Fit:
 class Fits:
     """The fit of each version of a program; its code is imported on the first question that needs it."""
 
-    def __init__(self, manifest: Manifest, files: Mapping[str, str]) -> None:
-        self._manifest, self._files = manifest, files
+    def __init__(self, program: ExportedProgram) -> None:
+        self._program, self._manifest = program, program.manifest
 
     def of(self, version: str) -> Fit:
         """The fit of `version`. What the gateway answers alone has no code that could differ."""
-        if self._manifest.versions[version].served_by != "programs":
+        if not self._manifest.versions[version].runs_on_server:
             return Fit(True)
         if isinstance(self._live, str):
             return Fit(None, self._live)
-        from t0dspy.program.fits import misfits
+        from t0dspy.program.fits import differences
 
-        found = misfits(self._live, self._manifest, version, self._files)
-        return Fit(False, found[0]) if found else Fit(True, changed=self._changed(version))
+        texts = differences(self._live, self._program, version)
+        return Fit(False, texts[0]) if texts else Fit(True, changed=self._changed(version))
 
     def check(self, shares: Mapping[str, float]) -> list[str]:
         """Notes on versions of `shares` whose fit is not known, or whose code changed since their export.

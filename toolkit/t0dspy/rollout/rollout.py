@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from t0dspy.artifact import bundle
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import RolloutError
 from t0dspy.rollout.apply import Applied, Place, apply, check_toml, choose, now, old_files, put_back
-from t0dspy.rollout.change import Planned, Program, plan_rollback, plan_traffic, read, write
+from t0dspy.rollout.change import Planned, plan_rollback, plan_traffic, write
 from t0dspy.rollout.gateways import Action
 from t0dspy.rollout.pending import Files, Journal, Pending, config_files
 from t0dspy.settings import load_settings
@@ -181,13 +182,14 @@ def _finish(place: Place, journal: Journal, action: Action) -> None:
         place.say(str(error))
 
 
-def _change(place: Place, name: str, plan: Callable[[Program], Planned], applying: bool, verb: str) -> Changed:
+def _change(place: Place, name: str, plan: Callable[[ExportedProgram], Planned], applying: bool, verb: str) -> Changed:
     began = time.monotonic()
-    directory = read(place.configs, name).directory  # an unknown program is said before anything else is done
+    present = ExportedProgram.read(place.configs, name)
+    _ = present.shares  # errors of the name and of rollout.toml come before anything is done
 
     def work() -> Planned:
-        with bundle.locked(directory):
-            planned = plan(read(place.configs, name))
+        with bundle.locked(present.directory):
+            planned = plan(ExportedProgram.read(place.configs, name))
             write(planned)
         return planned
 

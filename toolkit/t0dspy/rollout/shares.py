@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from t0dspy.artifact import rollout_toml
-from t0dspy.artifact.manifest import Manifest
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import SettingsError
 
 _TOLERANCE = 1e-6
@@ -53,29 +53,24 @@ def check_sum(shares: Mapping[str, float]) -> None:
         )
 
 
-def check_versions(shares: Mapping[str, float], manifest: Manifest, files: Mapping[str, str]) -> None:
-    """Check that each version of `shares` is there to answer.
-
-    Args:
-        shares: what is asked for.
-        manifest: the program's manifest.
-        files: its tree, path -> text.
+def check_versions(shares: Mapping[str, float], program: ExportedProgram) -> None:
+    """Check that each version of the requested `shares` can answer.
 
     Raises:
-        SettingsError: a version is unknown, or its folder is gone, or the program takes one version alone.
+        SettingsError: a version is unknown, or its folder is gone, or the program takes only one version at a time.
     """
-    has_function = manifest.name in manifest.functions
-    known = manifest.versions_of(manifest.name) if has_function else list(manifest.versions)
+    name, manifest = program.name, program.manifest
+    known = manifest.versions_of(name)
     for version in shares:
         if version not in known:
-            raise SettingsError(f"no version {version!r} of {manifest.name}; there are {', '.join(known)}.")
-        if f"{version}/variant.toml" not in files:
+            raise SettingsError(f"{manifest.unknown_version(version, name)}.")
+        if f"{version}/variant.toml" not in program.files:
             raise SettingsError(
-                f"{version} of {manifest.name} has no folder {version}/ any more, so nothing can answer for it. "
+                f"{version} of {name} has no folder {version}/ any more, so nothing can answer for it. "
                 "Restore it from version control."
             )
-    if len(shares) > 1 and not has_function:
+    if len(shares) > 1 and name not in manifest.functions:
         raise SettingsError(
-            f"{manifest.name} was exported as its predictors only, and those have no shares. Give one version "
-            f"the whole: t0dspy traffic {manifest.name} {known[-1]}=1"
+            f"{name} was exported as its predictors only, and those have no shares. Give one version "
+            f"the whole: t0dspy traffic {name} {known[-1]}=1"
         )

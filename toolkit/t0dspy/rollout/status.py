@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.hand_edits import hand_edit_notes
 from t0dspy.artifact.manifest import Change
 from t0dspy.artifact.rollout_toml import incumbent
 from t0dspy.readiness.problems import code_warning
-from t0dspy.rollout.change import Program
 from t0dspy.rollout.code_fits import Fit, Fits
 from t0dspy.rollout.history import awaiting_review
 from t0dspy.rollout.live import LiveScore
@@ -68,7 +68,7 @@ class Standing:
 
 
 def standing(
-    program: Program, served: Served, now: datetime, live: Mapping[str, Mapping[str, LiveScore]] | None = None
+    program: ExportedProgram, served: Served, now: datetime, live: Mapping[str, Mapping[str, LiveScore]] | None = None
 ) -> Standing:
     """How the versions of `program` stand, newest first.
 
@@ -79,7 +79,7 @@ def standing(
         live: version -> metric -> what people said lately; None when that is not known.
     """
     manifest = program.manifest
-    fits, shares = Fits(manifest, program.files), served.shares(manifest)
+    fits, shares = Fits(program), served.shares(manifest)
     awaiting = awaiting_review(manifest)
     versions = [
         VersionStanding(
@@ -98,7 +98,7 @@ def standing(
     ]
     serving = served.serves(manifest, program.shares)
     present = incumbent(program.shares)
-    warnings = hand_edit_notes(program.directory, manifest, program.files)
+    warnings = hand_edit_notes(program)
     warnings += [
         code_warning(program.name, one.version, one.fit.changed) for one in versions if one.share and one.fit.changed
     ]

@@ -9,13 +9,11 @@ from typing import TypeVar
 import dspy
 
 from t0dspy.artifact.bundle import ROLLOUT
-from t0dspy.artifact.exported import program_directories, program_directory, read_program
-from t0dspy.artifact.manifest import Manifest
-from t0dspy.artifact.rollout_toml import incumbent, read_shares
+from t0dspy.artifact.exported import ExportedProgram, program_directory, programs_root
 from t0dspy.compiler.introspect import signature_of
-from t0dspy.errors import BundleError, ProgramError, T0dspyError
+from t0dspy.errors import ProgramError, T0dspyError
 from t0dspy.gateway import HttpGateway
-from t0dspy.program.fits import misfits
+from t0dspy.program.fits import differences
 from t0dspy.program.load import checked_program, import_attribute
 from t0dspy.runtime.adapter import Binding
 from t0dspy.runtime.engine import gateway_lm
@@ -68,7 +66,7 @@ def deploy(
     settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
     directory = program_directory(settings.configs_dir, name or _exported_name(program, settings.configs_dir))
     lm = gateway_lm(HttpGateway(settings.gateway_url.value), cache=cache)
-    bind(program, _Exported(program, directory, version, lm, checked_tags(tags or {})))
+    bind(program, _RolloutDeployment(program, directory, version, lm, checked_tags(tags or {})))
     return program
 
 
@@ -82,8 +80,8 @@ def bind(program: dspy.Module, deployment: Deployment) -> None:
         hook(program, deployment, None)
 
 
-class _Exported:
-    """An exported program on disk, and which of its versions answers now."""
+class _RolloutDeployment:
+    """Which version of an exported program answers: a fixed one, or the incumbent that `rollout.toml` names now."""
 
     def __init__(
         self, program: dspy.Module, directory: Path, version: str | None, lm: dspy.LM, tags: Mapping[str, str]
@@ -119,36 +117,28 @@ class _Exported:
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> ServedVersion:
-        manifest, files = read_program(self._directory)
-        version = self._version or _incumbent(manifest, files, str(self._directory / ROLLOUT))
-        if version not in manifest.versions:
-            known = ", ".join(manifest.versions) or "none"
-            raise BundleError(f"{manifest.name} has no version {version!r}; there are {known}.")
-        misfit = misfits(self._program, manifest, version, files)
-        if misfit:
-            raise ProgramError(f"the code does not fit {manifest.name} {version}: {misfit[0]}. Export it again.")
-        return served_version(manifest, version)
-
-
-def _incumbent(manifest: Manifest, files: dict[str, str], where: str) -> str:
-    found = incumbent(read_shares(files.get(ROLLOUT, ""), manifest, where))
-    if found is None:
-        raise BundleError(f"{where}: gives no version of {manifest.name} any traffic. Name one with version='v1'.")
-    return found
+        exported = ExportedProgram.from_directory(self._directory)
+        version = self._version or exported.incumbent
+        exported.version(version)
+        difference = differences(self._program, exported, version)
+        if difference:
+            raise ProgramError(f"the code does not fit {exported.name} {version}: {difference[0]}. Export it again.")
+        return served_version(exported.manifest, version)
 
 
 def _exported_name(program: dspy.Module, configs: Path) -> str:
     fitting = []
-    for directory in program_directories(configs):
-        manifest, files = read_program(directory)
-        if manifest.newest and not misfits(program, manifest, manifest.newest, files):
-            if _is_at(program, manifest.program):
-                return directory.name
-            fitting.append(directory.name)
+    for exported in ExportedProgram.read_all(configs):
+        newest = exported.manifest.newest
+        if newest and not differences(program, exported, newest):
+            if _is_at(program, exported.manifest.program):
+                return exported.name
+            fitting.append(exported.name)
     if len(fitting) != 1:
         found = f"{' and '.join(fitting)} fit it" if fitting else "none fits it"
-        place = configs / "programs"
-        raise ProgramError(f"which exported program in {place} is this? {found}. Say it: deploy(program, 'NAME').")
+        raise ProgramError(
+            f"which exported program in {programs_root(configs)} is this? {found}. Name it: deploy(program, 'NAME')."
+        )
     return fitting[0]
 
 

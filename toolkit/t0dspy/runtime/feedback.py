@@ -15,7 +15,7 @@ from t0dspy.errors import BundleError, SettingsError, WarehouseError
 from t0dspy.gateway import HttpGateway
 from t0dspy.model import Schema
 from t0dspy.runtime.chat_text import chat_text
-from t0dspy.runtime.functions import check_fields, exported_function, read_fields
+from t0dspy.runtime.functions import check_fields, find_function, read_fields
 from t0dspy.runtime.tags import checked_tags, rater_tags
 from t0dspy.warehouse.client import StoredInference, Warehouse
 from t0dspy.warehouse.production import FILLED
@@ -167,7 +167,7 @@ def _output_schema(inference: StoredInference, configs: Path) -> Schema:
         schema: Schema = json.loads(inference.output_schema)
         return schema
     try:
-        return exported_function(configs, inference.function).outputs
+        return find_function(configs, inference.function).outputs
     except BundleError as error:
         raise SettingsError(f"{error} So give the text of the demonstration itself, not fields.") from error
 

@@ -8,27 +8,27 @@ from typing import Any, Literal
 
 import jsonschema
 
-from t0dspy.artifact.bundle import ROLLOUT, read_json
-from t0dspy.artifact.exported import program_directories, read_program
-from t0dspy.artifact.manifest import Manifest
+from t0dspy.artifact.exported import ExportedProgram, programs_root
 from t0dspy.artifact.names import quoted
-from t0dspy.artifact.rollout_toml import incumbent, read_shares
+from t0dspy.artifact.rollout_toml import incumbent
 from t0dspy.errors import AnswerNotParsedError, BundleError, SettingsError
 from t0dspy.gateway import Call, Inference, input_messages
 from t0dspy.model import Schema, Text
 
 
 @dataclass(frozen=True)
-class ExportedFunction:
-    """A TensorZero function that an export made: the program's, or a predictor's."""
+class ServedFunction:
+    """How to call a function of an exported program (the program's own, or a predictor's) and read its answers."""
 
+    program: ExportedProgram
     name: str
-    type: Text
     inputs: Schema
     outputs: Schema
-    manifest: Manifest
-    rollout: str
-    """The content of `rollout.toml`."""
+
+    @property
+    def type(self) -> Text:
+        """Return the type of the function at the gateway."""
+        return self.program.manifest.functions[self.name].type
 
     def call(
         self, arguments: Mapping[str, Any], variant: str | None = None, tags: Mapping[str, str] | None = None
@@ -39,14 +39,15 @@ class ExportedFunction:
             SettingsError: the arguments do not fit the schema; says which field. Or there is no such variant.
         """
         check_fields(arguments, self.inputs, f"the input of {self.name}")
-        versions = self.manifest.versions_of(self.name)
+        manifest = self.program.manifest
+        versions = manifest.versions_of(self.name)
         if variant is not None and variant not in versions:
-            raise SettingsError(f"{self.name} has no variant {variant!r}; there are {', '.join(versions)}.")
+            raise SettingsError(f"{manifest.unknown_version(variant, self.name)}.")
         if variant is None and any(self._demo_turns(one) for one in versions):
             variant = self._answering(versions)  # who sends a version's demo turns must say which version's
         turns = self._demo_turns(variant) if variant else 0
-        served = self.manifest.versions if tags and self.name == self.manifest.name else {}
-        by_server = [version for version, entry in served.items() if entry.served_by == "programs"]
+        served = manifest.versions if tags and self.name == manifest.name else {}
+        by_server = [version for version, entry in served.items() if entry.runs_on_server]
         return Call(self.name, input_messages(arguments, turns), variant, tags=tags or {}, tag_stages_of=by_server)
 
     def read(self, inference: Inference) -> dict[str, Any]:
@@ -67,32 +68,29 @@ class ExportedFunction:
         return fields
 
     def _demo_turns(self, version: str) -> int:
-        stages = self.manifest.versions[version].predictors.values()
+        stages = self.program.manifest.versions[version].predictors.values()
         return next((one.demo_turns for one in stages if one.function == self.name), 0)
 
     def _answering(self, versions: list[str]) -> str:
-        shares = read_shares(self.rollout, self.manifest, ROLLOUT)
+        shares = self.program.shares
         return incumbent({one: shares[one] for one in versions if one in shares}) or versions[-1]
 
 
-def exported_function(configs: Path, name: str) -> ExportedFunction:
-    """The function `name` that an export below `configs` made.
+def find_function(configs: Path, name: str) -> ServedFunction:
+    """Return the function `name` of the exported program below `configs` that has it.
 
     Raises:
-        BundleError: there is none; says which there are.
+        BundleError: no program has it; the message names the closest function, or all of them.
+        HandEditedError: a schema of the function is gone or damaged.
     """
     known: list[str] = []
-    for directory in program_directories(configs):
-        manifest, files = read_program(directory)
-        if name in manifest.functions:
-            entry = manifest.functions[name]
-            parts = (read_json(files, path, manifest.name) for path in (entry.input_schema, entry.output_schema))
-            inputs, outputs = parts
-            return ExportedFunction(name, entry.type, inputs, outputs, manifest, files.get(ROLLOUT, ""))
-        known += manifest.functions
+    for program in ExportedProgram.read_all(configs):
+        if name in program.manifest.functions:
+            return ServedFunction(program, name, *program.schemas(name))
+        known += program.manifest.functions
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}."
-    raise BundleError(f"no exported function {quoted(name)} in {configs / 'programs'}: {hint}")
+    raise BundleError(f"no exported function {quoted(name)} in {programs_root(configs)}: {hint}")
 
 
 def check_fields(fields: Mapping[str, Any], schema: Schema, what: str) -> None:

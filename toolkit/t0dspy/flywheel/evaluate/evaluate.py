@@ -9,6 +9,7 @@ from typing import Any
 
 import dspy
 
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.names import check_program_name
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curate.options import CurateOptions
@@ -25,7 +26,7 @@ from t0dspy.flywheel.scoring import Scored, check_failures, score_all
 from t0dspy.flywheel.split.user_files import read_own
 from t0dspy.flywheel.to_dspy import Types, to_example
 from t0dspy.gateway import HttpGateway
-from t0dspy.program.of_version import Exported, exported
+from t0dspy.program.of_version import import_program, input_names
 from t0dspy.settings import ProgramSettings, Settings, load_settings
 from t0dspy.stack.processes.locate import locate
 
@@ -128,20 +129,21 @@ def evaluate(
     settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
     own = settings.programs.get(check_program_name(name))
     metric = _metric(options, own)
-    found = exported(name, settings.configs_dir, program)
-    mark_paths(found.code)
-    versions = list(options.versions) or [found.incumbent]
-    pulled = _read(found, data)
+    exported = ExportedProgram.read(settings.configs_dir, name)
+    live = program if program is not None else import_program(exported)
+    mark_paths(live)
+    versions = list(options.versions) or [exported.incumbent]
+    pulled = _read(input_names(exported, live), data)
     groups = groups_of(pulled, curate_options(own).user_tag if own else CurateOptions.user_tag)
-    examples = _typed(found, pulled)
+    examples = _typed(live, name, pulled)
     recorder = Recorder(settings.configs_dir, options.record, metric.threshold) if options.record else None
     if recorder and options.direct:
         raise SettingsError("--record needs the gateway: straight through DSPy there is no inference to record on.")
     scores = []
     for version in versions:
         if recorder:
-            recorder.check(stages_only=found.entry(version).served_by is None)
-        scored = _score(found, version, examples, metric, options, settings, own, progress)
+            recorder.check(stages_only=exported.version(version).served_by is None)
+        scored = _score(exported, live, version, examples, metric, options, settings, own, progress)
         recorded = recorder.record(HttpGateway(settings.gateway_url.value), scored) if recorder else 0
         scores.append(_version_scores(version, scored, recorded, groups))
     return Evaluation(
@@ -164,8 +166,7 @@ def _metric(options: EvaluateOptions, own: ProgramSettings | None) -> Metric:
     return load_metric(reference, own.metric_threshold if own else 0.5)
 
 
-def _read(found: Exported, data: Path | str | Sequence[Mapping[str, Any]]) -> list[PulledExample]:
-    inputs = found.input_names
+def _read(inputs: Sequence[str], data: Path | str | Sequence[Mapping[str, Any]]) -> list[PulledExample]:
     if isinstance(data, str | Path):
         pulled = list(read_own(Path(data), inputs))
     else:
@@ -175,8 +176,8 @@ def _read(found: Exported, data: Path | str | Sequence[Mapping[str, Any]]) -> li
     return pulled
 
 
-def _typed(found: Exported, pulled: Sequence[PulledExample]) -> list[dspy.Example]:
-    types = Types.of(found.code, found.name)
+def _typed(live: dspy.Module, name: str, pulled: Sequence[PulledExample]) -> list[dspy.Example]:
+    types = Types.of(live, name)
     return [to_example(one, types, f"example {number}") for number, one in enumerate(pulled, 1)]
 
 
@@ -190,7 +191,8 @@ def _pulled(fields: Mapping[str, Any], inputs: Sequence[str], where: str) -> Pul
 
 
 def _score(
-    found: Exported,
+    exported: ExportedProgram,
+    live: dspy.Module,
     version: str,
     examples: Sequence[dspy.Example],
     metric: Metric,
@@ -199,11 +201,13 @@ def _score(
     own: ProgramSettings | None,
     progress: Callable[[str], None],
 ) -> list[Scored]:
-    def done(count: int) -> None:
-        progress(f"{found.name} {version}: {count} of {len(examples)} runs")
+    name = f"{exported.name} {version}"
 
-    what = f"{found.name} {version}"
-    route = direct_run(found, version, own) if options.direct else gateway_run(found, version, settings)
+    def done(count: int) -> None:
+        progress(f"{name}: {count} of {len(examples)} runs")
+
+    direct = options.direct
+    route = direct_run(exported, live, version, own) if direct else gateway_run(exported, live, version, settings)
     try:
         with quietly(None), route as run:
             scored = score_all(run, examples, metric, threads=options.threads, done=done)
@@ -211,7 +215,7 @@ def _score(
         if stop.why is None:
             raise
         raise stop.why from stop
-    check_failures(scored, what)
+    check_failures(scored, name)
     return scored
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import dspy
 from dspy.adapters.utils import serialize_for_json
 
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.compiler.adapters import served_adapter
 from t0dspy.errors import GatewayUnreachableError, SettingsError
 from t0dspy.flywheel.models.answers import Answers
@@ -15,9 +16,9 @@ from t0dspy.flywheel.models.counted_lm import counted_lm
 from t0dspy.flywheel.scoring import Run, program_run
 from t0dspy.flywheel.to_dspy import Types
 from t0dspy.gateway import HttpGateway
-from t0dspy.program.of_version import Exported
+from t0dspy.program.of_version import runnable_version
 from t0dspy.runtime.deploy import deploy
-from t0dspy.runtime.functions import ExportedFunction, exported_function
+from t0dspy.runtime.functions import ServedFunction, find_function
 from t0dspy.runtime.tags import TESTING
 from t0dspy.settings import ProgramSettings, Settings
 
@@ -25,31 +26,32 @@ INFERENCE, EPISODE = "inference_id", "episode_id"
 
 
 @contextmanager
-def gateway_run(found: Exported, version: str, settings: Settings) -> Iterator[Run]:
+def gateway_run(exported: ExportedProgram, live: dspy.Module, version: str, settings: Settings) -> Iterator[Run]:
     """Runs of `version` through the gateway: its program function, or, where only stages are exported, `deploy`."""
-    entry = found.entry(version)
     url = settings.gateway_url.value
-    if entry.served_by is None:
-        code = found.program(version)
-        deployed = deploy(code, found.name, version, settings.configs_dir, url, tags=TESTING)
+    if exported.version(version).served_by is None:
+        program = runnable_version(live, exported, version)
+        deployed = deploy(program, exported.name, version, settings.configs_dir, url, tags=TESTING)
         yield _stopping(program_run(deployed))
         return
-    function = exported_function(settings.configs_dir, found.name)
+    function = find_function(settings.configs_dir, exported.name)
     gateway = HttpGateway(url)
     try:
-        yield _stopping(_function_run(function, version, gateway, Types.of(found.code, found.name)))
+        yield _stopping(_function_run(function, version, gateway, Types.of(live, exported.name)))
     finally:
         gateway.close()
 
 
 @contextmanager
-def direct_run(found: Exported, version: str, own: ProgramSettings | None) -> Iterator[Run]:
+def direct_run(
+    exported: ExportedProgram, live: dspy.Module, version: str, own: ProgramSettings | None
+) -> Iterator[Run]:
     """Runs of `version` straight through DSPy, in its prompt form, with the task model.
 
     Raises:
         SettingsError: no model is configured.
     """
-    program = found.program(version)
+    program = runnable_version(live, exported, version)
     lm: Any = dspy.settings.lm
     if own and own.task_model:
         lm = counted_lm(own.task_model, Ledger(), Answers())
@@ -57,14 +59,14 @@ def direct_run(found: Exported, version: str, own: ProgramSettings | None) -> It
             predict.lm = None
     if lm is None and any(predict.lm is None for predict in program.predictors()):
         raise SettingsError(
-            f"no model to run {found.name} with: write `task_model` in its settings, or dspy.configure(lm=...) in its "
-            "module."
+            f"no model to run {exported.name} with: write `task_model` in its settings, or dspy.configure(lm=...) in "
+            "its module."
         )
-    with dspy.context(lm=lm, adapter=served_adapter(found.entry(version).form), disable_history=True):
+    with dspy.context(lm=lm, adapter=served_adapter(exported.version(version).form), disable_history=True):
         yield program_run(program)
 
 
-def _function_run(function: ExportedFunction, version: str, gateway: HttpGateway, types: Types) -> Run:
+def _function_run(function: ServedFunction, version: str, gateway: HttpGateway, types: Types) -> Run:
     def run(example: Any) -> Any:
         arguments = {name: serialize_for_json(value) for name, value in example.inputs().items()}
         inference = gateway.infer(function.call(arguments, version, TESTING))

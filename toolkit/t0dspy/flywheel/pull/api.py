@@ -174,7 +174,7 @@ def pull(
         **rater_options(settings, name),
     )
     plan = plan_pull(name, options, Path(configs))
-    reference = plan.program.manifest.program
+    reference = plan.program.exported.manifest.program
     if typed and program is None and reference is not None:
         program = load_program(reference)
     typist = Typist(program if typed else None, name)

@@ -10,7 +10,7 @@ from typing import Any
 
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.pull.program import ExportedProgram, earlier_programs, exported_program
+from t0dspy.flywheel.pull.program import PulledProgram, earlier_programs, read_pulled_program
 from t0dspy.flywheel.pull.source import Source
 from t0dspy.flywheel.pull.summary import Summary
 from t0dspy.flywheel.pull.window import Window, rfc3339, window_of
@@ -52,8 +52,8 @@ class PullOptions:
 class PullPlan:
     """What will be asked of ClickHouse."""
 
-    program: ExportedProgram
-    parts: Sequence[tuple[ExportedProgram, Scope]]
+    program: PulledProgram
+    parts: Sequence[tuple[PulledProgram, Scope]]
     """The program itself, and before it those whose contract it broke, oldest first."""
     limit: int | None = None
     fallbacks: bool = True
@@ -84,7 +84,7 @@ class Pull:
     def __init__(self, plan: PullPlan, warehouse: Warehouse) -> None:
         """Nothing is asked before the first example is wanted."""
         self._plan = plan
-        self.summary = Summary(plan.program.manifest.name, rfc3339(plan.scope.since), rfc3339(plan.scope.until))
+        self.summary = Summary(plan.program.name, rfc3339(plan.scope.since), rfc3339(plan.scope.until))
         """What became of the rows; complete at the end."""
         self._sources = [
             Source(program, plan.program, Production(warehouse, scope), self.summary, fallbacks=plan.fallbacks)
@@ -148,18 +148,19 @@ def plan_pull(
         BundleError: the program was never exported, or not in that version.
     """
     _check(options)
-    exported = exported_program(configs, program, options.versions)
+    exported = read_pulled_program(configs, program, options.versions)
     window = window_of(options.window, options.until or now())
     before = () if options.versions else earlier_programs(configs, exported)
     parts = [(one, _scope(one, window, options)) for one in (*before, exported)]
     return PullPlan(exported, parts, options.limit, options.fallbacks)
 
 
-def _scope(program: ExportedProgram, window: Window, options: PullOptions) -> Scope:
+def _scope(program: PulledProgram, window: Window, options: PullOptions) -> Scope:
+    manifest = program.exported.manifest
     return Scope(
-        function=program.manifest.name,
-        type=program.function.type,
-        stages=program.stages,
+        function=program.name,
+        type=manifest.functions[program.name].type,
+        stages=manifest.stages,
         since=window.since,
         until=window.until,
         versions=options.versions,

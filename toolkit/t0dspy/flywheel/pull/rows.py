@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.pull.program import ExportedProgram
+from t0dspy.flywheel.pull.program import PulledProgram
 from t0dspy.flywheel.pull.reader import Fields, Reader
 from t0dspy.flywheel.pull.voices import Voices
 from t0dspy.flywheel.pull.window import timestamp_of
@@ -14,14 +14,14 @@ from t0dspy.warehouse.production import Row
 class Examiner:
     """Makes the examples of one program, or of the one that broke its contract."""
 
-    def __init__(self, program: ExportedProgram, pulled: ExportedProgram, drops: Counter[str], user: str) -> None:
+    def __init__(self, program: PulledProgram, pulled: PulledProgram, drops: Counter[str], user: str) -> None:
         """Reads inferences of `program` that fit `pulled`; `drops` counts what is left out, by reason.
 
         The tag `user` of an inference says whose it was.
         """
         self._program, self._pulled, self._drops, self._user = program, pulled, drops, user
-        self._reader, self._now = (one.readers[one.manifest.name] for one in (program, pulled))
-        self._earlier = "" if program is pulled else f"{program.manifest.name}/"
+        self._reader, self._now = (one.readers[one.name] for one in (program, pulled))
+        self._earlier = "" if program is pulled else f"{program.name}/"
 
     def example(self, row: Row, stages: Sequence[PulledExample] = ()) -> PulledExample | None:
         """The program's inference in `row` with its `stages`; None, and counted, where it is left out."""
@@ -38,7 +38,7 @@ class Examiner:
         return [one for row in rows if (one := self._stage(row, tags)) is not None]
 
     def _stage(self, row: Row, tags: Mapping[str, str]) -> PulledExample | None:
-        path = self._program.predictor_of(row.function, row.variant)
+        path = self._program.exported.manifest.predictor_of(row.function, row.variant)
         if path not in self._pulled.predictors:
             return self._left_out("stage_gone")
         reader, now = self._program.readers[row.function], self._pulled.predictors[path]

@@ -6,7 +6,7 @@ from functools import partial
 
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.pull.arms import Arms
-from t0dspy.flywheel.pull.program import ExportedProgram
+from t0dspy.flywheel.pull.program import PulledProgram
 from t0dspy.flywheel.pull.rows import Examiner
 from t0dspy.flywheel.pull.summary import Summary
 from t0dspy.warehouse.ahead import one_ahead
@@ -18,8 +18,8 @@ class Source:
 
     def __init__(
         self,
-        program: ExportedProgram,
-        pulled: ExportedProgram,
+        program: PulledProgram,
+        pulled: PulledProgram,
         production: Production,
         summary: Summary,
         *,
@@ -47,13 +47,13 @@ class Source:
         for fetched in one_ahead(partial(self._fetch, portion) for portion in portions):
             self._summary.rows_read += len(fetched.programs) + sum(map(len, fetched.stages.values()))
             yield self._examples(fetched)
-        if self._program.stages:
-            alone = self._production.lone_stages(self._program.manifest.deadlines["program"])
+        if self._program.exported.manifest.stages:
+            alone = self._production.lone_stages(self._program.exported.manifest.deadlines["program"])
             self._summary.drops.update({"stage_alone": alone} if alone else {})
 
     def _fetch(self, portion: Portion) -> "_Fetched":
         programs = self._production.programs(portion)
-        if not self._program.stages or not programs:
+        if not self._program.exported.manifest.stages or not programs:
             return _Fetched(programs)
         return _Fetched(programs, self._production.runs(portion), self._production.stages(portion))
 

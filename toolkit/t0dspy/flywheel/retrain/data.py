@@ -48,7 +48,7 @@ def pull_for(task: Task) -> tuple[list[PulledExample], tuple[str, str]]:
 def gather_for(task: Task, pulled: Sequence[PulledExample]) -> Gathered:
     """The three sets; which example is in which is remembered before any is used."""
     task.progress(f"curating {len(pulled):,} examples")
-    found = gather(pulled, task.found, task.version, task.own, task.base, SetState.read(task.home.sets))
+    found = gather(pulled, task.exported, task.live, task.version, task.own, task.base, SetState.read(task.home.sets))
     if not task.options.dry_run:
         found.state.write(task.home.sets)  # before any of it is used
     drops = task.run.pulled().drops
@@ -61,7 +61,7 @@ def data_of(task: Task, gathered: Gathered, incumbent: dspy.Module) -> tuple[Dat
 
     A model's own answer that people found good is a label to learn from, never one to judge by.
     """
-    types, floor = Types.of(task.found.code, task.name), options_of(task.own).floor
+    types, floor = Types.of(task.live, task.name), options_of(task.own).floor
     trusted = {"train": True, "validation": task.own.gold == "required", "holdout": False}
     sets: dict[str, list[dspy.Example]] = {}
     for part, trust in trusted.items():

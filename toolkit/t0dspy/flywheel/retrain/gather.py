@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from t0dspy.artifact.bundle import read_json
+import dspy
+
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curate.curate import CurateOptions, Schemas, curate
 from t0dspy.flywheel.curate.options import Cap
@@ -19,7 +21,7 @@ from t0dspy.flywheel.split.split import Own, SetOptions, Sets, SetState, assign
 from t0dspy.flywheel.split.user_files import read_own
 from t0dspy.flywheel.to_dspy import Types, to_example
 from t0dspy.model import digest
-from t0dspy.program.of_version import Exported
+from t0dspy.program.of_version import input_names
 from t0dspy.settings import ProgramSettings
 
 LINEAGE = "lineage.json"
@@ -54,13 +56,20 @@ class Gathered:
 
 
 def gather(
-    pulled: Sequence[PulledExample], found: Exported, version: str, own: ProgramSettings, base: Path, state: SetState
+    pulled: Sequence[PulledExample],
+    exported: ExportedProgram,
+    live: dspy.Module,
+    version: str,
+    own: ProgramSettings,
+    base: Path,
+    state: SetState,
 ) -> Gathered:
     """Curate and divide what was pulled, together with the user's own data.
 
     Args:
         pulled: as production has it.
-        found: the exported program.
+        exported: the exported program.
+        live: its code.
         version: the incumbent.
         own: the program's settings.
         base: what their paths are relative to.
@@ -70,19 +79,19 @@ def gather(
         SettingsError: an option of curation, or a data file.
     """
     options = curate_options(own)
-    curated = curate(pulled, options, schemas=_schemas(found))
-    mine = _own(own, base, found.input_names)
-    kept = _of_types(curated.kept, Types.of(found.code, found.name))
+    curated = curate(pulled, options, schemas=_schemas(exported))
+    mine = _own(own, base, input_names(exported, live))
+    kept = _of_types(curated.kept, Types.of(live, exported.name))
     divided = assign(kept, state, SetOptions(own.gold, similarity=options.similarity, ignore=options.ignore), mine)
     dropped = Counter(curated.dropped) + Counter(divided.dropped)
     dropped["its values do not fit the program's types"] = len(curated.kept) - len(kept)
     sets = _with_gold(divided, own, options.floor, dropped)
-    clean, used = without_lineage(sets["holdout"], lineage(found, version), ignore=options.ignore)
+    clean, used = without_lineage(sets["holdout"], lineage(exported, version), ignore=options.ignore)
     if used:
         dropped["holdout: in the lineage of the incumbent"] += used
     sets["holdout"] = clean
     for name in ("validation", "holdout"):
-        shown = _shown_by(found, version, sets[name])
+        shown = _shown_by(exported, version, sets[name])
         if shown:
             dropped[f"{name}: shown by a demo of the incumbent"] += len(sets[name]) - len(shown.kept)
             sets[name] = shown.kept
@@ -132,16 +141,16 @@ def sealed_items(examples: Iterable[PulledExample]) -> Iterable[Mapping[str, Any
         yield from (stage.inputs for stage in one.stages)
 
 
-def lineage(found: Exported, version: str) -> set[str]:
+def lineage(exported: ExportedProgram, version: str) -> set[str]:
     """The handles of every example that `version` or one that it was made from has seen."""
     seen: set[str] = set()
     at: str | None = version
-    while at is not None and at in found.manifest.versions:
+    while at is not None and at in exported.manifest.versions:
         path = f"{at}/{LINEAGE}"
-        if path in found.files:
-            recorded = read_json(found.files, path, found.name)
+        if path in exported.files:
+            recorded = exported.json(path)
             seen |= {handle for part in ("train", "validation") for handle in recorded.get(part, ())}
-        at = found.manifest.versions[at].parent
+        at = exported.manifest.versions[at].parent
     return seen
 
 
@@ -174,9 +183,9 @@ class _Kept:
     kept: list[PulledExample]
 
 
-def _shown_by(found: Exported, version: str, examples: Sequence[PulledExample]) -> _Kept | None:
+def _shown_by(exported: ExportedProgram, version: str, examples: Sequence[PulledExample]) -> _Kept | None:
     """The examples that no demo of `version` shows; None where none is shown."""
-    state = read_json(found.files, f"{version}/state.json", found.name)
+    state = exported.state(version)
     predictors = [state] if "demos" in state else [one for name, one in state.items() if name != "metadata"]
     demos = [demo for predictor in predictors for demo in predictor.get("demos", ())]
     kept = [one for one in examples if not any(Sealed(sealed_items([one])).holds(demo) for demo in demos)]
@@ -222,16 +231,12 @@ def _origin(one: PulledExample, floor: Mapping[str, float]) -> str:
     return "production, found bad" if one.metrics else "production, without a verdict"
 
 
-def _schemas(found: Exported) -> Schemas | None:
-    functions = found.manifest.functions
-    if found.name not in functions:
+def _schemas(exported: ExportedProgram) -> Schemas | None:
+    name, manifest = exported.name, exported.manifest
+    if name not in manifest.functions:
         return None
-    newest = found.manifest.versions[found.manifest.newest or ""].predictors
-
-    def schemas(name: str) -> Schemas:
-        entry = functions[name]
-        parts = (read_json(found.files, path, found.name) for path in (entry.input_schema, entry.output_schema))
-        return Schemas(*parts)
-
-    stages = {path: schemas(one.function) for path, one in newest.items() if one.function != found.name}
-    return replace(schemas(found.name), stages=stages)
+    newest = exported.version(manifest.newest or "").predictors
+    stages = {
+        path: Schemas(*exported.schemas(entry.function)) for path, entry in newest.items() if entry.function != name
+    }
+    return replace(Schemas(*exported.schemas(name)), stages=stages)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import dspy
 
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.rollout_toml import with_share
 from t0dspy.exporting import Export, ExportOptions, export
 from t0dspy.flywheel.optimize.optimize import Optimized
@@ -14,7 +15,6 @@ from t0dspy.flywheel.retrain.results import Retrained, lineage_entry, scores_of
 from t0dspy.flywheel.retrain.task import Task, is_made
 from t0dspy.flywheel.retrain.undecided import came_meanwhile, undecided
 from t0dspy.flywheel.split.handles import lineage_of
-from t0dspy.program.of_version import current_shares
 
 
 def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
@@ -30,7 +30,7 @@ def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
     options = replace(
         _export_options(task),
         traffic=share,
-        replaces=() if task.review else tuple(undecided(task.found.shares)),
+        replaces=() if task.review else tuple(undecided(task.exported.shares)),
         verify=task.options.verify,
         scores=scores_of(result, found),
         lineage={**lineage_entry(result, task.options), **({"review": True} if task.review else {})},
@@ -57,8 +57,8 @@ def _share(task: Task) -> tuple[float | None, list[str]]:
     """Return the winner's share and notes: no share if another candidate came while the retrain ran."""
     if task.review:
         return None, []
-    share, present = task.options.share or None, current_shares(task.found)
-    others = came_meanwhile(list(task.found.shares), present)
+    share, present = task.options.share or None, ExportedProgram.from_directory(task.exported.directory).shares
+    others = came_meanwhile(list(task.exported.shares), present)
     if share is None or not others or is_made(task):
         return share, []
     listed = ", ".join(others)
@@ -76,14 +76,14 @@ def check_exportable(task: Task, incumbent: dspy.Module) -> None:
 
 
 def _export_options(task: Task) -> ExportOptions:
-    manifest = task.found.manifest
+    manifest = task.exported.manifest
     return ExportOptions(
         name=task.name,
         model=task.own.model or _served_model(task),
         adapter=task.form.adapter,
         demos=task.form.demos,
         signature=task.own.signature,
-        stages_only=task.found.entry(task.version).served_by is None,
+        stages_only=task.exported.version(task.version).served_by is None,
         import_path=manifest.program,
         stage_timeout=task.own.stage_timeout or manifest.deadlines["stage"],
         run_timeout=task.own.run_timeout or manifest.deadlines["run"],
@@ -93,11 +93,11 @@ def _export_options(task: Task) -> ExportOptions:
 def _lineage_json(task: Task, gathered: Gathered) -> str:
     ignore = options_of(task.own).ignore
     parts = {part: list(lineage_of(getattr(gathered, part), ignore)) for part in ("train", "validation", "holdout")}
-    parts["train"] = sorted({*parts["train"], *lineage(task.found, task.version)})
+    parts["train"] = sorted({*parts["train"], *lineage(task.exported, task.version)})
     return json.dumps(parts, indent=0) + "\n"
 
 
 def _served_model(task: Task) -> str | None:
     """The TensorZero model of the incumbent, where all of its predictors have the same."""
-    models = {one.model for one in task.found.entry(task.version).predictors.values()}
+    models = {one.model for one in task.exported.version(task.version).predictors.values()}
     return models.pop() if len(models) == 1 else None

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import dspy
 
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import NothingProposedError
 from t0dspy.flywheel.metrics import load_metric
 from t0dspy.flywheel.models.answers import Answers
@@ -50,7 +51,7 @@ from t0dspy.flywheel.retrain.task import (
     with_models,
 )
 from t0dspy.flywheel.retrain.undecided import review_awaited, undecided_reason
-from t0dspy.program.of_version import exported
+from t0dspy.program.of_version import import_program, runnable_version
 from t0dspy.rollout.history import awaiting_review
 from t0dspy.settings import ProgramSettings, Settings, load_settings
 from t0dspy.stack.processes.locate import locate
@@ -98,8 +99,11 @@ def retrain(
     home, began = Home(state, name), now()
 
     def task(run: RunDirectory) -> Task:
-        found = exported(name, settings.configs_dir, program)
-        known = Task(name, own, settings, options, found, found.incumbent, metric, run, home, began, progress)
+        exported = ExportedProgram.read(settings.configs_dir, name)
+        live = program if program is not None else import_program(exported)
+        known = Task(
+            name, own, settings, options, exported, live, exported.incumbent, metric, run, home, began, progress
+        )
         return with_models(known, os.environ)
 
     if options.dry_run:
@@ -139,8 +143,8 @@ def _undecided(task: Task) -> Retrained | None:
     """
     if task.options.replace or is_made(task):
         return None
-    reason = undecided_reason(task.name, task.found.shares)
-    reason = reason or review_awaited(task.name, task.found.shares, awaiting_review(task.found.manifest))
+    reason = undecided_reason(task.name, task.exported.shares)
+    reason = reason or review_awaited(task.name, task.exported.shares, awaiting_review(task.exported.manifest))
     if not reason:
         return None
     waiting = _begun(task, Gathered((), (), (), pulled=0, feedback=0), ("", ""))
@@ -168,7 +172,7 @@ def _retrained(task: Task) -> Retrained:
     pulled, window = pull_for(task)
     gathered = gather_for(task, pulled)
     result = _begun(task, gathered, window)
-    incumbent = task.found.program(task.version)
+    incumbent = runnable_version(task.live, task.exported, task.version)
     missing = too_little(gathered, task.own) or _nothing_new(task, gathered)
     if missing:
         return replace(result, reason=missing)

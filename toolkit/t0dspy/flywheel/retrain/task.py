@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import dspy
+
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.names import check_program_name
 from t0dspy.artifact.rollout_toml import check_share
 from t0dspy.errors import RetrainError, SettingsError
@@ -17,7 +20,6 @@ from t0dspy.flywheel.retrain.gather import Gathered
 from t0dspy.flywheel.retrain.results import RetrainOptions
 from t0dspy.flywheel.retrain.run_directory import Beginning, Home, RunDirectory, read_shaped
 from t0dspy.model import PromptForm, digest
-from t0dspy.program.of_version import Exported
 from t0dspy.settings import ProgramSettings, Settings
 
 
@@ -29,7 +31,8 @@ class Task:
     own: ProgramSettings
     settings: Settings
     options: RetrainOptions
-    found: Exported
+    exported: ExportedProgram
+    live: dspy.Module = field(repr=False)
     version: str
     metric: Metric
     run: RunDirectory
@@ -49,7 +52,7 @@ class Task:
     @property
     def form(self) -> PromptForm:
         """The incumbent's prompt form, which the challenger has too."""
-        return self.found.entry(self.version).form
+        return self.exported.version(self.version).form
 
     @property
     def review(self) -> bool:
@@ -102,7 +105,7 @@ def with_models(task: Task, environment: Mapping[str, str]) -> Task:
     Raises:
         SettingsError: no setting names the task model and the served one is not known to DSPy; or a price is missing.
     """
-    names = {one.model for one in task.found.entry(task.version).predictors.values()}
+    names = {one.model for one in task.exported.version(task.version).predictors.values()}
     served = [served_model(task.settings.configs_dir, name, environment) for name in sorted(names)]
     where = f"{task.settings.file}, [tool.t0dspy.programs.{task.name}]"
     own, key = task.own, None
@@ -149,7 +152,7 @@ def _beginning(task: Task) -> dict[str, str]:
     return {
         "until": task.now.isoformat(),
         "incumbent": task.version,
-        "content": task.found.entry(task.version).content_hash,
+        "content": task.exported.version(task.version).content_hash,
         "asked": digest(json.dumps([asked_options(task), asdict(task.own)], sort_keys=True, default=str)),
     }
 
@@ -161,7 +164,7 @@ def asked_options(task: Task) -> dict[str, Any]:
 
 def is_made(task: Task) -> bool:
     """Whether the run exported its winner already: with the whole share it is the incumbent now."""
-    newest = task.found.manifest.versions[task.found.manifest.newest or ""]
+    newest = task.exported.version(task.exported.manifest.newest or "")
     return (newest.lineage or {}).get("run") == task.run.path.name
 
 
@@ -169,7 +172,7 @@ def seen(task: Task, gathered: Gathered) -> dict[str, Any]:
     """What the run has seen, as the next one compares it."""
     free = ("window", "dry_run", "verify", "traffic", "canary", "review")
     asked = {key: value for key, value in asked_options(task).items() if key not in free}
-    content = task.found.entry(task.version).content_hash
+    content = task.exported.version(task.version).content_hash
     return {
         "run": task.run.path.name,
         "seen": digest(

@@ -1,6 +1,6 @@
 """The exported programs that need Python, loaded: each version on a copy of its own, bound to the gateway."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,12 @@ from typing import Any
 import dspy
 import pydantic
 
-from t0dspy.artifact.bundle import ROLLOUT, read_json
-from t0dspy.artifact.exported import program_directories, read_program
-from t0dspy.artifact.manifest import Manifest, VersionEntry
-from t0dspy.artifact.rollout_toml import read_shares
+from t0dspy.artifact.exported import ExportedProgram, program_directories
 from t0dspy.compiler.contract import is_only_its_predictor
 from t0dspy.errors import ProgramError, RunError, T0dspyError
 from t0dspy.model import Schema, Text
-from t0dspy.program.fits import misfits
-from t0dspy.program.load import changed_code, load_program
-from t0dspy.program.state import with_state
+from t0dspy.program.load import changed_code
+from t0dspy.program.of_version import import_program, with_version
 from t0dspy.program.types import program_types
 from t0dspy.runtime.deploy import bind
 from t0dspy.runtime.run import Run, ServedVersion, served_version
@@ -82,71 +78,69 @@ class InARun:
 
 
 def load_catalog(configs: Path, lm: dspy.LM) -> Catalog:
-    """Load every exported program that the program server serves; one that cannot be loaded is refused, by name."""
+    """Load every exported program that the program server serves; refuse by name each that cannot be loaded."""
     runnables: dict[tuple[str, str], Runnable] = {}
     offers = {}
     for directory in program_directories(configs):
         try:
-            manifest, files = read_program(directory)
+            exported = ExportedProgram.from_directory(directory)
         except T0dspyError as error:
             log("error", "program refused", program=directory.name, why=str(error))
             continue
-        served = {name: one for name, one in manifest.versions.items() if one.served_by == "programs"}
-        if served:
-            refusals = dict(_load(manifest, files, served, lm, runnables))
+        versions = [version for version, entry in exported.manifest.versions.items() if entry.runs_on_server]
+        if versions:
+            refusals = dict(_load(exported, versions, lm, runnables))
             changed = {
                 version: runnable.changed
-                for version in served
-                if (runnable := runnables.get((manifest.name, version))) is not None and runnable.changed
+                for version in versions
+                if (runnable := runnables.get((exported.name, version))) is not None and runnable.changed
             }
-            offers[manifest.name] = Offer(manifest.deadlines["run"], refusals, changed, _in_traffic(manifest, files))
+            deadline = exported.manifest.deadlines["run"]
+            offers[exported.name] = Offer(deadline, refusals, changed, _in_traffic(exported))
     return Catalog(runnables, offers)
 
 
-def _in_traffic(manifest: Manifest, files: Mapping[str, str]) -> list[str]:
+def _in_traffic(exported: ExportedProgram) -> list[str]:
     try:
-        return list(read_shares(files.get(ROLLOUT, ""), manifest, ROLLOUT))
-    except T0dspyError:  # the gateway refuses it, and goes on with the shares that it has
-        return list(manifest.versions)
+        return list(exported.shares)
+    except T0dspyError:  # the gateway refuses the file too, and keeps the shares that it has
+        return list(exported.manifest.versions)
 
 
 def _load(
-    manifest: Manifest,
-    files: Mapping[str, str],
-    versions: Mapping[str, VersionEntry],
-    lm: dspy.LM,
-    runnables: dict[tuple[str, str], Runnable],
+    exported: ExportedProgram, versions: Sequence[str], lm: dspy.LM, runnables: dict[tuple[str, str], Runnable]
 ) -> Iterator[tuple[str, str]]:
-    """Version -> why it is refused; what is not refused is put into `runnables`."""
+    """Yield each version and why it is refused; put the versions that are not refused into `runnables`."""
     for version in versions:
-        what = f"{manifest.name}/{version}"
+        name = f"{exported.name}/{version}"
         try:
-            runnables[manifest.name, version] = _runnable(manifest, files, version, lm)
+            runnables[exported.name, version] = _runnable(exported, version, lm)
         except T0dspyError as error:
-            log("error", "program refused", program=what, why=str(error))
+            log("error", "program refused", program=name, why=str(error))
             yield version, str(error)
         except Exception as error:
-            log("error", "program refused", program=what, traceback=frames(error))
+            log("error", "program refused", program=name, traceback=frames(error))
             yield version, f"loading it failed with {type(error).__name__}."
         else:
             yield version, ""
 
 
-def _runnable(manifest: Manifest, files: Mapping[str, str], version: str, lm: dspy.LM) -> Runnable:
-    if manifest.program is None:
-        raise ProgramError("it was exported from a live object. Export it by its import path, such as app:program.")
-    live = load_program(manifest.program)
-    function = manifest.functions[manifest.name]
+def _runnable(exported: ExportedProgram, version: str, lm: dspy.LM) -> Runnable:
+    name, manifest = exported.name, exported.manifest
+    live = import_program(exported)
     changed = changed_code(live, manifest.program, manifest.versions[version].code_hash)
     if changed:
-        log("warning", "the code changed since the export", program=f"{manifest.name}/{version}", files=changed)
-    program, _ = with_state(live, read_json(files, f"{version}/state.json", manifest.name), f"{version}/state.json")
-    misfit = misfits(program, manifest, version, files)
-    if misfit:
-        raise ProgramError(f"the code no longer fits it: {misfit[0]}. Export it again.")
+        log("warning", "the code changed since the export", program=f"{name}/{version}", files=changed)
+    program = with_version(live, exported, version)
     deployment = InARun(lm)
     bind(program, deployment)
-    types = program_types(program, manifest.name).inputs
-    outputs = read_json(files, function.output_schema, manifest.name)
-    served = served_version(manifest, version)
-    return Runnable(program, deployment, served, types, outputs, function.type, is_only_its_predictor(live), changed)
+    return Runnable(
+        program=program,
+        deployment=deployment,
+        served=served_version(manifest, version),
+        types=program_types(program, name).inputs,
+        outputs=exported.schemas(name)[1],
+        text=manifest.functions[name].type,
+        is_predictor=is_only_its_predictor(live),
+        changed=changed,
+    )

@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from t0dspy.artifact.bundle import MANIFEST
+from t0dspy.artifact.exported import program_directories
 from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.process import Process
@@ -205,8 +207,8 @@ class Pool:
 
     def _stamp(self) -> frozenset[tuple[str, int]]:
         """What was exported by now."""
-        found = self._configs.glob("programs/*/manifest.json")
-        return frozenset((str(path), path.stat().st_mtime_ns) for path in found)
+        manifests = [directory / MANIFEST for directory in program_directories(self._configs)]
+        return frozenset((str(path), path.stat().st_mtime_ns) for path in manifests)
 
     def _spawn(self, delay: float = 0.0) -> None:
         async def start() -> None:
