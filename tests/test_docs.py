@@ -51,10 +51,20 @@ def test_settings_are_documented() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """A relative link names a file that is there."""
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
-        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    """A relative link names a file that exists, and a heading or an anchor in it."""
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "examples/spec_to_review/README.md"]:
+        for target in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text(encoding="utf-8")):
+            path, _, anchor = target.partition("#")
+            linked = page.parent / path if path else page
+            assert linked.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in _anchors(linked), f"{page.name}: {target}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page: those of its headings, as GitHub makes them, and those that it sets itself."""
+    text = page.read_text(encoding="utf-8")
+    headings = (heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE))
+    return {re.sub(r"[^\w-]", "", heading) for heading in headings} | set(re.findall(r'<a id="(.+?)"', text))
 
 
 def test_contributing_names_the_blocks_that_are_run() -> None:
