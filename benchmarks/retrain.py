@@ -19,8 +19,9 @@ from benchmarks import Row
 from support.scripted import as_optimizer, demos_in, luck, models_of, question
 from support.served import asked, chat, system
 from t0dspy.compiler.adapters import served_adapter
+from t0dspy.flywheel.builtin_metrics import exact_match
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.metrics import Metric, exact_match
+from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.models.budget import Budget, Stop
 from t0dspy.flywheel.models.silence import quietly
 from t0dspy.flywheel.optimize.candidates import Sealed, production_sets, student_of

@@ -9,15 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t0dspy.errors import MetricError
+from t0dspy.flywheel.builtin_metrics import agrees_with_feedback, backward_grade, exact_match
 from t0dspy.flywheel.metrics import (
     ANSWER,
     COMMENTS,
     FEEDBACK,
     Metric,
-    agrees_with_feedback,
     as_score,
-    backward_grade,
-    exact_match,
     load_metric,
     mark_paths,
     raised,
@@ -72,7 +70,7 @@ def test_a_metric_may_take_two_to_five_arguments() -> None:
 
 def test_metrics_are_loaded_by_name() -> None:
     """`module:function`; what is none is named."""
-    assert load_metric("t0dspy.flywheel.metrics:exact_match").name == "exact_match"
+    assert load_metric("t0dspy.flywheel.builtin_metrics:exact_match").name == "exact_match"
     for reference, why in (("json:nothing", "no"), ("nowhere_at_all:f", "no module"), ("math:pi", "float"), ("x", "x")):
         with pytest.raises(MetricError, match=why):
             load_metric(reference)

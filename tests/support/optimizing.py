@@ -5,7 +5,8 @@ from typing import Any
 import dspy
 
 from support.scripted import question
-from t0dspy.flywheel.metrics import Metric, exact_match
+from t0dspy.flywheel.builtin_metrics import exact_match
+from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.optimize.optimize import Data, Models, Optimized, OptimizeOptions, optimize
 from t0dspy.model import PromptForm
 

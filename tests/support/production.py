@@ -11,7 +11,8 @@ from tensorzero import TensorZeroGateway
 
 from support.served import Served, export
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.pull.pull import Pull, PullOptions, pull_examples
+from t0dspy.flywheel.pull.examples import Pull, pull_examples
+from t0dspy.flywheel.pull.plan import PullOptions
 from t0dspy.flywheel.pull.summary import Summary
 from t0dspy.warehouse.client import Warehouse
 

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from t0dspy.errors import WireInequalityError as WireInequalityError
     from t0dspy.exporting import ExportOptions as ExportOptions
     from t0dspy.exporting import export as export
+    from t0dspy.flywheel.builtin_metrics import agrees_with_feedback as agrees_with_feedback
+    from t0dspy.flywheel.builtin_metrics import backward_grade as backward_grade
+    from t0dspy.flywheel.builtin_metrics import exact_match as exact_match
     from t0dspy.flywheel.evaluate.evaluate import EvaluateOptions as EvaluateOptions
     from t0dspy.flywheel.evaluate.evaluate import evaluate as evaluate
     from t0dspy.flywheel.metrics import Metric as Metric
-    from t0dspy.flywheel.metrics import agrees_with_feedback as agrees_with_feedback
-    from t0dspy.flywheel.metrics import backward_grade as backward_grade
-    from t0dspy.flywheel.metrics import exact_match as exact_match
-    from t0dspy.flywheel.pull.api import pull as pull
+    from t0dspy.flywheel.pull.pull import pull as pull
     from t0dspy.flywheel.retrain.results import RetrainOptions as RetrainOptions
     from t0dspy.flywheel.retrain.retrain import retrain as retrain
     from t0dspy.parity.verify import verify as verify
@@ -35,13 +35,13 @@ _HOMES = {
     "ServedAdapter": "t0dspy.compiler.adapters",
     "T0dspyError": "t0dspy.errors",
     "WireInequalityError": "t0dspy.errors",
-    "agrees_with_feedback": "t0dspy.flywheel.metrics",
-    "backward_grade": "t0dspy.flywheel.metrics",
+    "agrees_with_feedback": "t0dspy.flywheel.builtin_metrics",
+    "backward_grade": "t0dspy.flywheel.builtin_metrics",
     "deploy": "t0dspy.runtime.deploy",
     "evaluate": "t0dspy.flywheel.evaluate.evaluate",
-    "exact_match": "t0dspy.flywheel.metrics",
+    "exact_match": "t0dspy.flywheel.builtin_metrics",
     "export": "t0dspy.exporting",
-    "pull": "t0dspy.flywheel.pull.api",
+    "pull": "t0dspy.flywheel.pull.pull",
     "retrain": "t0dspy.flywheel.retrain.retrain",
     "rollback": "t0dspy.rollout.rollout",
     "verify": "t0dspy.parity.verify",

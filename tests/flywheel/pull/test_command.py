@@ -17,7 +17,8 @@ from t0dspy.cli import app
 from t0dspy.cli.failures import exit_code_of
 from t0dspy.errors import WarehouseError
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.pull.pull import PullOptions, pull_examples
+from t0dspy.flywheel.pull.examples import pull_examples
+from t0dspy.flywheel.pull.plan import PullOptions
 from t0dspy.warehouse.client import Warehouse
 
 Command = Callable[..., tuple[int, str, str]]

@@ -14,7 +14,7 @@ from support.production import threads
 from support.stack import until
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.pull.arms import arm, shares_in
-from t0dspy.flywheel.pull.pull import apportioned
+from t0dspy.flywheel.pull.examples import apportioned
 from t0dspy.flywheel.pull.reader import Reader
 from t0dspy.flywheel.pull.schema_check import fits
 from t0dspy.warehouse.ahead import one_ahead

@@ -42,7 +42,8 @@ def pull(
     Example: t0dspy pull spec_to_review --window 30d --metric accepted=false --out failed.jsonl
     """
     from t0dspy.artifact.user_config import metrics
-    from t0dspy.flywheel.pull.pull import Pull, PullOptions, plan_pull, rater_options
+    from t0dspy.flywheel.pull.examples import Pull
+    from t0dspy.flywheel.pull.plan import PullOptions, plan_pull, rater_options
     from t0dspy.flywheel.pull.window import time_of
     from t0dspy.warehouse.client import Warehouse
 

@@ -13,6 +13,7 @@ from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.names import check_program_name
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curate.options import CurateOptions
+from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.evaluate.recording import Recorder
 from t0dspy.flywheel.evaluate.routes import direct_run, gateway_run
 from t0dspy.flywheel.example import PulledExample
@@ -21,7 +22,6 @@ from t0dspy.flywheel.models.budget import Stop
 from t0dspy.flywheel.models.silence import quietly
 from t0dspy.flywheel.promotion.groups import groups_of
 from t0dspy.flywheel.promotion.intervals import Interval, Paired, mean_interval, paired
-from t0dspy.flywheel.retrain.gather import curate_options
 from t0dspy.flywheel.scoring import Scored, check_failures, score_all
 from t0dspy.flywheel.split.user_files import read_own
 from t0dspy.flywheel.to_dspy import Types, to_example

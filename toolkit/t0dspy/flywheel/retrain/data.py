@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import dspy
 
+from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.optimize.candidates import Sealed, production_sets, prompts_of
 from t0dspy.flywheel.optimize.gate import Gate
 from t0dspy.flywheel.optimize.optimize import Data
-from t0dspy.flywheel.pull.pull import PullOptions, pull_examples
+from t0dspy.flywheel.pull.examples import pull_examples
+from t0dspy.flywheel.pull.plan import PullOptions
 from t0dspy.flywheel.pull.summary import REASONS
 from t0dspy.flywheel.retrain.gather import Gathered, gather, good_runs, is_good, sealed_items
-from t0dspy.flywheel.retrain.gather import curate_options as options_of
 from t0dspy.flywheel.retrain.task import Task
 from t0dspy.flywheel.split.split import SetState
 from t0dspy.flywheel.to_dspy import Types, to_example
@@ -28,7 +29,7 @@ def pull_for(task: Task) -> tuple[list[PulledExample], tuple[str, str]]:
     known = task.run.read_examples("pulled.jsonl")
     if known is None:
         task.progress(f"pulling {task.name}")
-        tags = options_of(task.own)
+        tags = curate_options(task.own)
         options = PullOptions(
             window=task.options.window,
             until=task.now,
@@ -61,7 +62,7 @@ def data_of(task: Task, gathered: Gathered, incumbent: dspy.Module) -> tuple[Dat
 
     A model's own answer that people found good is a label to learn from, never one to judge by.
     """
-    types, floor = Types.of(task.live, task.name), options_of(task.own).floor
+    types, floor = Types.of(task.live, task.name), curate_options(task.own).floor
     trusted = {"train": True, "validation": task.own.gold == "required", "holdout": False}
     sets: dict[str, list[dspy.Example]] = {}
     for part, trust in trusted.items():
@@ -73,5 +74,5 @@ def data_of(task: Task, gathered: Gathered, incumbent: dspy.Module) -> tuple[Dat
     )
     sealed = Sealed(sealed_items([*gathered.validation, *gathered.holdout]))
     own = [[one.inputs, one.outputs] for one in gathered.own]
-    gate = Gate([*own, prompts_of(incumbent)], options_of(task.own).demo_characters)
+    gate = Gate([*own, prompts_of(incumbent)], curate_options(task.own).demo_characters)
     return Data(sets["train"], sets["validation"], demos if task.own.max_demos else {}, sealed, gate), sets["holdout"]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import dspy
 
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.curate.curate import CurateOptions, Schemas, curate
-from t0dspy.flywheel.curate.options import Cap
+from t0dspy.flywheel.curate.curate import Schemas, curate
+from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.optimize.candidates import Sealed
 from t0dspy.flywheel.retrain.showable import note_hidden, showable
@@ -152,30 +152,6 @@ def lineage(exported: ExportedProgram, version: str) -> set[str]:
             seen |= {handle for part in ("train", "validation") for handle in recorded.get(part, ())}
         at = exported.manifest.versions[at].parent
     return seen
-
-
-def curate_options(own: ProgramSettings) -> CurateOptions:
-    """The options of curation in the program's settings.
-
-    Raises:
-        SettingsError: one is unknown, or of the wrong kind.
-    """
-    known = {one.name for one in fields(CurateOptions)} - {"gold"}
-    unknown = own.curate.keys() - known
-    if unknown:
-        raise SettingsError(f"curate: unknown option {min(unknown)!r}; there are {', '.join(sorted(known))}.")
-    given = dict(own.curate)
-    try:
-        if "caps" in given:
-            given["caps"] = tuple(Cap(**cap) for cap in given["caps"])
-        for name in ("ignore", "trusted_raters"):
-            if isinstance(given.get(name), list):
-                given[name] = tuple(given[name])
-        if "floor" in given:
-            given["floor"] = {name: float(least) for name, least in given["floor"].items()}
-        return replace(CurateOptions(gold=own.gold), **given)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise SettingsError(f"curate: {error}.") from error
 
 
 @dataclass(frozen=True)

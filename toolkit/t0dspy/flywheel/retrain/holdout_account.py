@@ -13,11 +13,12 @@ from typing import Any
 
 from localkit.json_shape import shaped
 from t0dspy.errors import RetrainError
+from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.promotion.account import LITTLE_FRESH, Account, Question, Statement, next_risk, statement
 from t0dspy.flywheel.promotion.decide import too_few_groups
 from t0dspy.flywheel.promotion.groups import groups_of
 from t0dspy.flywheel.promotion.options import PromotionOptions
-from t0dspy.flywheel.retrain.gather import Gathered, curate_options
+from t0dspy.flywheel.retrain.gather import Gathered
 from t0dspy.flywheel.retrain.run_directory import write_text
 from t0dspy.flywheel.retrain.task import Task
 from t0dspy.flywheel.split.handles import handles

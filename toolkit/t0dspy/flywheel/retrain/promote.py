@@ -8,9 +8,9 @@ import dspy
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.rollout_toml import with_share
 from t0dspy.exporting import Export, ExportOptions, export
+from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.optimize.optimize import Optimized
 from t0dspy.flywheel.retrain.gather import LINEAGE, Gathered, lineage
-from t0dspy.flywheel.retrain.gather import curate_options as options_of
 from t0dspy.flywheel.retrain.results import Retrained, lineage_entry, scores_of
 from t0dspy.flywheel.retrain.task import Task, is_made
 from t0dspy.flywheel.retrain.undecided import came_meanwhile, undecided
@@ -91,7 +91,7 @@ def _export_options(task: Task) -> ExportOptions:
 
 
 def _lineage_json(task: Task, gathered: Gathered) -> str:
-    ignore = options_of(task.own).ignore
+    ignore = curate_options(task.own).ignore
     parts = {part: list(lineage_of(getattr(gathered, part), ignore)) for part in ("train", "validation", "holdout")}
     parts["train"] = sorted({*parts["train"], *lineage(task.exported, task.version)})
     return json.dumps(parts, indent=0) + "\n"

@@ -12,6 +12,7 @@ import dspy
 
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import NothingProposedError
+from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.metrics import load_metric
 from t0dspy.flywheel.models.answers import Answers
 from t0dspy.flywheel.models.budget import Ledger
@@ -24,7 +25,7 @@ from t0dspy.flywheel.promotion.options import PromotionOptions
 from t0dspy.flywheel.retrain.budget_split import budgets, expected_of, optimize_options
 from t0dspy.flywheel.retrain.data import data_of, gather_for, pull_for
 from t0dspy.flywheel.retrain.estimate import Expected
-from t0dspy.flywheel.retrain.gather import Gathered, curate_options
+from t0dspy.flywheel.retrain.gather import Gathered
 from t0dspy.flywheel.retrain.holdout_account import (
     freshness_note,
     promotion_options,
