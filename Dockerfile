@@ -2,10 +2,10 @@
 ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE}
 
-# In an environment of its own, so that a base whose Python belongs to its distribution serves as well.
+# A virtual environment, because the Python of the base image may be managed by its distribution.
 RUN python3 -m venv /opt/t0dspy
 COPY pyproject.toml constraints.txt /src/
-# First what it needs, which changes seldom and takes long; then itself.
+# Install the dependencies first, because they change rarely and take long; then t0dspy itself.
 RUN cd /src && mkdir -p toolkit/t0dspy toolkit/chdb_http toolkit/localkit && touch toolkit/t0dspy/__init__.py README.md LICENSE \
     && /opt/t0dspy/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --constraint /src/constraints.txt '/src[embedded,retrain]'
@@ -14,7 +14,7 @@ COPY toolkit /src/toolkit
 RUN /opt/t0dspy/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --no-deps --force-reinstall /src
 
-# What the packages of your programs need beside DSPy: build an image FROM this one, or list them here.
+# If your programs need other packages than DSPy, build an image FROM this one, or install them here.
 
 RUN useradd --uid 10001 --create-home t0dspy && mkdir -p /app /data && chown t0dspy /app /data
 ENV PATH=/opt/t0dspy/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 HOME=/tmp

@@ -1,4 +1,4 @@
-# Two words to know: `make test` and, once you use it, `make demo`.
+# The main targets are `make test` and `make demo`.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ CHAOS_ARGS ?=
 
 .PHONY: help test demo lint types pytest test-compose test-browser chaos golden docs bench clean
 
-help:             ## show this
+help:             ## show this help
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/:/'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -16,9 +16,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-test: lint types pytest   ## everything that must hold: ruff, mypy --strict, pytest with warnings as errors
+test: lint types pytest   ## run ruff, mypy --strict, and pytest with warnings as errors
 
-demo: $(VENV)/.installed   ## once around the loop, without a key and without Docker; under 5 minutes
+demo: $(VENV)/.installed   ## run the example's whole loop, without an API key or Docker; under 5 minutes
 	$(BIN)/python -m examples.spec_to_review.demo $(DEMO_ARGS)
 
 lint: $(VENV)/.installed
@@ -31,22 +31,22 @@ types: $(VENV)/.installed
 pytest: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
-test-compose: $(VENV)/.installed   ## the compose file for real, where a Docker engine answers
+test-compose: $(VENV)/.installed   ## run the compose file, if a Docker engine answers
 	$(BIN)/python tests/compose/run.py
 
-test-browser: $(VENV)/.installed   ## what web pages can do to a running stack, in a real Chromium
+test-browser: $(VENV)/.installed   ## attack a running stack from web pages in Chromium
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
-chaos: $(VENV)/.installed   ## faults at size: kills, full disks, silent streams; counts every acknowledged row (CHAOS_ARGS)
+chaos: $(VENV)/.installed   ## inject faults (kills, full disks, silent streams) and count every acknowledged row (CHAOS_ARGS)
 	PYTHONPATH=tests $(BIN)/python -m chaos $(CHAOS_ARGS)
 
-golden: $(VENV)/.installed   ## rewrite the golden trees from what the compiler writes now (read the diff)
+golden: $(VENV)/.installed   ## rewrite the golden trees with the compiler's present output (read the diff)
 	$(BIN)/python -m pytest tests/compiler/test_golden.py -n auto --write-golden
 
-docs: $(VENV)/.installed     ## rewrite what the docs repeat from the code
+docs: $(VENV)/.installed     ## rewrite the parts of the docs that are generated from the code
 	$(BIN)/python docs/write.py
 
-bench: $(VENV)/.installed    ## the ratios of docs/benchmarks.md
+bench: $(VENV)/.installed    ## print the ratios of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 clean:            ## remove the environment and caches

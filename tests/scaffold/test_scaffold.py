@@ -41,7 +41,7 @@ def test_an_empty_project_gets_everything(tmp_path: Path) -> None:
     exec(compile((tmp_path / "new/metric.py").read_text(), "metric.py", "exec"), names)
     grade = names["grade"]
     assert callable(grade)
-    with pytest.raises(NotImplementedError, match="say in grade"):
+    with pytest.raises(NotImplementedError, match=r"define in grade\(\)"):
         grade(None, None)
 
 
@@ -135,4 +135,4 @@ def test_the_metric_stub_explains_itself() -> None:
     """Its docstring has all that somebody has to know to fill it in."""
     function = next(one for one in ast.parse(scaffold._text(scaffold.METRIC)).body if isinstance(one, ast.FunctionDef))
     text = ast.get_docstring(function) or ""
-    assert all(word in text for word in ("example", "prediction", "trace", "Fill this in", "right answer"))
+    assert all(word in text for word in ("example", "prediction", "trace", "Fill this in", "expected answer"))
