@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t0dspy.errors import ProgramError, SettingsError
-from t0dspy.flywheel.curate.caps import most
+from t0dspy.flywheel.curate.caps import allowance
 from t0dspy.flywheel.curate.curate import Cap, Curated, CurateOptions, Schemas, curate, steps
-from t0dspy.flywheel.curate.diversity import diverse
+from t0dspy.flywheel.curate.diversity import keep_diverse
 from t0dspy.flywheel.example import PulledExample
 
 QUIET = CurateOptions(caps=(), limit=None)
@@ -139,7 +139,7 @@ def test_500_different_ratings_of_one_user_are_capped() -> None:
 @given(counts=st.lists(st.integers(1, 60), max_size=8), alone=st.integers(0, 20), share=st.floats(0.01, 1))
 def test_a_cap_is_the_largest_that_holds(counts: list[int], alone: int, share: float) -> None:
     """By trying every number."""
-    found = most(counts, alone, Cap("variant", share, least=1))
+    found = allowance(counts, alone, Cap("variant", share, least=1))
     if len(counts) + alone < 2:
         assert found >= max(counts, default=0)
         return
@@ -413,13 +413,13 @@ def test_the_rare_is_kept_and_the_common_stays_common() -> None:
     """Of 300 of one kind and 5 others, 20 are chosen: all the others are among them, and half are the common."""
     common = [example({"all": "Where is my order? It is late, again. " * 3, "at": text(at, 40)}) for at in range(300)]
     rare = [example(text(at, 200)) for at in range(5)]
-    sieved = diverse([*common, *rare], 20)
+    sieved = keep_diverse([*common, *rare], 20)
     assert len(sieved.kept) == 20
     assert all(one in sieved.kept for one in rare)
     assert sieved.kept[:10] == common[:10]
     assert sieved.dropped == {"more than the limit": 285}
-    assert diverse(common, 300).kept == common
-    assert diverse(common, 1).kept == common[:1]
+    assert keep_diverse(common, 300).kept == common
+    assert keep_diverse(common, 1).kept == common[:1]
 
 
 # Schemas.
@@ -497,7 +497,7 @@ def privacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "error", "says"),
     [
         ("bad", SettingsError, "raised ValueError"),
-        ("none", SettingsError, "gave NoneType"),
+        ("none", SettingsError, "returned NoneType"),
         ("number", SettingsError, "is a int"),
         ("missing", ProgramError, "missing"),
     ],

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curate.curate import CurateOptions, curate
-from t0dspy.flywheel.curate.raters import weighed
-from t0dspy.flywheel.curate.votes import agreed_value, lost, support
+from t0dspy.flywheel.curate.raters import weigh_votes
+from t0dspy.flywheel.curate.votes import agreed_value, losing_sides, support
 from t0dspy.flywheel.example import PulledExample, Said
 
 OPTIONS = CurateOptions(caps=(), limit=None)
@@ -198,13 +198,13 @@ def test_a_vote_counts_the_same_whatever_another_rater_does(votes: list[Any], mo
 @given(st.dictionaries(st.sampled_from("xyz"), st.integers(1, 9), min_size=1), st.sampled_from("xyz"))
 def test_more_raters_never_make_a_side_lose(sides: dict[str, int], side: str) -> None:
     """A side that won wins with one rater more, and nobody vetoes alone what two agree on."""
-    if side in sides and side not in lost(sides, 0.2):
-        assert side not in lost({**sides, side: sides[side] + 1}, 0.2)
+    if side in sides and side not in losing_sides(sides, 0.2):
+        assert side not in losing_sides({**sides, side: sides[side] + 1}, 0.2)
     if len(sides) == 1:
-        assert lost(sides, 0.2) == set()
+        assert losing_sides(sides, 0.2) == set()
     (largest,) = Counter(sides).most_common(1)
     if sum(sides.values()) - largest[1] == 1 and largest[1] >= 2:
-        assert lost(sides, 0.2) == set(sides) - {largest[0]}
+        assert losing_sides(sides, 0.2) == set(sides) - {largest[0]}
 
 
 @given(st.lists(st.booleans(), min_size=1))
@@ -219,9 +219,9 @@ def test_stages_are_weighed_with_the_callers_of_their_run() -> None:
     """A correction of a stage by the run's own user counts, though the stage has no tags."""
     stage = replace(heard(said("demonstration", {"answer": "s"}, "ann")), predictor="plan")
     run = replace(heard(said("good", True, "ann"), user="ann"), stages=(stage,))
-    (kept,) = weighed([run], OPTIONS).kept
+    (kept,) = weigh_votes([run], OPTIONS).kept
     assert kept.stages[0].demonstration is True
-    (kept,) = weighed([replace(run, tags={"user_id": "bob"})], OPTIONS).kept
+    (kept,) = weigh_votes([replace(run, tags={"user_id": "bob"})], OPTIONS).kept
     assert kept.stages[0].demonstration is False
 
 

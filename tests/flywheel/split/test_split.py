@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from support.killing import kill_at_every_step
 from t0dspy.errors import SetStateError, SettingsError
-from t0dspy.flywheel.curate.alike import Alike, alike
+from t0dspy.flywheel.curate.sketch_index import SketchIndex, are_alike
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.split.handles import Handles, handles, lineage_of, without_lineage
 from t0dspy.flywheel.split.set_state import SETS
@@ -43,7 +43,7 @@ def members(sets: Sets) -> Iterator[tuple[str, PulledExample]]:
 
 
 def tied(one: Handles, other: Handles) -> bool:
-    return bool(set(one.keys) & set(other.keys)) or alike(one.sketch, other.sketch, 0.8)
+    return bool(set(one.keys) & set(other.keys)) or are_alike(one.sketch, other.sketch, 0.8)
 
 
 def assert_disjoint(placed: Sequence[tuple[str, PulledExample]]) -> None:
@@ -78,8 +78,8 @@ OWN = st.builds(Own, *[st.lists(EXAMPLES, max_size=3)] * 3)
 def test_the_strategy_has_chains() -> None:
     """What the property tests below draw from holds near-duplicates whose ends are not alike."""
     sketches = [handles(example(_chained(0, step))).sketch for step in range(13)]
-    assert all(alike(one, other, 0.8) for one, other in pairwise(sketches))
-    assert not alike(sketches[0], sketches[12], 0.8)
+    assert all(are_alike(one, other, 0.8) for one, other in pairwise(sketches))
+    assert not are_alike(sketches[0], sketches[12], 0.8)
 
 
 @settings(max_examples=150, deadline=None)
@@ -234,9 +234,9 @@ def test_shares_that_leave_nothing_are_refused() -> None:
 def test_finding_agrees_with_all_pairs(steps: list[tuple[int, int]], known: int) -> None:
     """What is found among sketches that were known and that were added is what comparing all of them finds."""
     *sketches, wanted = [handles(example(_chained(*step))).sketch for step in steps]
-    collection = Alike(0.8, sketches[:known])
+    collection = SketchIndex(0.8, sketches[:known])
     assert [collection.add(one) for one in sketches[known:]] == list(range(len(sketches)))[known:]
-    assert collection.find(wanted) == [at for at, one in enumerate(sketches) if alike(one, wanted, 0.8)]
+    assert collection.find(wanted) == [at for at, one in enumerate(sketches) if are_alike(one, wanted, 0.8)]
 
 
 # The file.

@@ -1,21 +1,21 @@
-"""Curation: of what was pulled, the examples that are worth learning from and judging by."""
+"""Curation: choose the pulled examples that are worth training and testing on."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from t0dspy.flywheel.curate.caps import capped
-from t0dspy.flywheel.curate.contradictions import uncontradicted
-from t0dspy.flywheel.curate.diversity import diverse
-from t0dspy.flywheel.curate.duplicates import distinct, unlike
-from t0dspy.flywheel.curate.floor import good_enough
+from t0dspy.flywheel.curate.caps import apply_caps
+from t0dspy.flywheel.curate.contradictions import drop_contradictions
+from t0dspy.flywheel.curate.diversity import keep_diverse
+from t0dspy.flywheel.curate.duplicates import drop_duplicates, drop_near_duplicates
+from t0dspy.flywheel.curate.floor import apply_floor
 from t0dspy.flywheel.curate.identity import shuffled
 from t0dspy.flywheel.curate.options import Cap, CurateOptions
-from t0dspy.flywheel.curate.raters import weighed
-from t0dspy.flywheel.curate.redaction import load_redactor, redacted
-from t0dspy.flywheel.curate.schemas import Schemas, fitting
-from t0dspy.flywheel.curate.step import Examples, Sieved, Step
+from t0dspy.flywheel.curate.raters import weigh_votes
+from t0dspy.flywheel.curate.redaction import load_redactor, redact_examples
+from t0dspy.flywheel.curate.schemas import Schemas, drop_misfits
+from t0dspy.flywheel.curate.step import Examples, Step, StepResult
 from t0dspy.flywheel.example import PulledExample
 
 __all__ = ["Cap", "CurateOptions", "Curated", "Schemas", "curate", "steps"]
@@ -23,13 +23,13 @@ __all__ = ["Cap", "CurateOptions", "Curated", "Schemas", "curate", "steps"]
 
 @dataclass(frozen=True)
 class Curated:
-    """What curation kept, in an order that says nothing, and what it did."""
+    """The examples that curation kept, in an order unrelated to time, and counts of what it did."""
 
     kept: list[PulledExample]
     dropped: Mapping[str, int]
-    """Reason -> how many, in the order of the steps."""
+    """Reason -> how many examples were dropped for it, in the order of the steps."""
     changed: Mapping[str, int]
-    """What was done to examples that are kept -> how many."""
+    """Change -> how many of the kept examples it was made to."""
 
 
 def curate(
@@ -39,52 +39,55 @@ def curate(
     schemas: Schemas | None = None,
     redact: Callable[[str], str] | None = None,
 ) -> Curated:
-    """Keep the examples that are worth it; the same ones whatever order they come in.
+    """Keep the examples that are worth learning from; the result does not depend on their order.
 
     Args:
         examples: as pulled.
-        options: what of it can be set.
-        schemas: what examples must fit; None checks nothing.
-        redact: in place of the function that `options.redact` names.
+        options: the options of curation.
+        schemas: the schemas that examples must fit; None skips this check.
+        redact: used instead of the function that `options.redact` names.
 
     Raises:
-        SettingsError: the redaction function is none, raised, or gave no text.
-        ProgramError: it cannot be imported.
+        SettingsError: the redaction function is not callable, raised an exception, or did not return text.
+        ProgramError: the redaction function cannot be imported.
     """
     kept = list(examples)
     dropped, changed = Counter[str](), Counter[str]()
     for step in steps(options, schemas, redact):
-        sieved = step(kept)
-        kept = list(sieved.kept)
-        dropped.update(sieved.dropped)
-        changed.update(sieved.changed)
+        result = step(kept)
+        kept = list(result.kept)
+        dropped.update(result.dropped)
+        changed.update(result.changed)
     return Curated(kept, dict(dropped), dict(changed))
 
 
 def steps(
     options: CurateOptions, schemas: Schemas | None = None, redact: Callable[[str], str] | None = None
 ) -> list[Step]:
-    """The steps in their order.
+    """Return the steps of curation in their order.
 
-    Redaction is first, so that nothing else sees what it takes out. Votes are weighed before an example can be dropped
-    for what the latest rater said. Contradictions come before the floor, which would
-    hide one side of them, and duplicates before the caps, so that what is said twice counts once. Caps stand on both
-    sides of the limit: those who are loud do not fill it, and what is kept in the end is within the caps.
+    Redaction comes first, so that no other step sees the redacted text. Votes are weighed before any step that could
+    drop an example because of its latest rating. Contradictions come before the floor, because the floor would remove
+    one side of them. Duplicates come before the caps, so that repeated inputs count once. Caps are applied before and
+    after the limit: before, so that a few very active users do not fill it; after, so that the result obeys the caps.
     """
     if redact is None and options.redact is not None:
         redact = load_redactor(options.redact)
-    first: list[Step] = [partial(redacted, redact=redact)] if redact else []
-    first += [partial(_ordered, options=options), partial(weighed, options=options)]
-    first += [partial(fitting, schemas=schemas)] if schemas else []
-    middle: list[Step] = [partial(step, options=options) for step in (uncontradicted, good_enough, distinct, unlike)]
-    caps: Step = partial(capped, caps=options.resolved_caps)
+    first: list[Step] = [partial(redact_examples, redact=redact)] if redact else []
+    first += [partial(_shuffle, options=options), partial(weigh_votes, options=options)]
+    first += [partial(drop_misfits, schemas=schemas)] if schemas else []
+    middle: list[Step] = [
+        partial(step, options=options)
+        for step in (drop_contradictions, apply_floor, drop_duplicates, drop_near_duplicates)
+    ]
+    caps: Step = partial(apply_caps, caps=options.resolved_caps)
     last = [caps]
     if options.limit:
-        last += [partial(diverse, limit=options.limit, ignore=options.ignore, caps=options.resolved_caps), caps]
+        last += [partial(keep_diverse, limit=options.limit, ignore=options.ignore, caps=options.resolved_caps), caps]
     return [*first, *middle, *last]
 
 
-def _ordered(examples: Examples, options: CurateOptions) -> Sieved:
-    once = {one.to_line(): one for one in examples}
+def _shuffle(examples: Examples, options: CurateOptions) -> StepResult:
+    once = {example.to_line(): example for example in examples}
     twice = len(examples) - len(once)
-    return Sieved(shuffled(once, options.seed, options.ignore), {"pulled twice": twice} if twice else {})
+    return StepResult(shuffled(once, options.seed, options.ignore), {"pulled twice": twice} if twice else {})

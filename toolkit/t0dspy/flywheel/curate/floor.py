@@ -1,41 +1,42 @@
-"""Which answers count as right."""
+"""Decide which of the model's own answers count as right."""
 
 from collections import Counter
 from dataclasses import replace
 
 from t0dspy.flywheel.curate.contradictions import votes
 from t0dspy.flywheel.curate.options import CurateOptions
-from t0dspy.flywheel.curate.step import Examples, Sieved
+from t0dspy.flywheel.curate.step import Examples, StepResult
 from t0dspy.flywheel.example import PulledExample
 
 
-def good_enough(examples: Examples, options: CurateOptions) -> Sieved:
-    """Takes from a model's own answer that is below the floor the right to be learned from.
+def apply_floor(examples: Examples, options: CurateOptions) -> StepResult:
+    """Remove the model's answer from examples that are rated below the floor.
 
-    An answer is at the floor when it has at least one of the floor's metrics and all it has reach it. A demonstration
-    is a person's and needs no rating. Where gold is `required`, an example without an answer is dropped; else its
-    input stays: the cases that went wrong are the ones worth judging by.
+    An answer reaches the floor if it has at least one of the floor's metrics and every one that it has is high enough.
+    A
+    demonstration was given by a person and needs no rating. If `gold` is `required`, an example without an answer is
+    dropped. Otherwise its input is kept, because inputs that went wrong are useful for testing.
     """
     kept: list[PulledExample] = []
     dropped, changed = Counter[str](), Counter[str]()
-    for one in examples:
-        reason = _why_not(one, options)
-        if reason is None or (options.gold == "none" and one.outputs is None):
-            kept.append(one)
+    for example in examples:
+        reason = _drop_reason(example, options)
+        if reason is None or (options.gold == "none" and example.outputs is None):
+            kept.append(example)
         elif options.gold == "none":
-            kept.append(replace(one, outputs=None))
+            kept.append(replace(example, outputs=None))
             changed[f"answer left out: {reason}"] += 1
         else:
             dropped[reason] += 1
-    return Sieved(kept, dropped, changed)
+    return StepResult(kept, dropped, changed)
 
 
-def _why_not(one: PulledExample, options: CurateOptions) -> str | None:
-    if one.outputs is None:
+def _drop_reason(example: PulledExample, options: CurateOptions) -> str | None:
+    if example.outputs is None:
         return "no answer"
-    if one.demonstration or not options.floor:
+    if example.demonstration or not options.floor:
         return None
-    reached = {metric: vote for metric, vote in votes(one, options.floor) if metric in options.floor}
+    reached = {metric: vote for metric, vote in votes(example, options.floor) if metric in options.floor}
     if not reached:
         return "unrated"
     low = sorted(metric for metric, vote in reached.items() if not vote)

@@ -1,4 +1,4 @@
-"""What of curation can be set."""
+"""The options of curation and their checks."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from t0dspy.errors import SettingsError
 
 Gold = Literal["required", "none"]
-"""Whether the user's metric compares with a right answer, or judges an answer by itself."""
+"""Whether the user's metric compares with a right answer, or scores an answer by itself."""
 
 Corrections = Literal["anyone", "caller", "trusted"]
 """Whose corrections count."""
@@ -26,28 +26,28 @@ def _whole(name: str, value: Any, least: int) -> None:
 
 
 def _is_names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 @dataclass(frozen=True)
 class Cap:
-    """No value of `by` may hold more than a share of what is kept, so that none of them owns it.
+    """A limit on the share of the kept examples that one value of `by` may hold.
 
     Raises:
-        SettingsError: `by` names nothing, or a number is out of its range.
+        SettingsError: `by` does not name a value, or a number is out of its range.
     """
 
     by: str
     """`user`, `rater`, `variant`, or a field of a group: `tags.tenant`, `outputs.label`, `metrics.ok`."""
     share: float
-    """Above 0, up to 1. Where there are too few values for it, none may hold more than the second largest."""
+    """Above 0, up to 1. If there are too few values for it, no value may hold more than the second largest one."""
     least: int = 20
-    """So many a value may hold in any case."""
+    """A value may always hold this many examples."""
     exempt: tuple[str, ...] = ()
-    """Of `rater`: those who may hold any number."""
+    """For `rater`: raters without a limit."""
 
     def __post_init__(self) -> None:
-        """Checks the values, which may come from a file."""
+        """Check the values, which may come from a file."""
         place, dot, name = self.by.partition(".") if isinstance(self.by, str) else ("", "", "")
         if self.by not in ("user", "rater", "variant") and not (place in _PLACES and dot and name):
             raise SettingsError(
@@ -67,34 +67,37 @@ class CurateOptions:
     """
 
     gold: Gold = "none"
-    """With `required`, an example without a right answer is dropped; with `none`, its input is of use by itself."""
+    """With `required`, an example without a right answer is dropped; with `none`, an input alone is useful."""
     floor: Mapping[str, float] = field(default_factory=dict)
-    """Metric -> least value (true is 1) that makes a model's own answer count as right."""
+    """Metric -> the least value (true is 1) for the model's own answer to count as right."""
     tolerance: float = 0.2
-    """The share of people, up to which those that rate an answer otherwise than the rest are outvoted; below 0.5."""
+    """The largest share of raters, below 0.5, that the other raters outvote."""
     similarity: float = 0.8
-    """From which likeness on two inputs are near-duplicates, 0 to 1."""
+    """The likeness, 0 to 1, from which two inputs are near-duplicates."""
     ignore: tuple[str, ...] = ()
-    """Input fields that make no input another one, such as a request's id."""
+    """Input fields that do not make inputs different, such as a request's id."""
     user_tag: str = "user_id"
-    """The tag that says whose inference it was."""
+    """The tag that names the user of an inference."""
     rater_tag: str | None = None
-    """A tag of feedback that names its rater, before `t0dspy::by` and the user tag."""
+    """A tag of feedback that names its rater; it takes precedence over `t0dspy::by` and the user tag."""
     corrections: Corrections = "caller"
-    """Whose corrections and comments count: of `anyone`, of the `caller` and trusted raters, or of `trusted` raters."""
+    """Whose corrections and comments count.
+
+    Those of `anyone`, of the `caller` and trusted raters, or of `trusted` raters.
+    """
     trusted_raters: tuple[str, ...] = ()
-    """Raters whose votes count alone where one of them voted, and who may correct everybody, without a cap."""
+    """Raters who outvote all others, may correct every inference, and are exempt from caps."""
     demo_characters: int = 20_000
-    """The most characters of an example that the optimizer may show in a prompt; 0 for any number."""
+    """The most characters of an example that the optimizer may show in a prompt; 0 for no limit."""
     caps: tuple[Cap, ...] = (Cap("user", 0.2), Cap("variant", 0.8, least=1600))
     limit: int | None = 2000
     """The most examples that are kept; 0 or None for all."""
     redact: str | None = None
-    """`module:function` from text to text, put over all texts of an example; None for off."""
+    """`module:function`, from text to text, which is applied to all text of an example; None for no redaction."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the values, which may come from a file."""
+        """Check the values, which may come from a file."""
         for name, value in self.floor.items():
             if not _is_number(value):
                 raise SettingsError(f"floor, {name}: is {value!r}; write the least value of the metric (true is 1).")
@@ -126,8 +129,10 @@ class CurateOptions:
 
     @property
     def resolved_caps(self) -> tuple[Cap, ...]:
-        """The caps; one of `user` is two: of whose inference it was, and of the one rater on whose word it rests."""
-        return tuple(one for cap in self.caps for one in (self._resolved(cap) if cap.by == "user" else (cap,)))
+        """Return the caps, with one of `user` as two: one for the user of the inference, one for its only rater."""
+        return tuple(
+            resolved for cap in self.caps for resolved in (self._resolved(cap) if cap.by == "user" else (cap,))
+        )
 
     def _resolved(self, cap: Cap) -> tuple[Cap, Cap]:
         return replace(cap, by=f"tags.{self.user_tag}"), replace(cap, by="rater", exempt=self.trusted_raters)

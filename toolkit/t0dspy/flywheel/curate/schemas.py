@@ -1,51 +1,54 @@
-"""Whether an example still fits what the exported program promises."""
+"""Check whether examples still fit the schemas of the exported program."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import jsonschema
 
-from t0dspy.flywheel.curate.step import Examples, Sieved, sieve
+from t0dspy.flywheel.curate.step import Examples, StepResult, sieve
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.model import Schema
 
 
 @dataclass(frozen=True)
 class Schemas:
-    """The JSON schemas of a function, and of its stages by DSPy's path of their predictors."""
+    """The JSON schemas of a function, and those of its stages by the DSPy path of their predictors."""
 
     inputs: Schema
     outputs: Schema
     stages: "Mapping[str, Schemas]" = field(default_factory=dict)
 
 
-def fitting(examples: Examples, schemas: Schemas) -> Sieved:
-    """Drops what does not fit `schemas`; of an example that fits, the stages that do not are left out.
+def drop_misfits(examples: Examples, schemas: Schemas) -> StepResult:
+    """Drop the examples that do not fit `schemas`, and remove the stages that do not fit from the others.
 
-    A stage that `schemas` does not know is left out as well, unless it knows none.
+    A stage without a schema is removed too, unless `schemas` has no stages at all.
     """
-    fits = _Fits(schemas)
-    sieved = sieve(examples, fits.why_not)
-    kept = [replace(one, stages=tuple(filter(fits.stage, one.stages))) if one.stages else one for one in sieved.kept]
-    left_out = sum(len(old.stages) - len(new.stages) for old, new in zip(sieved.kept, kept, strict=True))
-    return Sieved(kept, sieved.dropped, {"stage left out: does not fit its contract": left_out} if left_out else {})
+    check = _SchemaCheck(schemas)
+    result = sieve(examples, check.drop_reason)
+    kept = [
+        replace(example, stages=tuple(filter(check.is_stage_valid, example.stages))) if example.stages else example
+        for example in result.kept
+    ]
+    left_out = sum(len(old.stages) - len(new.stages) for old, new in zip(result.kept, kept, strict=True))
+    return StepResult(kept, result.dropped, {"stage left out: does not fit its contract": left_out} if left_out else {})
 
 
-class _Fits:
+class _SchemaCheck:
     def __init__(self, schemas: Schemas) -> None:
         self.inputs = jsonschema.Draft202012Validator(schemas.inputs)
         self.outputs = jsonschema.Draft202012Validator(schemas.outputs)
-        self.stages = {path: _Fits(one) for path, one in schemas.stages.items()}
+        self.stages = {path: _SchemaCheck(is_stage_valid) for path, is_stage_valid in schemas.stages.items()}
 
-    def why_not(self, one: PulledExample) -> str | None:
-        if not self.inputs.is_valid(one.inputs):
+    def drop_reason(self, example: PulledExample) -> str | None:
+        if not self.inputs.is_valid(example.inputs):
             return "input does not fit the contract"
-        if one.outputs is not None and not self.outputs.is_valid(one.outputs):
+        if example.outputs is not None and not self.outputs.is_valid(example.outputs):
             return "output does not fit the contract"
         return None
 
-    def stage(self, one: PulledExample) -> bool:
+    def is_stage_valid(self, is_stage_valid: PulledExample) -> bool:
         if not self.stages:
             return True
-        known = self.stages.get(one.predictor or "")
-        return known is not None and known.why_not(one) is None
+        known = self.stages.get(is_stage_valid.predictor or "")
+        return known is not None and known.drop_reason(is_stage_valid) is None

@@ -1,8 +1,8 @@
-"""The screen: which text of production may stand in a prompt.
+"""Screen text from production: decide which text may appear in a prompt.
 
-A demo, an instruction and a comment for the prompt model are read by the same model that reads the prompt around them.
-So a text does not pass if it looks like the structure of a prompt, if a person who reviews it cannot see all of it, or
-if it is too long to be reviewed. `screen` is a pure function of a text.
+The model that reads a demo, an instruction or a comment also reads the prompt around it. So a text is refused if it
+looks like the structure of a prompt, if it contains characters that a reviewer cannot see, or if it is too long to be
+reviewed. `screen` is a pure function of a text.
 """
 
 import re
@@ -17,19 +17,19 @@ MARKUP = "it imitates the structure of a prompt"
 LENGTH = "it is too long for a prompt"
 
 COMMENT_CHARACTERS = 2_000
-"""The most characters of a comment, which the prompt model reads."""
+"""The most characters of a comment that the prompt model reads."""
 
 _ALLOWED = set("\t\n\r\u00ad\u200c\u200d\u200e\u200f\u061c")
-"""Of the characters without a shape: line ends, the soft hyphen, joiners, and marks of the direction."""
+"""Permitted characters without a visible shape: line ends, the soft hyphen, joiners, and direction marks."""
 
 _JOINERS = re.compile(r"(?:^|[\x00-\x7f\u200c\u200d])[\u200c\u200d]|[\u200c\u200d](?=[\x00-\x7f]|$)")
-"""A joiner that joins nothing: scripts and emoji have a character that is not ASCII on both of its sides."""
+"""A joiner that joins nothing: in scripts and emoji, the characters on both of its sides are not ASCII."""
 
 _SELECTORS = re.compile(r"[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2}|[^\W\d][\ufe00-\ufe0f]|^[\ufe00-\ufe0f]")
-"""Variation selectors in a row, which can carry any hidden text, or after a letter."""
+"""Variation selectors in a row, which can carry hidden text, or after a letter."""
 
 _FILLERS = set("\u115f\u1160\u3164\uffa0\u034f\u2800")
-"""Letters, marks and symbols without a shape."""
+"""Letters, marks and symbols without a visible shape."""
 
 _STRUCTURE = re.compile(
     "|".join(
@@ -51,11 +51,11 @@ _STRUCTURE = re.compile(
 
 
 def screen(text: str, characters: int = 0) -> str | None:
-    """Return why `text` may not stand in a prompt; None where it may.
+    """Return the reason why `text` may not appear in a prompt; None if it may.
 
     Args:
         text: any text.
-        characters: the most that it may have; 0 for any number.
+        characters: the most characters that it may have; 0 for no limit.
     """
     if characters and len(text) > characters:
         return LENGTH
@@ -66,18 +66,20 @@ def screen(text: str, characters: int = 0) -> str | None:
 
 
 def hidden(text: str) -> bool:
-    """Return whether `text` holds control characters, or others that a person cannot see."""
+    """Return whether `text` contains control characters or others that a person cannot see."""
     if text.isascii():
         return any((char < " " and char not in _ALLOWED) or char == "\x7f" for char in text)
     return bool(_JOINERS.search(text) or _SELECTORS.search(text)) or any(map(_unseen, text))
 
 
 def screen_value(value: Any, characters: int = 0) -> str | None:
-    """Return why a JSON value may not stand in a prompt: its texts one by one, keys of objects too, and their length.
+    """Return the reason why a JSON value may not appear in a prompt; None if it may.
+
+    Every text in the value is screened by itself, including the keys of objects.
 
     Args:
         value: any JSON value.
-        characters: the most that all texts may have together; 0 for any number.
+        characters: the most characters of all texts together; 0 for no limit.
     """
     texts = list(texts_of(value))
     if characters and sum(map(len, texts)) > characters:
@@ -86,7 +88,7 @@ def screen_value(value: Any, characters: int = 0) -> str | None:
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """Return all texts in a value, keys of objects among them."""
+    """Yield all texts in a value, including the keys of objects."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -99,14 +101,14 @@ def texts_of(value: Any) -> Iterator[str]:
 
 
 def _unblanked(text: str) -> str:
-    """`text` without the blanks around what opens and closes a tag, so that `[ [ # # x` is found too."""
+    """Return `text` without blanks next to characters that open or close a tag, so that `[ [ # # x` is found too."""
     return re.sub(r"[ \t]+(?=[#\[\]|<>/])|(?<=[#\[\]|<>/])[ \t]+", "", text)
 
 
 def _unseen(char: str) -> bool:
     if char in _ALLOWED or char == " ":
         return False
-    # Not all of category Cn: Python's tables of Unicode may be older than an emoji.
+    # Not the whole category Cn, because Python's Unicode tables may be older than an emoji.
     number = ord(char)
     no_character = number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF or 0xE0000 <= number <= 0xE00FF
     return no_character or char in _FILLERS or unicodedata.category(char) in ("Cc", "Cf", "Cs")

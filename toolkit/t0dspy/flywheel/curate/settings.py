@@ -7,17 +7,17 @@ from t0dspy.flywheel.curate.options import Cap, CurateOptions
 from t0dspy.settings import ProgramSettings
 
 
-def curate_options(own: ProgramSettings) -> CurateOptions:
-    """The options of curation in the program's settings.
+def curate_options(program: ProgramSettings) -> CurateOptions:
+    """Return the options of curation from the program's settings.
 
     Raises:
-        SettingsError: one is unknown, or of the wrong kind.
+        SettingsError: an option is unknown, or has the wrong type.
     """
-    known = {one.name for one in fields(CurateOptions)} - {"gold"}
-    unknown = own.curate.keys() - known
+    known = {option.name for option in fields(CurateOptions)} - {"gold"}
+    unknown = program.curate.keys() - known
     if unknown:
         raise SettingsError(f"curate: unknown option {min(unknown)!r}; there are {', '.join(sorted(known))}.")
-    given = dict(own.curate)
+    given = dict(program.curate)
     try:
         if "caps" in given:
             given["caps"] = tuple(Cap(**cap) for cap in given["caps"])
@@ -26,6 +26,6 @@ def curate_options(own: ProgramSettings) -> CurateOptions:
                 given[name] = tuple(given[name])
         if "floor" in given:
             given["floor"] = {name: float(least) for name, least in given["floor"].items()}
-        return replace(CurateOptions(gold=own.gold), **given)
+        return replace(CurateOptions(gold=program.gold), **given)
     except (TypeError, ValueError, AttributeError) as error:
         raise SettingsError(f"curate: {error}.") from error

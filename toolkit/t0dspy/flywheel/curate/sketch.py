@@ -1,16 +1,17 @@
-"""Sketches of inputs: 256 bytes from which the likeness of two inputs can be told without either text.
+"""Sketch inputs: 256 bytes from which the likeness of two inputs can be estimated without their text.
 
-MinHash (Broder, "On the resemblance and containment of documents", 1997) over shingles of five characters, in Unicode's
-compatibility form and without case, so that it needs no words and works for any script. Each field is sketched by
-itself and the fields' minima are combined: two inputs agree in a place only where all their fields do, so their
-likeness is the product of the fields' resemblances. Inputs that share a long document and differ in the question are
-not alike. Of every minimum one byte is kept (Li and König, "b-Bit Minwise Hashing", 2010).
+MinHash (Broder, "On the resemblance and containment of documents", 1997) over shingles of five characters, after
+Unicode compatibility normalization and case folding, so it needs no words and works for any script. Each field is
+sketched by itself, and the fields' minima are combined: two inputs agree in a place only if all their fields do. So
+their likeness is the product of the fields' resemblances, and inputs that share a long document but ask different
+questions are not alike. One byte of each minimum is kept (Li and König, "b-Bit Minwise Hashing", 2010).
 
-Candidates are found by bands (Indyk and Motwani's locality-sensitive hashing as in Leskovec, Rajaraman and Ullman,
-"Mining of Massive Datasets", section 3.4): 32 bands of 8 bytes, in which inputs of likeness 0.8 meet with a probability
-of 0.997, of 0.9 with 1 - 2e-8, of 0.3 with 0.002.
+Candidates are found by bands (locality-sensitive hashing by Indyk and Motwani, as in Leskovec, Rajaraman and Ullman,
+"Mining of Massive Datasets", section 3.4). There are 32 bands of 8 bytes. Two inputs of likeness 0.8 share a band with
+probability 0.997, of likeness 0.9 with 1 - 2e-8, and of likeness 0.3 with 0.002.
 
-Own code, as `datasketch` hashes each shingle in Python: 35 ms for a text of 5,000 characters, where this takes 1.6.
+This is our own code because `datasketch` hashes each shingle in Python: it takes 35 ms for a text of 5,000 characters,
+and this module takes 1.6 ms.
 """
 
 import base64
@@ -22,13 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from t0dspy.flywheel.curate.identity import same
+from t0dspy.flywheel.curate.identity import normalize
 from t0dspy.model import canonical, digest
 
 PLACES = 256
 BANDS = 32
 _SHINGLE = 5
-_ROWS, _COLUMNS = 8, 8192  # what fits a core's cache
+_ROWS, _COLUMNS = 8, 8192  # sized to fit a core's cache
 _PRIME = np.uint64(1_000_003)
 _MIX = np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's finalizer
 _HALF = np.uint64(33)
@@ -37,7 +38,7 @@ Sketch = bytes
 
 
 def sketch(inputs: Mapping[str, Any], ignore: Collection[str] = ()) -> Sketch:
-    """The sketch of an input, without the fields in `ignore`; fields that are null count as absent."""
+    """Return the sketch of an input without the fields in `ignore`; null fields count as absent."""
     total = np.zeros(PLACES, np.uint64)
     for name in sorted(inputs):
         if inputs[name] is not None and name not in ignore:
@@ -45,49 +46,50 @@ def sketch(inputs: Mapping[str, Any], ignore: Collection[str] = ()) -> Sketch:
     return bytes((_mixed(total) >> np.uint64(56)).astype(np.uint8))
 
 
-def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Any:
-    """The estimated likeness of sketches along the last axis: 1 for equal inputs, about 0 for unrelated ones.
+def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Any:
+    """Return the estimated likeness of sketches along the last axis: 1 for equal inputs, about 0 for unrelated ones.
 
-    Its standard error is 0.025 around a likeness of 0.8; a 256th of the places agree by chance, which is taken off.
+    The standard error is 0.025 at a likeness of 0.8. One place in 256 agrees by chance, and the estimate corrects for
+    it.
     """
-    agreeing = (one == other).mean(axis=-1)
+    agreeing = (first == second).mean(axis=-1)
     return (agreeing - 1 / 256) / (1 - 1 / 256)
 
 
-def array(one: Sketch) -> NDArray[np.uint8]:
-    """The sketch as numbers."""
-    return np.frombuffer(one, np.uint8)
+def as_array(sketch: Sketch) -> NDArray[np.uint8]:
+    """Return the sketch as numbers."""
+    return np.frombuffer(sketch, np.uint8)
 
 
-def bands(one: Sketch) -> Iterator[tuple[int, bytes]]:
-    """What two sketches must share one of to be compared at all."""
+def bands(sketch: Sketch) -> Iterator[tuple[int, bytes]]:
+    """Return the bands of a sketch; two sketches are compared only if they share one."""
     width = PLACES // BANDS
-    return ((at, one[at * width : (at + 1) * width]) for at in range(BANDS))
+    return ((band, sketch[band * width : (band + 1) * width]) for band in range(BANDS))
 
 
-def written(one: Sketch) -> str:
-    """The sketch as text."""
-    return base64.b64encode(one).decode("ascii")
+def encode(sketch: Sketch) -> str:
+    """Return the sketch as text."""
+    return base64.b64encode(sketch).decode("ascii")
 
 
-def read(text: str) -> Sketch:
-    """The sketch that `written` wrote.
+def decode(text: str) -> Sketch:
+    """Return the sketch that `encode` wrote as `text`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a sketch.
     """
-    one = base64.b64decode(text, validate=True)
-    if len(one) != PLACES:
-        raise ValueError(f"a sketch has {PLACES} bytes, this one {len(one)}")
-    return one
+    decoded = base64.b64decode(text, validate=True)
+    if len(decoded) != PLACES:
+        raise ValueError(f"a sketch has {PLACES} bytes, this one {len(decoded)}")
+    return decoded
 
 
 def _hashes(value: Any) -> Iterator[NDArray[np.uint32]]:
-    """A hash of each shingle of a field, in parts; what is neither a text nor made of others is one shingle."""
+    """Yield the hashes of a field's shingles in parts; a value that is neither text nor a container is one shingle."""
     if not isinstance(value, str | list | tuple | Mapping):
-        yield np.array([_number(canonical(same(value)))], np.uint64).astype(np.uint32)
+        yield np.array([_number(canonical(normalize(value)))], np.uint64).astype(np.uint32)
         return
-    text = same(value) if isinstance(value, str) else canonical(same(value))
+    text = normalize(value) if isinstance(value, str) else canonical(normalize(value))
     text = unicodedata.normalize("NFKC", text).casefold().ljust(_SHINGLE, "\0")
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     for start in range(0, len(points) - _SHINGLE + 1, _COLUMNS):
@@ -97,18 +99,18 @@ def _hashes(value: Any) -> Iterator[NDArray[np.uint32]]:
 def _rolled(points: NDArray[np.uint64]) -> NDArray[np.uint32]:
     count = len(points) - _SHINGLE + 1
     rolled = points[:count].copy()
-    for at in range(1, _SHINGLE):
-        rolled = rolled * _PRIME + points[at : at + count]
+    for offset in range(1, _SHINGLE):
+        rolled = rolled * _PRIME + points[offset : offset + count]
     return _mixed(rolled).astype(np.uint32)
 
 
 def _minima(parts: Iterable[NDArray[np.uint32]]) -> NDArray[np.uint32]:
-    """The least value of each of the hash functions x -> ax + b (mod 2^32) over the shingles."""
+    """Return the least value of each of the hash functions x -> ax + b (mod 2^32) over the shingles."""
     factors, offsets = _functions()
     least = np.full(PLACES, 0xFFFFFFFF, np.uint32)
     for part in parts:
-        for at in range(0, PLACES, _ROWS):
-            rows = slice(at, at + _ROWS)
+        for start in range(0, PLACES, _ROWS):
+            rows = slice(start, start + _ROWS)
             values = part[None, :] * factors[rows, None] + offsets[rows, None]
             least[rows] = np.minimum(least[rows], np.minimum.reduce(values, axis=1))
     return least
@@ -116,8 +118,8 @@ def _minima(parts: Iterable[NDArray[np.uint32]]) -> NDArray[np.uint32]:
 
 @lru_cache(1)
 def _functions() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Factors (odd) and offsets from SHA-256, so that no version of numpy changes them."""
-    numbers = np.array([_number(f"hash function {at}") for at in range(PLACES)], np.uint64)
+    """Return odd factors and offsets from SHA-256, so that they do not depend on the version of numpy."""
+    numbers = np.array([_number(f"hash function {number}") for number in range(PLACES)], np.uint64)
     return numbers.astype(np.uint32) | np.uint32(1), (numbers >> np.uint64(32)).astype(np.uint32)
 
 

@@ -1,4 +1,4 @@
-"""What a step of curation is."""
+"""The interface of a curation step."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -10,37 +10,37 @@ Examples = Sequence[PulledExample]
 
 
 @dataclass(frozen=True)
-class Sieved:
-    """What a step made of the examples it was given."""
+class StepResult:
+    """The examples that a step kept, and counts of what it did."""
 
     kept: Examples
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """Reason -> how many."""
+    """Reason -> how many examples were dropped for it."""
     changed: Mapping[str, int] = field(default_factory=dict)
-    """What was done to examples that are kept -> how many."""
+    """Change -> how many of the kept examples it was made to."""
 
 
-Step = Callable[[Examples], Sieved]
-"""Examples in, in an order that says nothing; those it keeps out, in the same order."""
+Step = Callable[[Examples], StepResult]
+"""A function that takes examples, in an order unrelated to time, and returns the kept ones in the same order."""
 
 
-def sieve(examples: Examples, why_not: Callable[[PulledExample], str | None]) -> Sieved:
-    """The examples for which `why_not` gives None; it gives the reason for the others."""
+def sieve(examples: Examples, drop_reason: Callable[[PulledExample], str | None]) -> StepResult:
+    """Keep the examples for which `drop_reason` returns None, and count its reasons for the others."""
     kept, dropped = [], Counter[str]()
-    for one in examples:
-        reason = why_not(one)
+    for example in examples:
+        reason = drop_reason(example)
         if reason is None:
-            kept.append(one)
+            kept.append(example)
         else:
             dropped[reason] += 1
-    return Sieved(kept, dropped)
+    return StepResult(kept, dropped)
 
 
 def grouped(
     examples: Iterable[PulledExample], key: Callable[[PulledExample], Hashable]
 ) -> dict[Hashable, list[PulledExample]]:
-    """The examples by `key`, each group in the order given."""
+    """Return the examples by `key`, each group in the given order."""
     groups: dict[Hashable, list[PulledExample]] = {}
-    for one in examples:
-        groups.setdefault(key(one), []).append(one)
+    for example in examples:
+        groups.setdefault(key(example), []).append(example)
     return groups

@@ -1,4 +1,4 @@
-"""How the votes of several raters are counted: one vote for each rater, and a lone rater outvotes nobody."""
+"""Count the votes of several raters: one vote per rater, and a single rater cannot outvote others."""
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
@@ -6,38 +6,38 @@ from typing import TypeVar
 
 Side = TypeVar("Side", bound=Hashable)
 Rater = str | None
-"""None is everybody whose name is not known: they have one vote together."""
+"""None stands for all raters whose names are unknown; they share one vote."""
 
 
-def counted(raters: Collection[Rater], trusted: Collection[str]) -> set[Rater]:
-    """Return the raters whose votes count: those that are trusted where one of them voted, else all."""
+def eligible_raters(raters: Collection[Rater], trusted: Collection[str]) -> set[Rater]:
+    """Return the raters whose votes count: the trusted ones if any of them voted, else all."""
     return set(raters).intersection(trusted) or set(raters)
 
 
 def support(votes: Iterable[tuple[Rater, Side]]) -> dict[Side, float]:
-    """Return for each side how many raters are for it; a rater who voted for several sides divides the vote.
+    """Return how many raters support each side; the vote of a rater who supports several sides is divided among them.
 
-    The vote of one rater depends on nobody else's.
+    Each rater's vote is independent of the other raters.
     """
     by_rater: dict[Rater, Counter[Side]] = {}
     for rater, side in votes:
         by_rater.setdefault(rater, Counter())[side] += 1
-    found: dict[Side, float] = {}
+    sides_support: dict[Side, float] = {}
     for sides in by_rater.values():
         for side, number in sides.items():
-            found[side] = found.get(side, 0.0) + number / sides.total()
-    return found
+            sides_support[side] = sides_support.get(side, 0.0) + number / sides.total()
+    return sides_support
 
 
-def lost(sides: Mapping[Side, float], tolerance: float, deciding: Collection[Side] = ()) -> set[Side]:
-    """Return the sides that lost the vote: all of them where the vote is not clear.
+def losing_sides(sides: Mapping[Side, float], tolerance: float, deciding: Collection[Side] = ()) -> set[Side]:
+    """Return the sides that lost the vote; all sides if the vote is not clear.
 
-    It is clear where the sides other than the largest hold at most the share `tolerance` of the raters, or not more
-    than a single rater while the largest holds two or more: nobody vetoes alone what two others agree on. Of sides that
-    are equally large, the one that is alone among `deciding` wins.
+    The vote is clear if the sides other than the largest hold at most the share `tolerance` of the raters. It is also
+    clear if they hold at most one rater while the largest holds two or more, so a single rater cannot veto what two
+    others agree on. If several sides are equally large and exactly one of them is in `deciding`, that side wins.
 
     Args:
-        sides: each side with how many raters are for it, above 0.
+        sides: each side with how many raters support it, above 0.
         tolerance: a share below 0.5.
         deciding: sides that break a tie.
     """
@@ -53,10 +53,10 @@ def lost(sides: Mapping[Side, float], tolerance: float, deciding: Collection[Sid
 
 
 def agreed_value(values: Sequence[bool | float], decisive: bool | float | None = None) -> bool | float:
-    """Return what most raters say: the median of their values.
+    """Return the value that most raters gave: the median of their values.
 
-    Of an even number of values that differ in the middle, it is the lower one, unless the value `decisive` of one of
-    the raters is not below the higher one.
+    If the two middle values of an even number differ, the lower one is returned, unless the value `decisive` of one of
+    the raters is at least the higher one.
     """
     ordered = sorted(values)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]

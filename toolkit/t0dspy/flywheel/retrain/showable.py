@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from t0dspy.flywheel.curate.options import CurateOptions
-from t0dspy.flywheel.curate.raters import vouched
+from t0dspy.flywheel.curate.raters import is_vouched_for
 from t0dspy.flywheel.curate.screen import COMMENT_CHARACTERS, hidden, screen, screen_value, texts_of
 from t0dspy.flywheel.example import PulledExample
 
@@ -45,7 +45,7 @@ def note_hidden(own: Sequence[PulledExample]) -> list[str]:
 
 
 def _refused(one: PulledExample, options: CurateOptions) -> str | None:
-    if options.corrections == "trusted" and not vouched(one, options):
+    if options.corrections == "trusted" and not is_vouched_for(one, options):
         return "no trusted rater corrected it or rated it well"
     return screen_value([one.inputs, one.outputs], options.demo_characters)
 

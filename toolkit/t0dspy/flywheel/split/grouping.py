@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from t0dspy.flywheel.curate.alike import Alike
+from t0dspy.flywheel.curate.sketch_index import SketchIndex
 from t0dspy.flywheel.split.handles import Handles, check_handle
 from t0dspy.flywheel.split.set_state import SetName
 
@@ -18,7 +18,7 @@ class Grouping:
         self._similarity = similarity
         sketched = [(check_handle(handle), name) for handle, name in sets.items()]
         known = [(found, name) for found, name in sketched if found is not None]
-        self._alike = Alike(similarity, [found for found, _ in known])
+        self._alike = SketchIndex(similarity, [found for found, _ in known])
         self._set_of = [name for _, name in known]
 
     def touched(self, mark: Handles) -> set[SetName]:
@@ -86,7 +86,7 @@ class _Ties:
         self.marks = marks
         self.by_key: dict[str, list[int]] = defaultdict(list)
         self.near: dict[str, list[str]] = defaultdict(list)
-        alike, inputs = Alike(similarity), list[str]()
+        alike, inputs = SketchIndex(similarity), list[str]()
         for at, mark in enumerate(marks):
             if mark.keys[-1] not in self.by_key and mark.keys[-1] not in known:
                 for number in alike.find(mark.sketch):

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.curate.alike import Alike
 from t0dspy.flywheel.curate.identity import fields_digest
-from t0dspy.flywheel.curate.sketch import Sketch, read, sketch, written
+from t0dspy.flywheel.curate.sketch import Sketch, decode, encode, sketch
+from t0dspy.flywheel.curate.sketch_index import SketchIndex
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.model import digest
 
@@ -29,7 +29,7 @@ class Handles:
     @property
     def all(self) -> tuple[str, ...]:
         """As they are written."""
-        return (*self.keys, f"sketch:{written(self.sketch)}")
+        return (*self.keys, f"sketch:{encode(self.sketch)}")
 
 
 def handles(example: PulledExample, ignore: Collection[str] = ()) -> Handles:
@@ -47,7 +47,7 @@ def check_handle(handle: str) -> Sketch | None:
     """
     kind, _, rest = handle.partition(":")
     if kind == "sketch":
-        return read(rest)
+        return decode(rest)
     if kind not in KINDS or len(rest) != 32 or not set(rest) <= set("0123456789abcdef"):
         raise ValueError(f"{handle[:40]!r} is no handle")
     return None
@@ -83,7 +83,7 @@ def without_lineage(
         found = [check_handle(handle) for handle in keys]
     except ValueError as error:
         raise SettingsError(f"lineage: {error}; it was not written by t0dspy, or damaged since.") from error
-    sketches = Alike(similarity, [one for one in found if one is not None])
+    sketches = SketchIndex(similarity, [one for one in found if one is not None])
     marks = [handles(one, ignore) for one in holdout]
     clean = [
         one

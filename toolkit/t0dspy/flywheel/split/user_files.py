@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.curate.identity import same
+from t0dspy.flywheel.curate.identity import normalize
 from t0dspy.flywheel.example import PulledExample
 
 
@@ -36,7 +36,7 @@ def read_own(path: Path, inputs: Collection[str]) -> Iterator[PulledExample]:
 def _object(line: str, where: str) -> Mapping[str, Any]:
     try:
         value = json.loads(line)
-        json.dumps(same(value), allow_nan=False)  # NaN and 1e999 are no JSON, and some nesting only reads
+        json.dumps(normalize(value), allow_nan=False)  # NaN and 1e999 are no JSON, and some nesting only reads
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{where}: not JSON ({error}). Write one object a line.") from error
     if not isinstance(value, dict):
