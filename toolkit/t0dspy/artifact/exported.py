@@ -12,7 +12,7 @@ from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
 from t0dspy.artifact.manifest import Manifest, VersionEntry, parse_manifest
 from t0dspy.artifact.names import check_program_name, differs_in_case_only
 from t0dspy.errors import BundleError, HandEditedError
-from t0dspy.model import Schema
+from t0dspy.model import Schema, digest
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,23 @@ class ExportedProgram:
 
     def _schema(self, path: str) -> Schema:
         schema: Schema = self.json(path)
-        if not isinstance(schema.get("properties"), dict):
+        if digest(self.files[path]) != self.manifest.files.get(path):  # what the export wrote needs no check
+            self._check_schema(schema, path)
+        return schema
+
+    def _check_schema(self, schema: Schema, path: str) -> None:
+        import jsonschema  # takes 0.1 s to import, and most commands do not need it
+
+        try:
+            jsonschema.Draft202012Validator.check_schema(schema)
+            reason = "" if "properties" in schema else "it has no `properties`"
+        except jsonschema.SchemaError as error:
+            reason = error.message[:200]
+        if reason:
             raise HandEditedError(
-                f"{self.directory / path} was changed by hand and lacks the object `properties`. "
+                f"{self.directory / path} was changed by hand and is not the schema of an object's fields ({reason}). "
                 "Restore it from version control."
             )
-        return schema
 
 
 def program_directory(configs: Path, name: str) -> Path:
