@@ -26,6 +26,8 @@ _UNSERVABLE = {
 }
 """Modules of DSPy that cannot be served, why, and what to use."""
 
+# Workaround (tensorzero 2026.6): MiniJinja reads these names as literals or operators, not as variables; remove when
+# templates can address arguments by any name.
 UNLOADABLE_NAMES = frozenset(("true", "false", "none", "True", "False", "None", "not"))
 """MiniJinja reads these as literals or operators, not as a variable."""
 

@@ -59,6 +59,9 @@ class Scope:
             "table": _TABLES[self.type],
             "function": self.function,
             "stages": list(self.stages),
+            # Workaround (chdb-core 26.9): ClickHouse sorts UUIDs by their second half, so queries compare
+            # `toUInt128(id)`; remove when the gateway's tables use a type that sorts UUIDs by time. See
+            # ClickHouse/ClickHouse#110066.
             "since": max(self.since, 0) << 80,
             "until": max(self.until, 0) << 80,
             "versions": list(self.versions),

@@ -41,6 +41,8 @@ def shares_in(config: str, function: str) -> Shares:
     return dict.fromkeys(candidates, 1.0) if isinstance(candidates, list) else candidates
 
 
+# Workaround (tensorzero 2026.6): a logged inference does not record which variant was drawn first, so the draw is
+# computed again; remove when a row of a fallback says so.
 def arm(function: str, episode: str, shares: Shares) -> str:
     """The variant that TensorZero draws for `episode` (its experimentation/mod.rs, as of 2026.6).
 
