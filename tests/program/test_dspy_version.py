@@ -32,7 +32,7 @@ def with_dspy(place: Path, installed: str, code: str) -> subprocess.CompletedPro
 def test_an_unsupported_version_is_one_line(tmp_path: Path, installed: str) -> None:
     """Each command that imports DSPy says what is installed, what is needed, and how to get it."""
     lines = "; ".join(
-        f"sys.argv = {['t0dspy', *line.split()]!r}; t0dspy.cli.failures.exit_code_of("
+        f"sys.argv = {['t0dspy', *line.split()]!r}; t0dspy.cli.failures.run_command("
         "lambda: t0dspy.cli.app(standalone_mode=False))"
         for line in USES
     )

@@ -25,10 +25,10 @@ def test_shares_are_shown_set_and_served(project: Project, run: Run) -> None:
     ran = run("traffic", "question", "v1=0.6", "v3=0.4")
     assert ran.code == 0
     assert ran.out.splitlines()[0] == "question  v1 100%  ->  v1 60%  v3 40%"
-    assert ran.out.splitlines()[1] == "written, not serving: `t0dspy apply` has the gateway serve it."
+    assert ran.out.splitlines()[1] == "written, not serving: run `t0dspy apply`."
     assert project.variants() == {"v1"}
     shown = run("traffic", "question").out
-    assert shown.startswith("question: written, not serving: `t0dspy apply` has the gateway serve it\n")
+    assert shown.startswith("question: written, not serving: run `t0dspy apply`\n")
     rows = {line.lstrip("* ").split()[0]: line.split() for line in shown.splitlines()[2:5]}
     assert rows["v3"][1:3] == ["40%", "-"]
     assert rows["v1"][:4] == ["*", "v1", "60%", "100%"]
@@ -112,7 +112,7 @@ def test_a_clickhouse_that_hangs_is_not_waited_for(project: Project, run: Run, m
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/tensorzero"
         ran = run("traffic", "question", "--gateway-url", project.url, "--clickhouse-url", address)
     assert ran.code == 0
-    assert ran.out.startswith("question: written; what is served is not known: ClickHouse at http://127.0.0.1:")
+    assert ran.out.startswith("question: written; the served config is not known: ClickHouse at http://127.0.0.1:")
     assert "it did not answer in time" in ran.out
 
 

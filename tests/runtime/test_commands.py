@@ -8,7 +8,7 @@ import pytest
 
 from support.served import Served, chat
 from t0dspy.cli import app
-from t0dspy.cli.failures import exit_code_of
+from t0dspy.cli.failures import run_command
 from t0dspy.testing import ScriptedUpstream
 
 
@@ -21,7 +21,7 @@ class Command:
     def __call__(self, *words: str, code: int = 0) -> str:
         """stdout of a command that ends well; stderr of one that does not."""
         arguments = [*words, f"--configs={self.served.configs}"]
-        ended = exit_code_of(lambda: app(arguments, standalone_mode=False))
+        ended = run_command(lambda: app(arguments, standalone_mode=False))
         printed = self.capsys.readouterr()
         assert ended == code, printed.err
         return printed.out if code == 0 else printed.err

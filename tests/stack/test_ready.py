@@ -66,10 +66,10 @@ def test_ready_names_what_cannot_run(stack: Served) -> None:
     assert json.loads((stack.data_dir / "stack.json").read_text())["cannot_run"].keys() == {"one"}
 
     (stack.directory / "echoed.py").write_text("import (")
-    stack.wait_said("The programs keep the code that they had (echoed.py): support/v1: SyntaxError in echoed.py", 60)
+    stack.wait_said("The programs keep the old code (echoed.py): support/v1: SyntaxError in echoed.py", 60)
     assert stack.call("support", {"question": "why"}).status_code == 200
     said = len(stack.said())
     process.send_signal(signal.SIGHUP)
-    stack.wait_said("The programs keep the code that they had: support/v1", 60)
+    stack.wait_said("The programs keep the old code: support/v1", 60)
     assert "Traceback" not in stack.said()[said:]
     assert stack.stop() == 0

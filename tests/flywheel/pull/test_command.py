@@ -14,7 +14,7 @@ from support.clickhouse import Server
 from support.production import Production
 from support.stack import COMMAND, bare_environment
 from t0dspy.cli import app
-from t0dspy.cli.failures import exit_code_of
+from t0dspy.cli.failures import run_command
 from t0dspy.errors import WarehouseError
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.pull.examples import pull_examples
@@ -31,7 +31,7 @@ def pull(production: Production, project: Path, capsys: pytest.CaptureFixture[st
     def run(*words: str, url: str = production.clickhouse_url) -> tuple[int, str, str]:
         arguments = ["pull", *words, f"--configs={production.configs}", f"--clickhouse-url={url}"]
         arguments += [] if "--tag" in words else ["--tag", f"test={production.tag}"]
-        code = exit_code_of(lambda: app(arguments, standalone_mode=False))
+        code = run_command(lambda: app(arguments, standalone_mode=False))
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 

@@ -1,4 +1,4 @@
-"""The `t0dspy` command: one file per verb; the only place that prints and that decides exit codes."""
+"""The `t0dspy` command, with one module per verb. Only this package prints and decides exit codes."""
 
 import sys
 from typing import Annotated
@@ -48,32 +48,35 @@ def t0dspy(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Take an optimized DSPy program to production on a TensorZero gateway, prompt for prompt.
+    """Take an optimized DSPy program to production on a TensorZero gateway with unchanged prompts.
 
-    Each command's own help has an example: t0dspy export --help
+    The help of each command has an example: t0dspy export --help
     """
 
 
-app.command(cls=Verb, short_help="Write what a project needs: settings, a config, a metric stub.")(init.init)
-app.command(cls=DspyVerb, short_help="Compile a DSPy program into its next version, with proof.")(export.export)
-app.command(cls=DspyVerb, short_help="Prove that the gateway sends what DSPy sends.")(verify.verify)
-app.command(cls=DspyVerb, short_help="Serve the configs here: ClickHouse, the gateway and the program server.")(up.up)
-app.command(cls=DspyVerb, short_help="Run the exported programs that need Python, for the gateway.")(serve.serve)
+app.command(cls=Verb, short_help="Add settings, a base config and a metric stub to a project.")(init.init)
+app.command(cls=DspyVerb, short_help="Compile a DSPy program into its next version and verify it.")(export.export)
+app.command(cls=DspyVerb, short_help="Verify that the gateway sends the same requests as DSPy.")(verify.verify)
+app.command(cls=DspyVerb, short_help="Run ClickHouse, the gateway and the program server on this machine.")(up.up)
+app.command(cls=DspyVerb, short_help="Run the program server alone.")(serve.serve)
 app.command(cls=DspyVerb, short_help="Call an exported function once.")(run.run)
-app.command(cls=DspyVerb, short_help="Say what an answer was worth.")(feedback.feedback)
-app.command(cls=DspyVerb, short_help="Read what production said, as examples.")(pull.pull)
+app.command(cls=DspyVerb, short_help="Record feedback for an inference or an episode.")(feedback.feedback)
+app.command(cls=DspyVerb, short_help="Read production inferences and their feedback as examples.")(pull.pull)
 app.command(cls=DspyVerb, short_help="Score versions on a data set with your metric.")(evaluate.evaluate)
-app.command(cls=DspyVerb, short_help="Learn from production; beat the incumbent or keep it.")(retrain.retrain)
-app.command(cls=Verb, short_help="Show or set which version answers what share of the calls.")(traffic.traffic)
-app.command(cls=Verb, short_help="Take the last change of incumbent back, at once.")(rollback.rollback)
-app.command(cls=Verb, short_help="Make the gateway serve what is written.")(apply.apply)
+app.command(cls=DspyVerb, short_help="Optimize on production data; keep the incumbent unless it is beaten.")(
+    retrain.retrain
+)
+app.command(cls=Verb, short_help="Show or set each version's share of the calls.")(traffic.traffic)
+app.command(cls=Verb, short_help="Restore the previous incumbent.")(rollback.rollback)
+app.command(cls=Verb, short_help="Apply the written config to the gateway.")(apply.apply)
 
 
 def main() -> None:
-    """Run the command line and exit: 0 fine, 1 expected error, 2 wrong usage, 3 a bug, 4 wire inequality, 130 stopped.
+    """Run the command line and exit.
 
-    See `failures` for how an exception becomes one of these.
+    The exit code is 0 for success, 1 for an expected error, 2 for wrong usage, 3 for a bug, 4 for a wire inequality and
+    130 for an interrupt. `failures` maps exceptions to these codes.
     """
-    output.speak_any_unicode()
+    output.escape_unencodable()
     streams.keep_stdout_for_results()
-    sys.exit(failures.exit_code_of(lambda: app(prog_name="t0dspy", standalone_mode=False)))
+    sys.exit(failures.run_command(lambda: app(prog_name="t0dspy", standalone_mode=False)))

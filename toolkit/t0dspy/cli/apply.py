@@ -1,4 +1,4 @@
-"""Make the gateway serve what is written."""
+"""`t0dspy apply`: make the gateway serve the written config."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,17 @@ def apply(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make the gateway serve what is written, and wait until it does.
+    """Apply the written config to the gateway and wait until it serves it.
 
-    Signals the embedded stack, restarts the gateway's container of compose, or runs the command from the settings. If
-    the gateway does not come up with it, the files that served last are put back and applied, and this says so.
+    This signals the embedded stack, restarts the gateway's compose container, or runs the command from the settings. If
+    the gateway does not start with the new config, the previously served files are restored and applied, and the
+    command fails.
 
     Example: t0dspy apply
     """
     from t0dspy.rollout.rollout import apply_all
 
-    applied = apply_all(options.place(quiet, configs, gateway_url, clickhouse_url))
+    applied = apply_all(options.make_place(quiet, configs, gateway_url, clickhouse_url))
     if json:
         output.print_json(as_json(applied))
     elif not quiet:
@@ -32,13 +33,13 @@ def apply(
 
 
 def outcome(applied: "Applied") -> str:
-    """What an apply did, in a line."""
+    """Return one line that describes the result of an apply."""
     serving = "serving already" if applied.unchanged else f"serving after {applied.seconds:.1f} s"
     return f"{serving}: {applied.what}, config_hash {applied.config_hash}"
 
 
 def as_json(applied: "Applied") -> dict[str, Any]:
-    """The same for programs."""
+    """Return the result of an apply as a JSON object."""
     return {
         "serving": True,
         "unchanged": applied.unchanged,

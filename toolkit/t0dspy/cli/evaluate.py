@@ -1,4 +1,4 @@
-"""The metric over a data set, for one version or several."""
+"""`t0dspy evaluate`: score one or several versions on a data set."""
 
 import math
 from pathlib import Path
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 def evaluate(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program.")],
-    data: Annotated[Path, typer.Option(metavar="FILE", help="JSON lines: objects of fields, or lines of pull.")],
+    data: Annotated[Path, typer.Option(metavar="FILE", help="JSON lines: objects of fields, or output of `pull`.")],
     version: Annotated[
         list[str] | None, typer.Option(metavar="V", help="A version (default: the incumbent); repeatable.")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Such as app.metrics:grade (default: that of the settings).")
+        str | None, typer.Option(metavar="PATH", help="Such as app.metrics:grade (default: from the settings).")
     ] = None,
-    direct: Annotated[bool, typer.Option("--direct", help="Straight through DSPy, without a gateway.")] = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Call models through DSPy, without a gateway.")] = False,
     record: Annotated[
-        str | None, typer.Option(metavar="METRIC", help="Give the scores to the gateway as this metric's feedback.")
+        str | None, typer.Option(metavar="METRIC", help="Send the scores to the gateway as feedback for this metric.")
     ] = None,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Runs at once (default: 8).")] = 8,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Concurrent runs (default: 8).")] = 8,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Score versions of NAME on a data set with your metric: means with 95% intervals, and paired differences.
+    """Score versions of NAME on a data set with your metric, and print means with 95% intervals and paired differences.
 
-    Each call through the gateway is pinned to its version, so it is no production to `pull`. This is how to measure
-    what a change of prompt form, model or code costs before it serves anybody.
+    Calls through the gateway are pinned to a version, so `pull` does not count them as production. Use this command to
+    measure the effect of a new prompt form, model or code before it serves users.
 
     Example: t0dspy evaluate spec_to_review --data data/specs.jsonl --version v1 --version v2
     """
@@ -47,34 +47,37 @@ def evaluate(
 
     asked = EvaluateOptions(tuple(version or ()), metric, direct, record, threads)
     with output.progress(quiet) as progress:
-        found = evaluate_versions(name, data, asked, configs=configs, gateway_url=gateway_url, progress=progress.say)
+        evaluation = evaluate_versions(
+            name, data, asked, configs=configs, gateway_url=gateway_url, progress=progress.show
+        )
     if json:
-        output.print_json(found.as_json())
+        output.print_json(evaluation.as_json())
     elif not quiet:
-        _print(found)
+        _print(evaluation)
 
 
-def _failed(kind: str, count: int) -> str:
-    """What failed how often, such as `2 answers did not parse`."""
+def _describe_failures(kind: str, count: int) -> str:
+    """Return the number of failures of one kind as text, such as `2 answers did not parse`."""
     if kind == "answer":
-        return f"{count:,} {'answer' if count == 1 else 'answers'} did not parse"
-    return f"{count:,} {'run' if count == 1 else 'runs'} failed ({kind})"
+        return f"{output.count(count, 'answer')} did not parse"
+    return f"{output.count(count, 'run')} failed ({kind})"
 
 
-def _print(found: "Evaluation") -> None:
-    route = {"gateway": "through the gateway", "direct": "straight through DSPy"}[found.route]
-    groups = f" in {found.groups:,} groups (users, episodes)" if found.groups < found.examples else ""
-    print(f"{found.name}: {found.metric} on {found.examples:,} examples{groups}, {route}")
-    for one in found.versions:
-        recorded = f"  {one.recorded:,} recorded" if one.recorded else ""
-        print(f"  {one.version:<9} {one.interval.mean:7.3f}  {_limits(one.interval, '.3f')}{recorded}")
-        for kind, count in one.failed.items():
-            print(f"            {_failed(kind, count)}, such as: {one.examples[kind]}")
-    for pair in found.differences:
-        at, what = pair.paired.interval, f"{pair.version} - {pair.against}"
+def _print(evaluation: "Evaluation") -> None:
+    route = {"gateway": "through the gateway", "direct": "straight through DSPy"}[evaluation.route]
+    groups = f" in {evaluation.groups:,} groups (users, episodes)" if evaluation.groups < evaluation.examples else ""
+    examples = output.count(evaluation.examples, "example")
+    print(f"{evaluation.name}: {evaluation.metric} on {examples}{groups}, {route}")
+    for scored in evaluation.versions:
+        recorded = f"  {scored.recorded:,} recorded" if scored.recorded else ""
+        print(f"  {scored.version:<9} {scored.interval.mean:7.3f}  {_limits(scored.interval, '.3f')}{recorded}")
+        for kind, count in scored.failed.items():
+            print(f"            {_describe_failures(kind, count)}, such as: {scored.examples[kind]}")
+    for pair in evaluation.differences:
+        interval, label = pair.paired.interval, f"{pair.version} - {pair.against}"
         counts = f"{pair.paired.better:,} better, {pair.paired.worse:,} worse"
-        sure = f"confidence {math.floor(pair.paired.confidence * 1000) / 10:g}% that it is better"
-        print(f"  {what:<9} {at.mean:+7.3f}  {_limits(at, '+.3f')}  {counts}; {sure}")
+        confidence = f"confidence {math.floor(pair.paired.confidence * 1000) / 10:g}% that it is better"
+        print(f"  {label:<9} {interval.mean:+7.3f}  {_limits(interval, '+.3f')}  {counts}; {confidence}")
 
 
 def _limits(interval: "Interval", form: str) -> str:

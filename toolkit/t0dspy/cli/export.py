@@ -1,4 +1,4 @@
-"""Compile a DSPy program into the next version of its gateway config."""
+"""`t0dspy export`: compile a DSPy program into the next version of its gateway config."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ def export(
         str, typer.Argument(metavar="PROGRAM", help="A name from settings, or package.module:attribute.")
     ],
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its name at the gateway (default: the attribute's).")
+        str | None, typer.Option(metavar="NAME", help="The program's name at the gateway (default: the attribute's).")
     ] = None,
     state: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A state saved with program.save('x.json').")
@@ -27,26 +27,30 @@ def export(
         str | None, typer.Option(metavar="MODEL", help="The TensorZero model, such as openai::gpt-4o-mini.")
     ] = None,
     adapter: Annotated[
-        options.Adapter | None, typer.Option(metavar="chat|json", help="Whose prompt text (default: as optimized).")
+        options.Adapter | None,
+        typer.Option(metavar="chat|json", help="The adapter that writes the prompt (default: as optimized)."),
     ] = None,
     demos: Annotated[
         options.Demos | None,
         typer.Option(metavar="turns|system", help="Demos as chat turns, or in the system message."),
     ] = None,
     signature: Annotated[
-        str | None, typer.Option(metavar="SIGNATURE", help="The program's own contract, such as 'spec -> review'.")
+        str | None,
+        typer.Option(metavar="SIGNATURE", help="The inputs and outputs of the program, such as 'spec -> review'."),
     ] = None,
-    stages_only: Annotated[bool, typer.Option("--stages-only", help="Leave the program function out.")] = False,
+    stages_only: Annotated[bool, typer.Option("--stages-only", help="Export no program function.")] = False,
     traffic: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="The new version's share, such as 0.1 (default: none; the first has all)."),
+        typer.Option(
+            metavar="SHARE", help="The new version's share, such as 0.1 (default: 0, or 1 for the first version)."
+        ),
     ] = None,
     breaking: Annotated[
-        bool, typer.Option("--breaking", help="Where the program's contract changed, export it as NAME_2.")
+        bool, typer.Option("--breaking", help="If the program's inputs or outputs changed, export it as NAME_2.")
     ] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Have the gateway serve it at once.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change; write nothing.")] = False,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof that prompts are equal.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Apply the config to the gateway at once.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes without writing them.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not verify the prompts.")] = False,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
     clickhouse_url: options.ClickhouseUrl = None,
@@ -54,18 +58,18 @@ def export(
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compile PROGRAM and write its next version, once the gateway is shown to send what DSPy sends.
+    """Compile PROGRAM, verify that the gateway sends the same requests as DSPy, and write the next version.
 
-    An unchanged program writes nothing. Old versions are never touched; a new one gets no traffic unless it is the
-    first, or --traffic says so.
+    Nothing is written if the program is unchanged. Existing versions never change. A new version gets no traffic unless
+    it is the first version or --traffic gives it a share.
 
     Example: t0dspy export app.review:program --state optimized.json --model openai::gpt-4o-mini
     """
     from t0dspy.exporting import ExportOptions
     from t0dspy.exporting import export as export_program
 
-    settings = options.settings(configs, gateway_url, clickhouse_url)
-    applying = options.applying(settings, quiet) if apply and not dry_run else None
+    settings = options.read_settings(configs, gateway_url, clickhouse_url)
+    run_apply = options.prepare_apply(settings, quiet) if apply and not dry_run else None
     given = ExportOptions(
         name=name,
         state=state,
@@ -79,12 +83,12 @@ def export(
         dry_run=dry_run,
         verify=not no_verify,
     )
-    reference, given = options.configured(program, given, settings)
+    reference, given = options.with_program_settings(program, given, settings)
     with output.progress(quiet) as progress:
         result = export_program(
-            reference, settings.configs_dir, given, progress=progress.say, parity_progress=progress.count
+            reference, settings.configs_dir, given, progress=progress.show, parity_progress=progress.show_count
         )
-    applied = applying(f"export {result.name}") if applying else None
+    applied = run_apply(f"export {result.name}") if run_apply else None
     if json:
         output.print_json(_as_json(result, applied))
     elif not quiet:
@@ -94,17 +98,17 @@ def export(
 def _print(result: "Export", applied: "Applied | None", *, verbose: bool) -> None:
     for note in result.notes:
         output.note(note)
-    what = f"{result.name} {result.version}"
+    version = f"{result.name} {result.version}"
     if result.unchanged:
         edited = ", but its files were changed by hand" if result.hand_edited else ""
-        print(f"{what} is this program already{edited}: nothing to export.")
+        print(f"{version} is this program already{edited}: nothing to export.")
         if applied is not None:
             print(outcome(applied))
         return
     if result.diff:
         print(result.diff)
     verb = "exported" if result.written else "would export"
-    print(f"{verb} {what} to {result.directory}")
+    print(f"{verb} {version} to {result.directory}")
     served = {"gateway": "the gateway alone", "programs": "our program server", None: "its predictors' functions only"}
     print(f"  served by   {served[result.served_by]}")
     if result.parity is not None:
@@ -118,7 +122,7 @@ def _print(result: "Export", applied: "Applied | None", *, verbose: bool) -> Non
     if applied is not None:
         print(outcome(applied))
     elif result.written:
-        print("written, not serving: `t0dspy apply` has the gateway serve it.")
+        print("written, not serving: run `t0dspy apply`.")
 
 
 def _as_json(result: "Export", applied: "Applied | None") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From an exception to an exit code and the one message a user reads."""
+"""Map exceptions to exit codes and messages."""
 
 import os
 import sys
@@ -16,22 +16,22 @@ BUG, INTERRUPTED = 3, 130
 # Workaround (typer 0.29): typer may contain its own copy of click, whose ClickException has no public name; remove when
 # typer exports it.
 _WrongUsage: Any = typer.BadParameter.__mro__[2]
-"""Click's ClickException, whether typer uses click or carries its own copy of it."""
+"""Click's ClickException. Typer uses either click or its own copy of click, so the class has no fixed import path."""
 
 
 class Stopped(Exception):  # noqa: N818
-    """Carries an interrupt or a broken pipe (its cause) past typer, which has answers of its own to both."""
+    """Carries an interrupt or a broken pipe (its cause) through typer, which would otherwise handle both itself."""
 
 
-def exit_code_of(command: Callable[[], Any]) -> int:
-    """Run `command`; say on stderr what went wrong, if anything did, and return the exit code for it."""
+def run_command(command: Callable[[], Any]) -> int:
+    """Run `command`, print a message to stderr if it fails, and return the exit code."""
     try:
         result = command()
-        sys.stdout.flush()  # a reader that went away is noticed here, not when Python ends
+        sys.stdout.flush()  # raises BrokenPipeError here and not at interpreter exit if the reader is gone
     except typer.Exit as stop:
         return stop.exit_code
     except (typer.Abort, KeyboardInterrupt, BrokenPipeError, Stopped) as stop:
-        return _stopped(stop.__cause__ if isinstance(stop, Stopped) else stop)
+        return _report_stop(stop.__cause__ if isinstance(stop, Stopped) else stop)
     except _WrongUsage as wrong_usage:
         wrong_usage.show()
         return int(wrong_usage.exit_code)
@@ -39,25 +39,27 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         print(f"t0dspy: {error}", file=sys.stderr)
         return error.exit_code
     except Exception:
-        return _bug()
+        return _report_bug()
     return result if isinstance(result, int) else 0
 
 
-def _stopped(why: BaseException | None) -> int:
-    if isinstance(why, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain when it ends
+def _report_stop(cause: BaseException | None) -> int:
+    if isinstance(cause, BrokenPipeError):
+        # Python flushes stdout at exit and would print another BrokenPipeError.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     print("Interrupted.", file=sys.stderr)
     return INTERRUPTED
 
 
-def _bug() -> int:
+def _report_bug() -> int:
     last = traceback.format_exc().strip().splitlines()[-1]
-    print(f"t0dspy: this is a bug: {last}\nPlease report it{_logged()}", file=sys.stderr)
+    print(f"t0dspy: this is a bug: {last}\nPlease report it{_write_log()}", file=sys.stderr)
     return BUG
 
 
-def _logged() -> str:
+def _write_log() -> str:
+    """Write the traceback to a temporary file and return the end of the message, which names that file."""
     try:
         with tempfile.NamedTemporaryFile("w", prefix="t0dspy-", suffix=".log", delete=False, encoding="utf-8") as log:
             traceback.print_exc(file=log)

@@ -1,4 +1,4 @@
-"""Feedback about an inference or an episode."""
+"""`t0dspy feedback`: record feedback for an inference or an episode."""
 
 from typing import Annotated
 
@@ -8,12 +8,12 @@ from t0dspy.cli import options, output
 
 
 def feedback(
-    id: Annotated[str, typer.Argument(metavar="ID", help="An inference's id, or an episode's with --episode.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="The id of an inference, or of an episode with --episode.")],
     metric: Annotated[str, typer.Argument(metavar="METRIC", help="A metric, `demonstration` or `comment`.")],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="true, false, a number, a text, or output fields.")],
-    episode: Annotated[bool, typer.Option("--episode", help="ID is an episode's.")] = False,
+    episode: Annotated[bool, typer.Option("--episode", help="ID is the id of an episode.")] = False,
     by: Annotated[
-        str | None, typer.Option(metavar="USER", help="Who says it (default: the user of the inference).")
+        str | None, typer.Option(metavar="USER", help="The rater (default: the user of the inference).")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A tag of the feedback; repeatable.")] = None,
     configs: options.Configs = None,
@@ -22,10 +22,10 @@ def feedback(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say what an answer was worth, and return once that is stored.
+    """Record feedback for an inference and wait until it is stored.
 
-    For a demonstration, VALUE is the corrected output, a JSON object. Fields that matter are enough: others are filled
-    with what the model said, and the tag t0dspy::filled names them.
+    For a demonstration, VALUE is a JSON object with the corrected output. You can leave out fields that were correct:
+    they are filled from the model's output, and the tag t0dspy::filled names them.
 
     Every rater has one vote. Name the rater with --by if it is not the user of the inference. `retrain` counts the
     corrections of that user and of the raters in `trusted_raters`; the setting `corrections` changes this.
@@ -37,17 +37,17 @@ def feedback(
     from t0dspy.runtime.tags import parse_tags
     from t0dspy.warehouse.client import Warehouse
 
-    where = options.settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
+    settings = options.read_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
     tags = parse_tags(tag or ())
-    gateway = HttpGateway(where.gateway_url.value)
+    gateway = HttpGateway(settings.gateway_url.value)
     try:
-        with Warehouse(where.clickhouse_url.value) as warehouse:
+        with Warehouse(settings.clickhouse_url.value) as warehouse:
             stored = give_feedback(
                 *(id, metric, value),
                 episode=episode,
                 by=by,
                 tags=tags,
-                configs=where.configs_dir,
+                configs=settings.configs_dir,
                 gateway=gateway,
                 warehouse=warehouse,
             )

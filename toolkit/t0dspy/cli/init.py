@@ -1,4 +1,4 @@
-"""`t0dspy init`: what a project needs, beside what is there."""
+"""`t0dspy init`: add the files that a project needs, and leave existing files alone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,31 +15,31 @@ def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Your project (default: the working directory).")] = (
         Path()
     ),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the files without writing them.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write settings, a base config for TensorZero and a metric stub into a project.
 
-    What is there is never touched: a file that exists, or settings in pyproject.toml, is left as it is and named.
+    Existing files, and settings in pyproject.toml, are never changed. The command lists what it kept.
 
     Example: t0dspy init my_project
     """
     from t0dspy import scaffold
 
-    found = scaffold.plan(directory)
+    planned = scaffold.plan(directory)
     if not dry_run:
-        scaffold.write(found)
+        scaffold.write(planned)
     if json:
-        output.print_json({"files": sorted(found.files), "kept": list(found.kept), "written": not dry_run})
+        output.print_json({"files": sorted(planned.files), "kept": list(planned.kept), "written": not dry_run})
     elif not quiet:
-        _print(found, "would write" if dry_run else "wrote")
+        _print(planned, "would write" if dry_run else "wrote")
 
 
-def _print(found: "Scaffold", wrote: str) -> None:
-    for path in sorted(found.files):
-        print(f"{wrote} {found.directory / path}")
-    for why in found.kept:
-        print(f"kept  {why}")
-    if "t0dspy.toml" in found.files:
-        print("\nNext: fill in the lines of t0dspy.toml that say so; then `t0dspy export NAME`.")
+def _print(planned: "Scaffold", verb: str) -> None:
+    for path in sorted(planned.files):
+        print(f"{verb} {planned.directory / path}")
+    for reason in planned.kept:
+        print(f"kept  {reason}")
+    if "t0dspy.toml" in planned.files:
+        print("\nNext: fill in the marked lines of t0dspy.toml, then run `t0dspy export NAME`.")

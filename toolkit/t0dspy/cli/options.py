@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how they meet the settings."""
+"""Options that several verbs share, and their combination with the settings."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Adapter(StrEnum):
-    """`--adapter`."""
+    """Values of `--adapter`."""
 
     chat = "chat"
     json = "json"
 
 
 class Demos(StrEnum):
-    """`--demos`."""
+    """Values of `--demos`."""
 
     turns = "turns"
     system = "system"
@@ -33,7 +33,7 @@ class Demos(StrEnum):
 Configs = Annotated[
     Path | None, typer.Option("--configs", metavar="DIR", help="Directory of TensorZero's config (default: configs).")
 ]
-_ELSE = "settings, the stack that runs here, localhost"
+_ELSE = "settings, the running embedded stack, localhost"
 GatewayUrl = Annotated[
     str | None,
     typer.Option("--gateway-url", metavar="URL", help=f"The gateway (default: TENSORZERO_GATEWAY_URL, {_ELSE})."),
@@ -45,35 +45,39 @@ ClickhouseUrl = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", help="Count the inputs whose messages differ from stock DSPy's, for each predictor."),
+    typer.Option("--verbose", help="Print, for each predictor, how many inputs have other messages in stock DSPy."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing when all is well.")]
 
 AllowHost = Annotated[
     list[str] | None,
-    typer.Option(metavar="H", help="A further name or IP address that requests may have as their Host; repeatable."),
+    typer.Option(metavar="H", help="An additional name or IP address that the Host header may have; repeatable."),
 ]
 AllowOrigin = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="O", help="Origin of a web page that may send requests, such as http://localhost:5173; repeatable."
+        metavar="O", help="The origin of a web page that may send requests: http://localhost:5173; repeatable."
     ),
 ]
 
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the program's history.")]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, for the program's history.")]
 
 
-def settings(
+def read_settings(
     configs: Path | None = None, gateway_url: str | None = None, clickhouse_url: str | None = None
 ) -> Settings:
-    """The project's settings, with what was given on the command line, and the URLs of the stack that runs here."""
+    """Return the project's settings, overridden by the command line, with the URLs of the running embedded stack."""
     from t0dspy.stack.processes.locate import locate
 
     return locate(load_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url))
 
 
-def allowed(hosts: list[str] | None, origins: list[str] | None, listening_on: str) -> "Allowed":
-    """Return what `--allow-host` and `--allow-origin` allow. Raises SettingsError for a wrong host or origin."""
+def parse_allowed(hosts: list[str] | None, origins: list[str] | None, listening_on: str) -> "Allowed":
+    """Return the hosts and origins that `--allow-host` and `--allow-origin` allow.
+
+    Raises:
+        SettingsError: a host or an origin is invalid.
+    """
     from localkit.web_pages import Allowed
     from t0dspy.errors import SettingsError, translate_local_errors
 
@@ -81,17 +85,21 @@ def allowed(hosts: list[str] | None, origins: list[str] | None, listening_on: st
         return Allowed.parse(hosts or [], origins or [], listening_on)
 
 
-def place(quiet: bool, configs: Path | None, gateway_url: str | None, clickhouse_url: str | None) -> "Place":
-    """Where a change of traffic is written, and who is to serve it; it says what it does on stderr."""
+def make_place(quiet: bool, configs: Path | None, gateway_url: str | None, clickhouse_url: str | None) -> "Place":
+    """Return the configs and the gateway that a change of traffic is about, with progress notes on stderr."""
     from t0dspy.cli import output
     from t0dspy.rollout.apply import Place
 
-    found = settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
-    return Place.of(found, (lambda text: None) if quiet else output.note)
+    settings = read_settings(configs=configs, gateway_url=gateway_url, clickhouse_url=clickhouse_url)
+    return Place.of(settings, (lambda text: None) if quiet else output.note)
 
 
-def applying(settings: Settings, quiet: bool) -> "Callable[[str], Applied]":
-    """What has the gateway serve what is written from now on; raises RolloutError when there is no gateway."""
+def prepare_apply(settings: Settings, quiet: bool) -> "Callable[[str], Applied]":
+    """Check that a config can be applied, and return the function that applies what is written after this call.
+
+    Raises:
+        RolloutError: there is no gateway to apply to.
+    """
     from t0dspy.cli import output
     from t0dspy.rollout.apply import Place, check_toml, choose
     from t0dspy.rollout.pending import config_files
@@ -101,23 +109,28 @@ def applying(settings: Settings, quiet: bool) -> "Callable[[str], Applied]":
     choose(place)
     check_toml(place.configs)
     before = config_files(place.configs)
-    return lambda what: apply_written(place, what, before)
+    return lambda action: apply_written(place, action, before)
 
 
-def configured(program: str, given: "ExportOptions", settings: Settings) -> tuple[str, "ExportOptions"]:
-    """The import path of PROGRAM, and `given` completed from its settings where it is a name from there.
+def with_program_settings(program: str, given: "ExportOptions", settings: Settings) -> tuple[str, "ExportOptions"]:
+    """Return the import path of `program` and the export options, completed from the program's settings.
+
+    Args:
+        program: a name from the settings, or an import path, for which `given` is returned unchanged.
+        given: the options from the command line, which take precedence.
+        settings: the project's settings.
 
     Raises:
-        SettingsError: it is neither a configured name nor an import path.
+        SettingsError: `program` is neither a configured name nor an import path.
     """
     from t0dspy.errors import SettingsError
 
     if program not in settings.programs:
         if ":" not in program:
             known = ", ".join(settings.programs) or "none"
-            where = settings.file or "pyproject.toml or t0dspy.toml"
+            file = settings.file or "pyproject.toml or t0dspy.toml"
             raise SettingsError(
-                f"no program {program!r} in {where} (configured: {known}), and it is no import path such as "
+                f"no program {program!r} in {file} (configured: {known}), and it is not an import path such as "
                 "app.review:program."
             )
         return program, given

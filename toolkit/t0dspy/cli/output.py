@@ -1,4 +1,4 @@
-"""What the verbs print: results on stdout, progress and notes on stderr."""
+"""Print results to stdout, and progress and notes to stderr."""
 
 import io
 import json
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from t0dspy.parity.report import ParityReport
 
 
-def speak_any_unicode() -> None:
-    """Let stdout and stderr escape what the terminal's encoding lacks: prompts hold any character there is."""
+def escape_unencodable() -> None:
+    """Make stdout and stderr escape characters that the terminal's encoding lacks, because prompts may hold any."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on stdout."""
+    """Print `value` as JSON to stdout, escaped if stdout's encoding cannot represent it."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "ascii")
@@ -33,31 +33,36 @@ def print_json(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """A line that a user should read, beside the result."""
+    """Print a note to stderr."""
     print(f"note: {text}", file=sys.stderr)
 
 
+def count(number: int, noun: str) -> str:
+    """Return `number` with its noun, such as `1 example` or `2,000 examples`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def print_parity(report: "ParityReport", *, verbose: bool = False) -> None:
-    """What was compared, and how the prompts relate to stock DSPy's; with `verbose` the counts of each predictor."""
-    answers = sum(one.answers for one in report.predictors)
-    print(f"  prompts     equal: {report.requests:,} inputs and {answers:,} answers compared")
-    for one in report.predictors:
-        for reason, count in one.skipped.items():
-            print(f"  skipped     {shown(one.path)}: {count:,} inputs: {reason}")
-    print(f"  stock DSPy  {_beside_stock(report)}")
+    """Print what was compared and how stock DSPy's messages differ; with `verbose`, also counts per predictor."""
+    answers = sum(predictor.answers for predictor in report.predictors)
+    print(f"  prompts     equal: {count(report.requests, 'input')} and {count(answers, 'answer')} compared")
+    for predictor in report.predictors:
+        for reason, skipped in predictor.skipped.items():
+            print(f"  skipped     {shown(predictor.path)}: {count(skipped, 'input')}: {reason}")
+    print(f"  stock DSPy  {_compare_to_stock(report)}")
     for line in _counts(report) if verbose else ():
         print(f"              {line}")
 
 
-def _beside_stock(report: "ParityReport") -> str:
-    """How stock DSPy would write the messages of this prompt form, on a line.
+def _compare_to_stock(report: "ParityReport") -> str:
+    """Return one line on how stock DSPy's messages differ from those of this prompt form.
 
-    Generated inputs imitate DSPy's marker for images and files on purpose; no real text does, so that is no difference
-    to mention here. `--verbose` and `--json` have it.
+    Generated inputs imitate DSPy's marker for images and files on purpose. Real text does not, so the line leaves that
+    difference out; `--verbose` and `--json` include it.
     """
     from t0dspy.parity.report import DEMO_TURNS, KEY_ORDER
 
-    reasons = {reason for one in report.predictors for reason in one.unlike_stock}
+    reasons = {reason for predictor in report.predictors for reason in predictor.unlike_stock}
     differences = []
     if DEMO_TURNS in reasons:
         differences.append("sends the demos as chat turns; this prompt form has them in the system message")
@@ -68,36 +73,36 @@ def _beside_stock(report: "ParityReport") -> str:
 
 def _counts(report: "ParityReport") -> list[str]:
     return [
-        f"{shown(one.path)}: {reason} ({count:,} of {one.requests:,} inputs)"
-        for one in report.predictors
-        for reason, count in one.unlike_stock.items()
+        f"{shown(predictor.path)}: {reason} ({unlike:,} of {count(predictor.requests, 'input')})"
+        for predictor in report.predictors
+        for reason, unlike in predictor.unlike_stock.items()
     ]
 
 
 class Progress:
-    """A line on stderr that says what is being done, where stderr is a terminal."""
+    """A line on stderr with the current step, shown only if stderr is a terminal."""
 
     def __init__(self, status: "Status | None") -> None:
         self._status = status
 
-    def say(self, text: str) -> None:
+    def show(self, text: str) -> None:
         """Replace the line."""
         if self._status is not None:
             self._status.update(text)
 
-    def count(self, what: str, done: int) -> None:
-        """Replace the line with how far `what` is."""
+    def show_count(self, predictor: str, done: int) -> None:
+        """Replace the line with the number of inputs compared for `predictor`, at every twentieth input."""
         if done % 20 == 0:
-            self.say(f"{what}: {done:,} inputs compared")
+            self.show(f"{predictor}: {done:,} inputs compared")
 
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Progress]:
-    """A `Progress` for the length of some work; silent when `quiet` or when stderr is no terminal."""
+    """Yield a `Progress`, which prints nothing if `quiet` or if stderr is not a terminal."""
     if quiet or not sys.stderr.isatty():
         yield Progress(None)
         return
     from rich.console import Console
 
-    with Console(file=sys.stderr).status("starting") as status:  # the stream of now: optimizers redirect it
+    with Console(file=sys.stderr).status("starting") as status:  # optimizers redirect sys.stderr later
         yield Progress(status)

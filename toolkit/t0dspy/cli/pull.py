@@ -1,4 +1,4 @@
-"""Production's examples, as JSON lines."""
+"""`t0dspy pull`: print production examples as JSON lines."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,29 +15,32 @@ if TYPE_CHECKING:
 
 def pull(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program.")],
-    window: Annotated[str, typer.Option(metavar="LENGTH", help="45m, 12h, 30d or 4w, until now.")] = "30d",
+    window: Annotated[str, typer.Option(metavar="LENGTH", help="Length of the window: 45m, 12h, 30d or 4w.")] = "30d",
     until: Annotated[str | None, typer.Option(metavar="TIME", help="End of the window (default: now).")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to (default: stdout).")] = None,
-    version: Annotated[list[str] | None, typer.Option(metavar="V", help="Only what V answered; repeatable.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Only what has this tag; repeatable.")] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(metavar="M=VALUE", help="Only what has this latest value; repeatable.")
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The file to write (default: stdout).")] = None,
+    version: Annotated[list[str] | None, typer.Option(metavar="V", help="Only answers of V; repeatable.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="Only inferences with this tag; repeatable.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="At most N, evenly over time.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="M=VALUE", help="Only inferences whose latest value of M is VALUE; repeatable."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="At most N examples, spread evenly over time.")] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND", help="Also pinned, internal, evaluation or test rows; repeatable."),
+        typer.Option(metavar="KIND", help="Include pinned, internal, evaluation or test rows; repeatable."),
     ] = None,
-    no_fallbacks: Annotated[bool, typer.Option("--no-fallbacks", help="Without answers of a fallback.")] = False,
+    no_fallbacks: Annotated[bool, typer.Option("--no-fallbacks", help="Leave out answers of a fallback.")] = False,
     configs: options.Configs = None,
     clickhouse_url: options.ClickhouseUrl = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Print what NAME said in production, a JSON object a line: fields, feedback, origin, and the stages of the run.
+    """Print the production examples of NAME as JSON lines: fields, feedback, origin, and the stages of the run.
 
-    In the window is what was asked or was given feedback there. The summary goes to stderr: what was read, what was
-    left out, and why.
+    An inference is in the window if it was made there or got feedback there. A summary on stderr lists what was read,
+    what was left out, and why.
 
     Example: t0dspy pull spec_to_review --window 30d --metric accepted=false --out failed.jsonl
     """
@@ -47,34 +50,37 @@ def pull(
     from t0dspy.flywheel.pull.window import time_of
     from t0dspy.warehouse.client import Warehouse
 
-    where = options.settings(configs=configs, clickhouse_url=clickhouse_url)
+    settings = options.read_settings(configs=configs, clickhouse_url=clickhouse_url)
     wanted = PullOptions(
         window=window,
         until=time_of(until) if until else None,
         versions=tuple(version or ()),
-        tags=dict(_pair(one, "--tag") for one in tag or ()),
-        metrics={key: _value(value, key) for key, value in (_pair(one, "--metric") for one in metric or ())},
+        tags=dict(_parse_pair(pair, "--tag") for pair in tag or ()),
+        metrics={
+            key: _parse_value(value, key) for key, value in (_parse_pair(pair, "--metric") for pair in metric or ())
+        },
         limit=limit,
         include=tuple(include or ()),
         fallbacks=not no_fallbacks,
-        **rater_options(where, name),
+        **rater_options(settings, name),
     )
-    plan = plan_pull(name, wanted, where.configs_dir)
-    with Warehouse(where.clickhouse_url.value) as warehouse, output.progress(quiet) as progress:
-        found = Pull(plan, warehouse)
-        progress.say(f"asking for {name}")
-        with _lines(out) as write:
-            for example in found:
+    plan = plan_pull(name, wanted, settings.configs_dir)
+    with Warehouse(settings.clickhouse_url.value) as warehouse, output.progress(quiet) as progress:
+        examples = Pull(plan, warehouse)
+        summary = examples.summary
+        progress.show(f"querying {name}")
+        with _open_lines(out) as write:
+            for example in examples:
                 write(example.to_line())
-                if found.summary.examples % 1000 == 0:
-                    progress.say(f"{found.summary.examples:,} examples")
+                if summary.examples % 1000 == 0:
+                    progress.show(f"{summary.examples:,} examples")
     if not quiet:
-        _report(found.summary, json=json)
-        for one in wanted.metrics if not (found.summary.examples or json) else ():
-            _say_if_unknown(one, metrics(where.configs_dir))
+        _print_summary(summary, json=json)
+        for metric_name in wanted.metrics if not (summary.examples or json) else ():
+            _note_if_unknown(metric_name, metrics(settings.configs_dir))
 
 
-def _report(summary: "Summary", *, json: bool) -> None:
+def _print_summary(summary: "Summary", *, json: bool) -> None:
     import json as json_text
     import sys
 
@@ -82,15 +88,18 @@ def _report(summary: "Summary", *, json: bool) -> None:
     print(text, file=sys.stderr)
 
 
-def _say_if_unknown(metric: str, known: Collection[str]) -> None:
-    """A name that no config has may be an old one, with feedback still; with none, it is more likely a slip."""
+def _note_if_unknown(metric: str, known: Collection[str]) -> None:
+    """Print a note if no config defines `metric`.
+
+    It is not an error, because a metric that was removed from the config may still have feedback.
+    """
     if known and metric not in known:
         output.note(f"no config defines a metric {metric!r}; there are {', '.join(sorted(known))}.")
 
 
 @contextmanager
-def _lines(out: Path | None) -> Iterator[Callable[[str], object]]:
-    """Writes lines, always in UTF-8; a file gets its name only when it is whole."""
+def _open_lines(out: Path | None) -> Iterator[Callable[[str], object]]:
+    """Yield a function that writes a line in UTF-8; a file gets its name only after the last line."""
     import sys
 
     if out is None:
@@ -101,14 +110,14 @@ def _lines(out: Path | None) -> Iterator[Callable[[str], object]]:
     from t0dspy.errors import SettingsError
 
     try:
-        with _file(out) as file:
+        with _open_file(out) as file:
             yield lambda line: file.write(line.encode() + b"\n")
     except OSError as error:
         raise SettingsError(f"--out {out}: cannot be written ({error.strerror}).") from error
 
 
-def _file(out: Path) -> AbstractContextManager[IO[bytes]]:
-    """The file to write: a new one beside `out` that its owner alone may read, or a device or pipe itself."""
+def _open_file(out: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open a new file next to `out` that only its owner may read, or `out` itself if it is a device or a pipe."""
     import os
 
     from localkit.atomic import open_replacement
@@ -118,7 +127,7 @@ def _file(out: Path) -> AbstractContextManager[IO[bytes]]:
     return open_replacement(out, suffix=f"{os.getpid()}.partial")
 
 
-def _pair(text: str, flag: str) -> tuple[str, str]:
+def _parse_pair(text: str, flag: str) -> tuple[str, str]:
     from t0dspy.errors import SettingsError
 
     key, equals, value = text.partition("=")
@@ -127,7 +136,7 @@ def _pair(text: str, flag: str) -> tuple[str, str]:
     return key, value
 
 
-def _value(text: str, metric: str) -> bool | float:
+def _parse_value(text: str, metric: str) -> bool | float:
     import math
 
     from t0dspy.errors import SettingsError

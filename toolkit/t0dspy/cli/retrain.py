@@ -1,4 +1,4 @@
-"""The whole step of the loop: beat the incumbent or keep it."""
+"""`t0dspy retrain`: optimize on production data, and promote a version that beats the incumbent."""
 
 import sys
 from collections import Counter
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Optimizer(StrEnum):
-    """`--optimizer`."""
+    """Values of `--optimizer`."""
 
     miprov2 = "miprov2"
     gepa = "gepa"
 
 
 class Auto(StrEnum):
-    """`--auto`."""
+    """Values of `--auto`."""
 
     light = "light"
     medium = "medium"
@@ -36,50 +36,57 @@ class Auto(StrEnum):
 
 def retrain(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Programs (default: all that have a metric).")
+        list[str] | None, typer.Argument(metavar="NAME", help="Programs (default: all with a metric).")
     ] = None,
-    window: Annotated[str, typer.Option(metavar="LENGTH", help="45m, 12h, 30d or 4w, until now.")] = "30d",
+    window: Annotated[str, typer.Option(metavar="LENGTH", help="Length of the window: 45m, 12h, 30d or 4w.")] = "30d",
     optimizer: Annotated[
-        Optimizer, typer.Option(metavar="miprov2|gepa", help="GEPA reads people's comments (default: miprov2).")
+        Optimizer,
+        typer.Option(metavar="miprov2|gepa", help="The optimizer; only gepa uses comments (default: miprov2)."),
     ] = Optimizer.miprov2,
     auto: Annotated[
-        Auto, typer.Option(metavar="light|medium|heavy", help="How long to search (default: light).")
+        Auto, typer.Option(metavar="light|medium|heavy", help="Length of the search (default: light).")
     ] = Auto.light,
-    traffic: Annotated[float, typer.Option(metavar="SHARE", help="The winner's share; 0: none (default: 0.1).")] = 0.1,
+    traffic: Annotated[
+        float, typer.Option(metavar="SHARE", help="A winner's share of the calls (default: 0.1).")
+    ] = 0.1,
     canary: Annotated[float | None, typer.Option(metavar="SHARE", hidden=True, help="Same as --traffic.")] = None,
     max_calls: Annotated[
-        int | None, typer.Option(metavar="N", help="Calls of models, judging included; ends with the best so far.")
+        int | None,
+        typer.Option(metavar="N", help="Limit of model calls; the search then ends with its best candidate."),
     ] = None,
-    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="The same in money; needs `prices`.")] = None,
-    stage: Annotated[str | None, typer.Option(metavar="P", help="Optimize this predictor alone.")] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=1, help="Of all that is drawn (default: 9).")] = 9,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Runs at once (default: 8).")] = 8,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was cut off, where there is one.")
-    ] = False,
+    max_cost: Annotated[
+        float | None, typer.Option(metavar="USD", help="The same limit in USD; needs `prices`.")
+    ] = None,
+    stage: Annotated[str | None, typer.Option(metavar="P", help="Optimize only this predictor.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=1, help="Seed of all random choices (default: 9).")] = 9,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Concurrent runs (default: 8).")] = 8,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the last run if it was interrupted.")] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Run although a candidate is undecided; a winner takes its traffic.")
+        bool, typer.Option("--replace", help="Run even if a candidate is undecided; a winner gets its traffic.")
     ] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Have the gateway serve a winner at once.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Apply a winner to the gateway at once.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Pull, curate, and print the plan and its cost; write nothing.")
+        bool, typer.Option("--dry-run", help="Pull, curate, and print the plan with its cost; write nothing.")
     ] = False,
     review: Annotated[
         bool | None,
-        typer.Option("--review/--no-review", help="Give a winner no traffic until a person does (default: settings)."),
+        typer.Option(
+            "--review/--no-review", help="Give a winner no traffic until a person approves it (default: settings)."
+        ),
     ] = None,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the proof that prompts are equal.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not verify the prompts.")] = False,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
     clickhouse_url: options.ClickhouseUrl = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Recompile programs from what production said, and export what beats the incumbent on examples neither has seen.
+    """Optimize programs on production data, and export a version that beats the incumbent on unseen examples.
 
-    Too little data, nothing new, no better, or an earlier winner that is still undecided: the incumbent stays, and the
-    exit code is 0. A run that is killed leaves the configs as they were. Each run leaves report.html and report.json in
-    .t0dspy/retrain/NAME/runs. With --quiet only a promotion prints a line, so that cron mails it.
+    The incumbent stays, and the exit code is 0, if there is too little or no new data, if no candidate is better, or if
+    an earlier winner is still undecided. A killed run leaves the configs unchanged. Each run writes report.html and
+    report.json to .t0dspy/retrain/NAME/runs. With --quiet only a promotion prints a line, so that cron sends a mail for
+    it.
 
     Example: t0dspy retrain --window 30d --apply --max-calls 2000 --quiet
     """
@@ -88,7 +95,7 @@ def retrain(
     check_extra()
     from t0dspy.flywheel.retrain.results import RetrainOptions
 
-    settings = options.settings(configs, gateway_url, clickhouse_url)
+    settings = options.read_settings(configs, gateway_url, clickhouse_url)
     asked = RetrainOptions(
         window=window,
         optimizer=optimizer.value,
@@ -107,28 +114,34 @@ def retrain(
         review=review,
     )
     with output.progress(quiet) as progress:
-        applying = partial(options.applying, settings, quiet) if apply and not dry_run else None
-        results = _each(list(names or ()), asked, settings, progress, applying)
+        prepare_apply = partial(options.prepare_apply, settings, quiet) if apply and not dry_run else None
+        results = _retrain_each(list(names or ()), asked, settings, progress, prepare_apply)
     if json:
         from t0dspy.flywheel.retrain.report import as_json
 
-        output.print_json([{**as_json(one), "serving": applied is not None} for one, applied in results])
+        output.print_json([{**as_json(result), "serving": applied is not None} for result, applied in results])
     elif quiet:
-        for one, applied in results:
-            _print_promotion(one, applied)
+        for result, applied in results:
+            _print_promotion(result, applied)
     else:
-        for one, applied in results:
-            _print(one, applied)
+        for result, applied in results:
+            _print(result, applied)
 
 
-def _each(
+def _retrain_each(
     names: list[str],
     asked: "RetrainOptions",
     settings: "Settings",
     progress: output.Progress,
-    applying: "Callable[[], Callable[[str], Applied]] | None",
+    prepare_apply: "Callable[[], Callable[[str], Applied]] | None",
 ) -> "list[tuple[Retrained, Applied | None]]":
-    """One program after the other; what goes wrong with one is said, and holds up no other."""
+    """Retrain the programs one after the other; print the error of a program that fails, and continue with the next.
+
+    Raises:
+        RetrainError: a program failed; raised after the last program.
+        SettingsError: no program was named, and none has a metric.
+        T0dspyError: the only program failed.
+    """
     from t0dspy.errors import RetrainError, SettingsError, T0dspyError
     from t0dspy.flywheel.retrain.retrain import retrain as retrain_one
     from t0dspy.flywheel.retrain.retrain import retrained_programs
@@ -136,17 +149,17 @@ def _each(
     names = names or retrained_programs(settings)
     if not names:
         file = settings.file or "no settings file"
-        raise SettingsError(f"{file}: no program has a `metric`, so there is none to retrain.")
+        raise SettingsError(f"{file}: no program has a `metric`, so there is nothing to retrain.")
     results, failed = [], []
     for name in names:
         try:
-            where: dict[str, Any] = {
+            context: dict[str, Any] = {
                 "configs": settings.configs_dir,
                 "clickhouse_url": settings.clickhouse_url.value,
-                "progress": progress.say,
+                "progress": progress.show,
             }
-            apply = applying() if applying else None  # before anything is spent: is there a gateway to apply to?
-            result = retrain_one(name, asked, **where)
+            apply = prepare_apply() if prepare_apply else None  # fails before any model call if there is no gateway
+            result = retrain_one(name, asked, **context)
             won = result.export is not None and (result.export.written or result.resumed)
             results.append((result, apply(f"retrain {name}") if apply and won else None))
         except T0dspyError as error:
@@ -167,21 +180,22 @@ def _print(result: "Retrained", applied: "Applied | None") -> None:
     print(f"  {result.reason}.")
     if result.outcome == "undecided":
         return
-    sizes = [len(one) for one in (gathered.train, gathered.validation, gathered.holdout)]
-    sets = "{:,} to train, {:,} to validate, {:,} to judge".format(*sizes)
+    sizes = [len(examples) for examples in (gathered.train, gathered.validation, gathered.holdout)]
+    sets = "{:,} train, {:,} validation, {:,} holdout".format(*sizes)
     print(f"  examples    {gathered.pulled:,} pulled: {sets}")
     if gathered.dropped:
         most = sorted(gathered.dropped.items(), key=lambda pair: -pair[1])[:3]
-        print("  left out    " + "; ".join(f"{count:,} {why}" for why, count in most))
+        print("  left out    " + "; ".join(f"{count:,} {reason}" for reason, count in most))
     if result.outcome == "planned" and result.expected:
         plan = result.expected
         cost = "" if plan.cost is None else f", about ${plan.cost:.2f}"
-        parts = f"task {plan.task_calls:,}, prompt {plan.prompt_calls:,}, judge {plan.judge_calls:,}"
-        print(f"  expected    at most {plan.calls:,} calls of models ({parts}){cost}")
+        parts = f"task {plan.task_calls:,}, prompt {plan.prompt_calls:,}, holdout {plan.judge_calls:,}"
+        print(f"  expected    at most {output.count(plan.calls, 'model call')} ({parts}){cost}")
     if result.optimized:
         cost = "" if result.spent.cost is None else f", ${result.spent.cost:.2f}"
         ended = ", until the budget ended" if result.optimized.ended == "budget" else ""
-        print(f"  search      {len(result.optimized.trials)} candidates{ended}; {result.spent.calls:,} calls{cost}")
+        candidates = output.count(len(result.optimized.trials), "candidate")
+        print(f"  search      {candidates}{ended}; {output.count(result.spent.calls, 'call')}{cost}")
     _print_decision(result)
     _print_next(result, applied)
 
@@ -199,7 +213,7 @@ def _print_decision(result: "Retrained") -> None:
 
 
 def _print_next(result: "Retrained", applied: "Applied | None") -> None:
-    """Print the origin of new demos, and what remains to be done before the new version serves."""
+    """Print the origin of new demos, and the commands that remain until the new version serves."""
     origins = Counter(demo.source for demo in result.demos)
     if origins:
         listed = ", ".join(f"{count} {source}" for source, count in sorted(origins.items()))
@@ -209,7 +223,7 @@ def _print_next(result: "Retrained", applied: "Applied | None") -> None:
     if applied is not None:
         print(f"  {outcome(applied)}")
     elif result.export and result.export.written and not result.review:
-        print("  written, not serving: `t0dspy apply` has the gateway serve it.")
+        print("  written, not serving: run `t0dspy apply`.")
 
 
 def _print_promotion(result: "Retrained", applied: "Applied | None") -> None:

@@ -1,4 +1,4 @@
-"""One inference of an exported function."""
+"""`t0dspy run`: call an exported function once."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,9 @@ from t0dspy.cli import options, output
 def run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program, or a predictor's function.")],
     input: Annotated[str, typer.Option("--input", metavar="JSON|@FILE", help="The input fields, as a JSON object.")],
-    variant: Annotated[str | None, typer.Option(metavar="V", help="Such as v2 (default: by the shares).")] = None,
+    variant: Annotated[
+        str | None, typer.Option(metavar="V", help="Such as v2 (default: chosen by the shares).")
+    ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="A tag of the call, such as user_id=7; repeatable.")
     ] = None,
@@ -20,9 +22,9 @@ def run(
 ) -> None:
     """Call NAME once and print one JSON object: inference_id, episode_id, variant, output.
 
-    The input is checked against the exported schema before anything is sent; the output is read by DSPy's own parser.
+    The input is checked against the exported schema before it is sent. DSPy's parser reads the output.
 
-    Calls with the tag t0dspy::test, whatever its value, are tests: `t0dspy pull` and `t0dspy retrain` leave them out.
+    Calls with the tag t0dspy::test are tests, whatever its value: `t0dspy pull` and `t0dspy retrain` leave them out.
 
     Example: t0dspy run spec_to_review --input '{"spec": "..."}' --tag t0dspy::test=true
     """
@@ -30,9 +32,9 @@ def run(
     from t0dspy.runtime.functions import find_function
     from t0dspy.runtime.tags import parse_tags
 
-    settings = options.settings(configs=configs, gateway_url=gateway_url)
+    settings = options.read_settings(configs=configs, gateway_url=gateway_url)
     function = find_function(settings.configs_dir, name)
-    call = function.call(_fields(input), variant, parse_tags(tag or ()))
+    call = function.call(_parse_fields(input), variant, parse_tags(tag or ()))
     gateway = HttpGateway(settings.gateway_url.value)
     try:
         inference = gateway.infer(call)
@@ -42,22 +44,22 @@ def run(
     output.print_json({**ids, "output": function.read(inference)})
 
 
-def _fields(text: str) -> dict[str, Any]:
+def _parse_fields(text: str) -> dict[str, Any]:
     import json
 
     from t0dspy.errors import SettingsError
 
-    where = "--input"
+    source = "--input"
     if text.startswith("@"):
-        where = text[1:]
+        source = text[1:]
         try:
-            text = Path(where).read_text(encoding="utf-8")
+            text = Path(source).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"--input {where}: cannot be read ({error}).") from error
+            raise SettingsError(f"--input {source}: cannot be read ({error}).") from error
     try:
         fields = json.loads(text)
     except ValueError as error:
-        raise SettingsError(f"{where}: not JSON ({error}). Write an object of input fields.") from error
+        raise SettingsError(f"{source}: not JSON ({error}). Write an object of input fields.") from error
     if not isinstance(fields, dict):
-        raise SettingsError(f"{where}: is {type(fields).__name__}, not an object of input fields.")
+        raise SettingsError(f"{source}: is {type(fields).__name__}, not an object of input fields.")
     return fields

@@ -1,4 +1,4 @@
-"""The program server alone."""
+"""`t0dspy serve`: run the program server alone."""
 
 from typing import Annotated
 
@@ -13,25 +13,27 @@ def serve(
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Port to listen on (default: 8100).")
     ] = 8100,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes (default: as many as cores, at most 4).")
+        int | None, typer.Option(min=1, metavar="N", help="Worker processes (default: one per core, at most 4).")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, metavar="N", help="Runs that a worker does at once (default: 64).")] = 64,
+    runs: Annotated[int, typer.Option(min=1, metavar="N", help="Concurrent runs per worker (default: 64).")] = 64,
     queue: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Runs that wait when all are full; more get a 503 (default: 128).")
+        int,
+        typer.Option(min=0, metavar="N", help="Runs that wait if all workers are busy; more get a 503 (default: 128)."),
     ] = 128,
     drain: Annotated[
         float,
-        typer.Option(min=0, metavar="SECONDS", help="Time to finish what is in flight after SIGTERM (default: 30)."),
+        typer.Option(min=0, metavar="SECONDS", help="Time limit for runs in flight after SIGTERM (default: 30)."),
     ] = 30.0,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
     allow_host: options.AllowHost = None,
     allow_origin: options.AllowOrigin = None,
 ) -> None:
-    """Run the exported programs that need Python, for the gateway, which calls this like any provider.
+    """Run the program server: an OpenAI-compatible endpoint that runs the exported programs that need Python.
 
-    Its bearer key is T0DSPY_PROGRAMS_KEY, the same as the gateway's. SIGTERM finishes what is in flight, for at
-    most the time of --drain; SIGHUP loads the programs again. Logs are JSON lines on stderr.
+    The gateway calls it like any provider. Set the same bearer key for both in T0DSPY_PROGRAMS_KEY. After SIGTERM, the
+    server finishes the runs in flight for at most --drain seconds and stops. It reloads the programs after SIGHUP, and
+    writes its log to stderr as JSON lines.
 
     Example: t0dspy serve --host 0.0.0.0 --workers 4
     """
@@ -40,7 +42,7 @@ def serve(
     from t0dspy.runtime.server.pool import Size
     from t0dspy.runtime.server.start import run_server
 
-    allowed = options.allowed(allow_host, allow_origin, host)
-    settings = options.settings(configs=configs, gateway_url=gateway_url)
+    allowed = options.parse_allowed(allow_host, allow_origin, host)
+    settings = options.read_settings(configs=configs, gateway_url=gateway_url)
     size = Size(workers or min(4, os.cpu_count() or 2), runs, queue)
     run_server(settings.configs_dir, settings.gateway_url.value, host, port, size, allowed, drain)

@@ -1,4 +1,4 @@
-"""Keep stdout for results: what native code writes to file descriptor 1 goes to stderr instead."""
+"""Keep stdout for results by sending output that native code writes to file descriptor 1 to stderr."""
 
 import io
 import os
@@ -6,11 +6,11 @@ import sys
 
 
 def keep_stdout_for_results() -> None:
-    """Point file descriptor 1 at stderr, and `sys.stdout` at a copy of what it was, for the rest of the process.
+    """Point file descriptor 1 at stderr, and `sys.stdout` at a copy of the original, for the rest of the process.
 
-    The embedded gateway logs to file descriptor 1 (tensorzero 2026.6.0, with RUST_LOG set), in threads of its own and
-    until the process has ended. Processes that are started inherit the descriptor, so what they print is not a result
-    either. A `sys.stdout` that is not file descriptor 1, as under a test's capture, stays as it is.
+    The embedded gateway logs to file descriptor 1 (tensorzero 2026.6.0, if RUST_LOG is set), in its own threads and
+    until the process ends. Child processes inherit the descriptor, so their output also goes to stderr. A `sys.stdout`
+    that is not file descriptor 1, such as pytest's capture, is left alone.
     """
     _open_closed_streams()
     stream = sys.stdout
@@ -30,7 +30,7 @@ def keep_stdout_for_results() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Give a closed stdout or stderr the null device, or the next file that is opened would take its descriptor."""
+    """Open the null device for a closed stdout or stderr, because the next opened file would get its descriptor."""
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             _occupy(descriptor)
@@ -45,7 +45,7 @@ def _is_descriptor_1(stream: io.TextIOWrapper) -> bool:
 
 
 def _occupy(descriptor: int) -> None:
-    """Make the closed `descriptor` the null device."""
+    """Open the null device as the closed `descriptor`."""
     null = os.open(os.devnull, os.O_WRONLY)
     if null != descriptor:
         os.dup2(null, descriptor)

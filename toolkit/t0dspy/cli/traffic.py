@@ -1,4 +1,4 @@
-"""Show or set which version of a program answers what share of the calls."""
+"""`t0dspy traffic`: show or set each version's share of the calls."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ def traffic(
     shares: Annotated[
         list[str] | None, typer.Argument(metavar="VERSION=SHARE", help="New shares, such as v1=0.9 v2=0.1.")
     ] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Have the gateway serve them at once.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Apply the new shares to the gateway at once.")] = False,
     reason: options.Reason = None,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
@@ -30,8 +30,8 @@ def traffic(
 ) -> None:
     """Show the versions of NAME with their shares, or set the shares.
 
-    Shares add up to 1, and versions that are not named get none. A version that the code no longer fits may hold none.
-    Without --apply the new shares are written only; `t0dspy apply` has the gateway serve them.
+    Shares must add up to 1. Versions that are not named get no traffic. A version that no longer fits the code cannot
+    have a share. Without --apply the new shares are only written; `t0dspy apply` applies them to the gateway.
 
     Example: t0dspy traffic spec_to_review v1=0.9 v2=0.1 --apply
     """
@@ -39,22 +39,22 @@ def traffic(
     from t0dspy.rollout.shares import parse_shares
 
     wanted = parse_shares(shares) if shares else {}
-    place = options.place(quiet, configs, gateway_url, clickhouse_url)
+    place = options.make_place(quiet, configs, gateway_url, clickhouse_url)
     if wanted:
         print_change(set_traffic(place, name, wanted, applying=apply, reason=reason), json=json, quiet=quiet)
         return
     if apply:
-        raise typer.BadParameter("--apply goes with new shares. `t0dspy apply` applies what is written.")
-    shown = _looked_at(place, name)
+        raise typer.BadParameter("--apply needs new shares. `t0dspy apply` applies the written config.")
+    status = _read_status(place, name)
     if json:
-        output.print_json(shown.as_json())
+        output.print_json(status.as_json())
     elif not quiet:
-        for warning in shown.warnings:
+        for warning in status.warnings:
             output.note(warning)
-        _print_standing(shown)
+        _print_status(status)
 
 
-def _looked_at(place: Any, name: str) -> "Standing":
+def _read_status(place: Any, name: str) -> "Standing":
     from datetime import UTC, datetime
 
     from t0dspy.artifact.exported import ExportedProgram
@@ -63,7 +63,7 @@ def _looked_at(place: Any, name: str) -> "Standing":
     from t0dspy.rollout.served import look
     from t0dspy.rollout.status import standing
 
-    _ = ExportedProgram.read(place.configs, name).shares  # errors of the name and of rollout.toml come first
+    _ = ExportedProgram.read(place.configs, name).shares  # an unknown name or a bad rollout.toml fails first
     finish(place)
     program, now = ExportedProgram.read(place.configs, name), datetime.now(UTC)
     served = look(place.gateway_url, place.clickhouse_url)
@@ -72,7 +72,7 @@ def _looked_at(place: Any, name: str) -> "Standing":
 
 
 def print_change(changed: "Changed", *, json: bool, quiet: bool) -> None:
-    """What a change of traffic did: a line for the shares, a line for the gateway."""
+    """Print the result of a change of traffic: one line for the shares, one for the gateway."""
     for note in () if quiet else changed.notes:
         output.note(note)
     if json:
@@ -83,14 +83,14 @@ def print_change(changed: "Changed", *, json: bool, quiet: bool) -> None:
 
 
 def shown_shares(shares: Mapping[str, float]) -> str:
-    """Shares in a few words."""
+    """Return shares as text, such as `v1 90%  v2 10%`."""
     return "  ".join(f"{version} {_percent(share)}" for version, share in shares.items()) or "no traffic"
 
 
 def _outcome(changed: "Changed") -> str:
     if changed.applied is None:
-        return "written, not serving: `t0dspy apply` has the gateway serve it."
-    return outcome(replace(changed.applied, seconds=changed.seconds))  # with the time that writing took
+        return "written, not serving: run `t0dspy apply`."
+    return outcome(replace(changed.applied, seconds=changed.seconds))  # includes the time for writing
 
 
 def _as_json(changed: "Changed") -> dict[str, Any]:
@@ -107,37 +107,36 @@ def _as_json(changed: "Changed") -> dict[str, Any]:
     }
 
 
-def _print_standing(shown: "Standing") -> None:
+def _print_status(status: "Standing") -> None:
     rows: list[tuple[str, ...]] = [("", "version", "share", "served", "age", "fits", "scores", "live")]
-    rows += [_row(one, one.version == shown.incumbent) for one in shown.versions]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    print(f"{shown.name}: {_headline(shown)}")
+    rows += [_row(version, version.version == status.incumbent) for version in status.versions]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print(f"{status.name}: {_headline(status)}")
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print("* the incumbent: the largest share as written")
-    for change in shown.history[-5:]:
+    print("* the incumbent: the largest written share")
+    for change in status.history[-5:]:
         print(f"  {change.time}  {_step(change)}  {change.reason}")
 
 
-def _headline(shown: "Standing") -> str:
-    if shown.serving is None:
-        return f"written; what is served is not known: {shown.why}"
-    return (
-        "serving what is written" if shown.serving else "written, not serving: `t0dspy apply` has the gateway serve it"
-    )
+def _headline(status: "Standing") -> str:
+    if status.serving is None:
+        return f"written; the served config is not known: {status.why}"
+    return "serving what is written" if status.serving else "written, not serving: run `t0dspy apply`"
 
 
-def _row(one: "VersionStanding", is_incumbent: bool) -> tuple[str, ...]:
-    served = {None: "?", 0.0: "not loaded" if one.loaded is False else "-"}.get(one.served) or _percent(one.served or 0)
+def _row(version: "VersionStanding", is_incumbent: bool) -> tuple[str, ...]:
+    unserved = {None: "?", 0.0: "not loaded" if version.loaded is False else "-"}
+    served = unserved.get(version.served) or _percent(version.served or 0)
     fits = {
-        True: "yes, code changed" if one.fit.changed else "yes",
-        False: f"no: {one.fit.why}",
-        None: f"? {one.fit.why}",
-    }[one.fit.fits]
-    share = "awaits review" if one.awaits_review else _percent(one.share) if one.share else "-"
-    scores = "  ".join(_score(name, value) for name, value in (one.scores or {}).items()) or "-"
-    live = "  ".join(f"{name} {score.mean:.3g} ({score.count:,})" for name, score in (one.live or {}).items()) or "-"
-    return "*" if is_incumbent else "", one.version, share, served, _age(one.age), fits, scores, live
+        True: "yes, code changed" if version.fit.changed else "yes",
+        False: f"no: {version.fit.why}",
+        None: f"? {version.fit.why}",
+    }[version.fit.fits]
+    share = "awaits review" if version.awaits_review else _percent(version.share) if version.share else "-"
+    scores = "  ".join(_score(name, value) for name, value in (version.scores or {}).items()) or "-"
+    live = "  ".join(f"{name} {score.mean:.3g} ({score.count:,})" for name, score in (version.live or {}).items())
+    return "*" if is_incumbent else "", version.version, share, served, _age(version.age), fits, scores, live or "-"
 
 
 def _step(change: "Change") -> str:
@@ -149,13 +148,16 @@ def _percent(share: float) -> str:
 
 
 def _score(name: str, value: Any) -> str:
-    """A number under its name, beside the incumbent's where that was scored too; a text, such as the metric's name."""
+    """Return a score as text: its name and number, and the incumbent's number if it was scored too.
+
+    A manifest's `scores` may also hold texts, such as the metric's name, which are returned as they are.
+    """
     if not isinstance(value, Mapping):
         return f"{name} {value:.3g}" if isinstance(value, int | float) else str(value)
-    own = next((value[key] for key in ("challenger", "score", "mean") if value.get(key) is not None), None)
-    before = value.get("incumbent")
-    compared = f" (was {before:.3g})" if isinstance(before, int | float) else ""
-    return f"{name} {own:.3g}{compared}" if isinstance(own, int | float) else name
+    score = next((value[key] for key in ("challenger", "score", "mean") if value.get(key) is not None), None)
+    incumbent = value.get("incumbent")
+    compared = f" (was {incumbent:.3g})" if isinstance(incumbent, int | float) else ""
+    return f"{name} {score:.3g}{compared}" if isinstance(score, int | float) else name
 
 
 def _age(seconds: float) -> str:

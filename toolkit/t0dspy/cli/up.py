@@ -1,4 +1,4 @@
-"""`t0dspy up`: the embedded stack in the foreground."""
+"""`t0dspy up`: run the embedded stack in the foreground."""
 
 import asyncio
 import os
@@ -27,50 +27,53 @@ def up(
     ] = Path(".t0dspy/stack"),
     host: Annotated[
         str,
-        typer.Option(
-            metavar="HOST", help="Address to listen on; only ClickHouse asks for a password (default: 127.0.0.1)."
-        ),
+        typer.Option(metavar="HOST", help="Address to listen on; only ClickHouse has a password (default: 127.0.0.1)."),
     ] = "127.0.0.1",
     gateway_port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="Of the gateway (default: 3000; 0 for any).")
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="Port of the gateway; 0 for any free port (default: 3000)."
+        ),
     ] = 3000,
     clickhouse_port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="Of ClickHouse's HTTP interface (default: 8123).")
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port of ClickHouse's HTTP interface (default: 8123).")
     ] = 8123,
     programs_port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="Of the program server (default: 8100).")
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port of the program server (default: 8100).")
     ] = 8100,
     address: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=HOST:PORT", help="Where models live whose api_base has the host NAME; repeatable."),
+        typer.Option(
+            metavar="NAME=HOST:PORT", help="The address of models whose api_base has the host NAME; repeatable."
+        ),
     ] = None,
     drain: Annotated[
         float,
         typer.Option(
-            min=0, metavar="SECONDS", help="Time to finish what is in flight after Ctrl-C or SIGTERM (default: 30)."
+            min=0, metavar="SECONDS", help="Time limit for requests in flight after Ctrl-C or SIGTERM (default: 30)."
         ),
     ] = 30.0,
     only: Annotated[
-        Part | None, typer.Option(metavar="PART", help="Run one part alone: clickhouse, gateway or programs.")
+        Part | None, typer.Option(metavar="PART", help="Run only one part: clickhouse, gateway or programs.")
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Load changed code and configs at once; for development.")
+        bool, typer.Option("--reload", help="Reload code and configs when they change; for development.")
     ] = False,
     allow_host: options.AllowHost = None,
     allow_origin: options.AllowOrigin = None,
     show_password: Annotated[
         bool,
         typer.Option(
-            "--show-password", help="Print ClickHouse's URL with user and password; then exit, if a stack runs already."
+            "--show-password", help="Print ClickHouse's URL with user and password; exit if the stack already runs."
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but what goes wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors and warnings.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
 
-    Prints `ready` and the URLs once an inference would work, and the programs that cannot run. Ctrl-C or SIGTERM
-    finishes what is in flight, for at most the time of --drain, and stops; SIGHUP loads the configs and the programs'
-    code again.
+    The command prints `ready`, the URLs, and the programs that cannot run, as soon as the stack can answer inferences.
+    After Ctrl-C or SIGTERM it finishes the requests in flight, for at most the time given with --drain, and stops.
+    With SIGHUP it reloads the configs and the programs' code.
 
     Example: t0dspy up --gateway-port 3000
     """
@@ -80,17 +83,17 @@ def up(
     if show_password and (url := _secret_url(data_dir)):
         print(url)
         return 0
-    allowed = options.allowed(allow_host, allow_origin, host)
-    directory = options.settings(configs=configs).configs_dir
+    allowed = options.parse_allowed(allow_host, allow_origin, host)
+    directory = options.read_settings(configs=configs).configs_dir
     parts = _parts(only)
     if host not in _LOCAL and only != "clickhouse":
         print(
-            f"t0dspy: listening on {host}. The gateway and the program server authenticate nobody: "
-            "whoever reaches them may use them.",
+            f"t0dspy: listening on {host}. The gateway does not authenticate its callers: anyone who can reach it can "
+            "use it.",
             file=sys.stderr,
         )
     plan = Plan(
-        configs=_directory(directory) if "gateway" in parts else directory,
+        configs=_checked_directory(directory) if "gateway" in parts else directory,
         data_dir=data_dir.absolute(),
         host=host,
         gateway_port=gateway_port,
@@ -107,7 +110,7 @@ def up(
     terminal = _Terminal(quiet=quiet, secret_url=(lambda: _secret_url(data_dir)) if show_password else lambda: None)
 
     if "gateway" in parts:
-        terminal.minding(directory)
+        terminal.finish_changes(directory)
 
     async def run() -> int:
         return await Supervisor(plan, terminal).run()
@@ -128,10 +131,10 @@ def _parts(only: Part | None) -> tuple[str, ...]:
     return ("clickhouse", "gateway", "programs") if available() else ("clickhouse", "gateway")
 
 
-def _directory(configs: Path) -> Path:
+def _checked_directory(configs: Path) -> Path:
     if not configs.is_dir():
         raise StackError(
-            f"There is no config directory {configs}. Make one with `t0dspy init`, or name yours with --configs."
+            f"There is no config directory {configs}. Create one with `t0dspy init`, or give its path with --configs."
         )
     return configs
 
@@ -147,7 +150,7 @@ def _addresses(flags: list[str]) -> dict[str, str]:
 
 
 def _clickhouse_url(port: int, data_dir: Path) -> str:
-    """Return the database of a gateway that runs alone: the environment's, else the one here, with its password."""
+    """Return the database URL for a gateway that runs alone: from the environment, else the local one with password."""
     from t0dspy.stack.processes import credentials
 
     given = os.environ.get("TENSORZERO_CLICKHOUSE_URL")
@@ -159,7 +162,7 @@ def _clickhouse_url(port: int, data_dir: Path) -> str:
 
 
 def _secret_url(data_dir: Path) -> str | None:
-    """Return the URL, with user and password, of the database that runs on `data_dir`; None if none does."""
+    """Return the URL, with user and password, of the ClickHouse that runs on `data_dir`; None if none runs."""
     from t0dspy.stack.processes.data_dir import find_clickhouse
 
     url = find_clickhouse(data_dir)
@@ -167,15 +170,15 @@ def _secret_url(data_dir: Path) -> str | None:
 
 
 def with_exceptions(event: str, problems: "Problems") -> str:
-    """Return `event` with the programs that cannot run and why: one of them on its line, several below it."""
-    found = [f"{program}: {reason.rstrip('.')}" for program, reason in problems.cannot_run.items()]
-    if len(found) < 2:
-        return f"{event}, except {found[0]}" if found else event
-    return "\n".join([f"{event}, except", *(f"  {line}" for line in found)])
+    """Return `event` with the programs that cannot run: a single program on the same line, several on lines below."""
+    exceptions = [f"{program}: {reason.rstrip('.')}" for program, reason in problems.cannot_run.items()]
+    if len(exceptions) < 2:
+        return f"{event}, except {exceptions[0]}" if exceptions else event
+    return "\n".join([f"{event}, except", *(f"  {line}" for line in exceptions)])
 
 
 class _Terminal:
-    """Shows a stack's life: `ready` and the URLs on stdout, everything else on stderr."""
+    """Prints the events of a stack: `ready` and the URLs to stdout, everything else to stderr."""
 
     def __init__(self, *, quiet: bool, secret_url: Callable[[], str | None]) -> None:
         from rich.console import Console
@@ -184,19 +187,20 @@ class _Terminal:
         self._quiet, self._secret_url = quiet, secret_url
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
-        self._task = self._progress.add_task("First start: ClickHouse's tables are being made", visible=False)
+        self._task = self._progress.add_task("First start: creating ClickHouse's tables", visible=False)
         self._announced = False
         self._configs: Path | None = None
         self._warned: set[str] = set()
 
-    def minding(self, configs: Path) -> None:
-        """Look after changes of traffic in `configs` that were cut off."""
+    def finish_changes(self, configs: Path) -> None:
+        """Undo changes of traffic in `configs` that were interrupted, and report again when the stack is ready."""
         from t0dspy.rollout.on_start import before_start
 
         self._configs = configs
         before_start(configs, self.say)
 
     def preparing(self, migrations: int) -> None:
+        """Show how many of ClickHouse's migrations are done, if this is the first start."""
         from t0dspy.stack.processes.processes import MIGRATIONS
 
         if migrations < MIGRATIONS and not self._announced:
@@ -204,10 +208,11 @@ class _Terminal:
             if self._progress.console.is_terminal:
                 self._progress.start()
             else:
-                self.say("First start here: ClickHouse's tables are being made, which takes a few seconds.")
+                self.say("First start: creating ClickHouse's tables, which takes a few seconds.")
         self._progress.update(self._task, completed=migrations, total=MIGRATIONS, visible=self._announced)
 
     def ready(self, urls: dict[str, str], problems: "Problems") -> None:
+        """Print that the stack is ready, its URLs and its problems."""
         self.close()
         if self._configs is not None:
             from t0dspy.rollout.on_start import after_start
@@ -225,13 +230,19 @@ class _Terminal:
             print(f"  {part:<10} {url}", flush=True)
 
     def reloaded(self, changed: Sequence[str], kept: str, problems: "Problems") -> None:
-        """Say how a reload of the programs went: a line, and a warning for what is new."""
-        shown = [path.removeprefix(f"{Path.cwd()}/") for path in changed]
-        why = f" ({', '.join(shown[:3])}{' ...' if len(shown) > 3 else ''})" if shown else ""
+        """Print the outcome of a reload of the programs, and new warnings.
+
+        Args:
+            changed: the files whose change caused the reload.
+            kept: the reason why the programs kept their old code; empty if they were reloaded.
+            problems: the programs that cannot run, and warnings.
+        """
+        paths = [path.removeprefix(f"{Path.cwd()}/") for path in changed]
+        cause = f" ({', '.join(paths[:3])}{' ...' if len(paths) > 3 else ''})" if paths else ""
         if kept:
-            self.say(f"The programs keep the code that they had{why}: {kept}")
+            self.say(f"The programs keep the old code{cause}: {kept}")
         elif not self._quiet or problems.cannot_run:
-            self.say(with_exceptions(f"reloaded{why}", problems))
+            self.say(with_exceptions(f"reloaded{cause}", problems))
         self._warn(problems)
 
     def _warn(self, problems: "Problems") -> None:
@@ -241,10 +252,12 @@ class _Terminal:
         self._warned = set(problems.warnings)
 
     def close(self) -> None:
-        if self._progress.live.is_started:  # stopping it otherwise prints an empty line
+        """Remove the progress bar."""
+        if self._progress.live.is_started:  # rich prints an empty line when a bar that never started is stopped
             self._progress.stop()
 
     def say(self, text: str) -> None:
+        """Print a line to stderr; with --quiet, leave out the program server's info lines."""
         if self._quiet and '"level": "info"' in text[:80]:  # a line of the program server's log
             return
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Where typer's ways are not ours: help that reads like any other tool's, and interrupts that reach `failures`."""
+"""Adapt typer's commands: plain help, negative numbers as values, and interrupts that reach `failures`."""
 
 import re
 from collections.abc import Sequence
@@ -12,18 +12,19 @@ _NEGATIVE = re.compile(r"-\.?\d[\d.eE+-]*")
 
 
 class Verb(TyperCommand):
-    """A command whose help names values by what they are, not by their Python type."""
+    """A command whose help shows metavars and no Python types."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; a negative number is a value, not an option."""
+        """Parse the command line with negative numbers as values, not as options."""
         parameters: list[Any] = self.get_params(ctx)
         # Workaround (typer 0.29): a negative number is parsed as an option; remove when an argument may start with a
         # dash and a digit.
-        taking = {name for one in parameters if not getattr(one, "is_flag", True) for name in one.opts}
-        return super().parse_args(ctx, with_negatives_last(args, taking))
+        options = (parameter for parameter in parameters if not getattr(parameter, "is_flag", True))
+        with_value = {name for option in options for name in option.opts}
+        return super().parse_args(ctx, with_negatives_last(args, with_value))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
+        """Run the command; an interrupt or a broken pipe is raised as `Stopped`."""
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, BrokenPipeError) as stop:
@@ -32,12 +33,12 @@ class Verb(TyperCommand):
             raise Stopped from stop
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
-        """The usage line, without braces around what is required."""
+        """Write the usage line, without braces around required arguments."""
         pieces = [piece.strip("{}") for piece in self.collect_usage_pieces(ctx)]
         formatter.write_usage(ctx.command_path, " ".join(pieces))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Arguments and options, each with its metavar."""
+        """Write the arguments and options, each with its metavar."""
         arguments, options = [], []
         parameters: list[Any] = self.get_params(ctx)
         for parameter in parameters:
@@ -54,18 +55,18 @@ class Verb(TyperCommand):
                     formatter.write_dl(rows)
 
 
-def with_negatives_last(args: Sequence[str], taking: set[str]) -> list[str]:
-    """`args` with their negative numbers behind `--`, but for those that are values of the options `taking` one."""
+def with_negatives_last(args: Sequence[str], options: set[str]) -> list[str]:
+    """Return `args` with negative numbers moved behind `--`, except for values of `options`."""
     if "--" in args:
         return list(args)
-    before = ["", *args]
-    moved = [at for at, one in enumerate(args) if _NEGATIVE.fullmatch(one) and before[at] not in taking]
-    stay = [one for at, one in enumerate(args) if at not in moved]
-    return [*stay, "--", *(args[at] for at in moved)] if moved else stay
+    previous = ["", *args]
+    moved = [index for index, arg in enumerate(args) if _NEGATIVE.fullmatch(arg) and previous[index] not in options]
+    rest = [arg for index, arg in enumerate(args) if index not in moved]
+    return [*rest, "--", *(args[index] for index in moved)] if moved else rest
 
 
 class DspyVerb(Verb):
-    """A command that imports DSPy: an unsupported version is reported before anything else."""
+    """A command that imports DSPy, so that it first checks DSPy's version."""
 
     def invoke(self, ctx: Any) -> Any:
         """Check DSPy's version, then run the command."""

@@ -1,4 +1,4 @@
-"""Prove that the gateway sends what DSPy sends."""
+"""`t0dspy verify`: verify that the gateway sends the same requests as DSPy."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,8 @@ def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program.")],
     version: Annotated[str | None, typer.Option(metavar="VERSION", help="Such as v2 (default: the newest).")] = None,
     examples: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Inputs of your own, as JSON lines: fields, or lines of pull.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Your own inputs as JSON lines: objects of fields, or output of `pull`."),
     ] = None,
     inputs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Generated inputs for each predictor (default: 200).")
@@ -22,10 +23,11 @@ def verify(
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare, for each predictor of NAME, the request that DSPy sends with the one that the gateway sends.
+    """Compare the request that DSPy sends with the request that the gateway sends, for each predictor of NAME.
 
-    Both go to a recorder that takes every provider's place, so no key and no database is needed; how a provider that
-    does not speak OpenAI's API translates a request is outside the proof. Exit code 4 when anything differs.
+    Both requests go to a local recorder, so no API key and no database is needed. The comparison does not cover how
+    TensorZero translates a request for a provider without an OpenAI-compatible API. The exit code is 4 if any request
+    differs.
 
     Example: t0dspy verify spec_to_review --version v2 --examples data/specs.jsonl
     """
@@ -34,11 +36,11 @@ def verify(
     from t0dspy.flywheel.split.user_lines import read_examples
     from t0dspy.parity.verify import verify as verify_version
 
-    settings = options.settings(configs=configs)
+    settings = options.read_settings(configs=configs)
     given = list(read_examples(examples)) if examples else []
     with output.progress(quiet) as progress:
         report = verify_version(
-            name, version, settings.configs_dir, examples=given, inputs=inputs, progress=progress.count
+            name, version, settings.configs_dir, examples=given, inputs=inputs, progress=progress.show_count
         )
     if json:
         output.print_json(report.as_json())
