@@ -265,7 +265,7 @@ def test_any_other_clickhouse_is_asked(server: Server) -> None:
     """One that tells nothing, as ClickHouse's own server: every row is looked up, and none is waited for."""
 
     async def story() -> None:
-        async with silent(server.url) as url, witness(url) as (seeing, clickhouse):
+        async with silent(server.url) as url, witness_of(url) as (seeing, clickhouse):
             for number in itertools.count(1):
                 id = await in_thread(inference, server)
                 began = time.monotonic()
