@@ -88,6 +88,11 @@ def window(since: datetime, until: datetime) -> dict[str, Any]:
     return {"window": until - since, "until": until}
 
 
+def pulled(**options: Any) -> PulledExample:
+    """A pulled example with one input and one output."""
+    return PulledExample(**{"inputs": {"q": "?"}, "outputs": {"a": "!"}, "model_outputs": {"a": "!"}, **options})
+
+
 def by_id(examples: Iterable[PulledExample]) -> dict[str | None, PulledExample]:
     return {one.inference_id: one for one in examples}
 

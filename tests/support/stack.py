@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -238,3 +239,20 @@ def migrated_data(shared: Path) -> Path:
             stack = Stack(made).start()
             assert stack.stop() == 0
     return made / "data"
+
+
+MakeStack = Callable[..., Stack]
+"""The fixture `make_stack`: makes a stack that is not started yet."""
+
+
+def refused(stack: Stack) -> str:
+    """The one message of a stack that does not start: exit 1, nothing on stdout, nothing left running."""
+    process = stack.launch()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, stack.said()
+    assert out == ""
+    assert not (stack.data_dir / "stack.json").exists()
+    lines = [line for line in stack.said().splitlines() if line.startswith("t0dspy: ")]
+    assert len(lines) == 1, stack.said()
+    assert "Traceback" not in stack.said()
+    return stack.said()

@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 
 class Ran(NamedTuple):
@@ -9,3 +10,7 @@ class Ran(NamedTuple):
     code: int
     out: str
     err: str
+
+
+Run = Callable[..., Any]
+"""The fixture `run`: runs the tool in this process."""

@@ -1,9 +1,7 @@
 """The promotion test keeps the stated risk, and never punishes a challenger for being better."""
 
-import math
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,24 +11,19 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 from scipy import stats
 
+from support.promotion import OPTIONS, binary, clustered
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.promotion.compare import Difference, compare, mean_of
+from t0dspy.flywheel.promotion.compare import compare
 from t0dspy.flywheel.promotion.decide import decide
-from t0dspy.flywheel.promotion.dirichlet import group_sums, probability_positive
+from t0dspy.flywheel.promotion.dirichlet import group_sums
 from t0dspy.flywheel.promotion.groups import groups_of, numbered
 from t0dspy.flywheel.promotion.options import PromotionOptions
 from t0dspy.flywheel.promotion.promotion import promotion_test
 
 SEEDS = int(os.environ.get("T0DSPY_TEST_PROMOTION_SEEDS", "300"))
-OPTIONS = PromotionOptions()
-
 Pairs = Callable[[Generator, int, float], tuple[Any, Any]]
 """A generator of random numbers, how many examples, and by how much the challenger is truly better."""
-
-
-def _binary(rng: Generator, count: int, better: float) -> tuple[Any, Any]:
-    return rng.random(count) < 0.6, rng.random(count) < 0.6 + better
 
 
 def _hard_and_easy(rng: Generator, count: int, better: float) -> tuple[Any, Any]:
@@ -70,7 +63,7 @@ def _rare_losses(rng: Generator, count: int, better: float) -> tuple[Any, Any]:
 
 
 KINDS: list[Pairs] = [
-    _binary,
+    binary,
     _hard_and_easy,
     _continuous,
     _mostly_tied,
@@ -79,12 +72,6 @@ KINDS: list[Pairs] = [
     _smooth_for_sure,
     _rare_losses,
 ]
-
-
-def users(rng: Generator, count: int) -> list[str]:
-    """Users of 5 to 15 examples each."""
-    sizes = rng.integers(5, 16, count // 5 + 1)
-    return [f"user {number}" for number, size in enumerate(sizes) for _ in range(size)][:count]
 
 
 def confidences(pairs: Pairs, count: int, better: float, minimum: float = 0.0) -> Any:
@@ -112,20 +99,10 @@ def test_an_equal_challenger_is_promoted_no_more_often_than_stated(pairs: Pairs,
         assert (found >= 0.95).sum() <= at_most(0.05)
 
 
-@pytest.mark.parametrize("pairs", [_binary, _hard_and_easy, _continuous])
+@pytest.mark.parametrize("pairs", [binary, _hard_and_easy, _continuous])
 def test_a_lead_of_just_what_is_asked_for_is_not_more(pairs: Pairs) -> None:
     """A challenger that is better by `min_improvement` exactly is promoted no more often than an equal one without."""
     assert (confidences(pairs, 60, 0.1, minimum=0.1) >= 0.8).sum() <= at_most(0.2)
-
-
-def clustered(seed: int, count: int) -> tuple[list[str], Any]:
-    """Users, half of the variance shared within each, and equal contenders: right or wrong, 20% differ."""
-    rng = np.random.default_rng([seed, count])
-    groups = users(rng, count)
-    shared = dict(zip(sorted(set(groups)), rng.normal(size=len(set(groups))), strict=True))
-    latent = math.sqrt(0.5) * np.array([shared[user] for user in groups]) + math.sqrt(0.5) * rng.normal(size=count)
-    edge = stats.norm.ppf(0.9)
-    return groups, np.where(latent < -edge, -1.0, np.where(latent > edge, 1.0, 0.0))
 
 
 @pytest.mark.parametrize("count", [50, 200])
@@ -172,32 +149,6 @@ def test_right_or_wrong_scores_give_the_exact_mcnemar_test(better: int, worse: i
     assert group_sums(values, None, None).confidence_above(0.0) == pytest.approx(expected, abs=1e-10)
 
 
-def test_the_probability_is_that_of_its_definition() -> None:
-    """Against the closed form for distinct values, and drawing the weights for many."""
-    few = np.array([0.9, -0.3, 0.4, 0.1, -0.75])
-    exact = sum(np.prod([a / (a - b) for b in few if a != b]) for a in few if a > 0)
-    assert probability_positive(few) == pytest.approx(float(exact), abs=1e-12)
-    assert probability_positive(few * 1e-300) == pytest.approx(float(exact), abs=1e-12)
-    rng = np.random.default_rng(2)
-    for count in (1, 3, 30, 300):
-        values = np.append(rng.normal(0.05, 0.3, count), -0.8)
-        drawn = (rng.exponential(size=(20_000, count + 1)) @ values > 0).mean()
-        assert probability_positive(values) == pytest.approx(drawn, abs=0.015)
-
-
-def test_many_groups_need_little_memory() -> None:
-    """100,000 groups, all of them different, in chunks: far less than groups times points of the integral."""
-    import tracemalloc
-
-    values = np.random.default_rng(3).normal(0.002, 0.3, 100_000)
-    tracemalloc.start()
-    found = group_sums(values, None, None).confidence_above(0.0)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert found == pytest.approx(stats.norm.cdf(values.mean() / values.std() * math.sqrt(100_000)), abs=0.01)
-    assert peak < 60e6
-
-
 def test_strict_assumes_the_largest_loss_that_is_possible() -> None:
     """A loss that the examples do not show can still be there."""
     gains = np.full(40, 0.05)
@@ -242,7 +193,7 @@ def test_too_few_groups_are_named() -> None:
     assert "needs 6 or more" in decide(compare(*three), PromotionOptions(confidence=0.9833))[1]
 
 
-@pytest.mark.parametrize(("pairs", "better"), [(_binary, 0.3), (_hard_and_easy, 0.25), (_continuous, 0.2)])
+@pytest.mark.parametrize(("pairs", "better"), [(binary, 0.3), (_hard_and_easy, 0.25), (_continuous, 0.2)])
 def test_a_clearly_better_challenger_is_found(pairs: Pairs, better: float) -> None:
     """On 60 examples, in at least 19 of 20 cases."""
     assert (confidences(pairs, 60, better) >= 0.8).mean() >= 0.95
@@ -250,63 +201,7 @@ def test_a_clearly_better_challenger_is_found(pairs: Pairs, better: float) -> No
 
 def test_a_worse_challenger_is_hardly_ever_promoted() -> None:
     """Worse by a tenth on 60 examples: in fewer than 1 of 20 cases."""
-    assert (confidences(_binary, 60, -0.1) >= 0.8).sum() <= at_most(0.05)
-
-
-# The decision.
-
-
-@pytest.mark.parametrize(
-    ("incumbent", "challenger", "confidence"),
-    [
-        ([], [], 0),
-        ([1], [1], 0),
-        ([0.5] * 50, [0.5] * 50, 0),
-        ([0], [1], 0.5),  # one example can go either way
-        ([0, 0], [1, 1], 0.75),
-        ([0, 0, 0], [1, 1, 1], 0.875),
-        ([0.1] * 3 + [0.2] * 40, [0.2] * 3 + [0.2] * 40, 0.875),  # three differ, forty are tied
-        ([0, 1], [1, 0], 0),
-        ([1] * 20, [0] * 20, 0),
-    ],
-)
-def test_few_examples_and_ties(incumbent: Any, challenger: Any, confidence: float) -> None:
-    """The exact values of a fair coin: ties count for nothing, and one or two examples never suffice for 0.8."""
-    found = compare(incumbent, challenger)
-    assert found.confidence == pytest.approx(confidence, abs=1e-9)
-    assert decide(found, PromotionOptions())[0] == ("promote" if confidence >= 0.8 else "keep")
-
-
-def test_floating_point_breaks_no_tie() -> None:
-    """0.3 - 0.2 is 0.1 here, and no gain over 0.1."""
-    found = compare([0.2, 0.2, 0.2], [0.3, 0.3, 0.3], PromotionOptions(min_improvement=0.1))
-    assert (found.confidence, decide(found, PromotionOptions(min_improvement=0.1))[0]) == (0, "keep")
-    assert compare([0.1 + 0.2] * 5, [0.3] * 5).better == 0
-
-
-def test_the_reason_says_what_counted() -> None:
-    """Not better, not better by enough, perhaps by chance, nothing to judge by, and better."""
-    rng = np.random.default_rng(0)
-    low, high = rng.random(40) * 0.3, rng.random(40) * 0.3 + 0.5
-    options = PromotionOptions(min_improvement=0.6)
-    assert "is not better: -" in decide(compare(high, low), PromotionOptions())[1]
-    assert "is not better by more than 0.6: +0.4" in decide(compare(low, high), options)[1]
-    assert (
-        "may be chance: +0.5 on 2 examples (1 better, 0 worse), confidence 50%"
-        in decide(compare([0, 0], [1, 0]), PromotionOptions())[1]
-    )
-    assert "nothing to judge by" in decide(compare([], []), PromotionOptions())[1]
-    assert decide(compare(low, high), PromotionOptions()) == (
-        "promote",
-        f"the challenger is better: {high.mean() - low.mean():+.4g} on 40 examples (40 better, 0 worse), "
-        "confidence 99.9% that it is better, 80% asked for",
-    )
-
-
-def test_what_falls_short_never_looks_as_if_it_did_not() -> None:
-    """79.99% is not shown as 80%."""
-    found = replace(compare([0, 0, 0], [1, 1, 0]), confidence=0.79999)
-    assert "confidence 79.9% " in decide(found, PromotionOptions())[1]
+    assert (confidences(binary, 60, -0.1) >= 0.8).sum() <= at_most(0.05)
 
 
 SCORES = st.lists(st.tuples(st.floats(0, 1, width=16), st.floats(0, 1, width=16)), max_size=30)
@@ -332,115 +227,3 @@ def test_the_test_is_fair(pairs: list[tuple[float, float]], rise: float, data: s
     assert scaled.confidence == pytest.approx(forth.confidence, abs=1e-6)
     better = [score + (rise if at == order[0] else 0) for at, score in enumerate(after)]
     assert compare(before, better, strict).confidence >= compare(before, after, strict).confidence - 1e-9
-
-
-def test_the_intervals_cover() -> None:
-    """A 95% interval holds the true difference, or mean, in 95 of 100 cases or more; of users too."""
-    held = [0, 0, 0]
-    for seed in range(50):
-        incumbent, challenger = _binary(np.random.default_rng(seed), 100, 0.1)
-        groups, differences = clustered(seed, 100)
-        for number, (interval, truth) in enumerate(
-            (
-                (compare(incumbent, challenger).interval, 0.1),
-                (mean_of(incumbent).interval, 0.6),
-                (compare([0.0] * 100, differences, OPTIONS, groups).interval, 0.0),
-            )
-        ):
-            low, high = interval or (math.nan, math.nan)
-            held[number] += low <= truth <= high
-    assert min(held) >= stats.binom.ppf(0.001, 50, 0.95)
-
-
-def test_the_interval_of_a_mean_of_right_or_wrong_scores_is_exact() -> None:
-    """That of Clopper and Pearson; all right does not mean certain."""
-    for right in (0, 1, 13, 40):
-        low, high = mean_of([1.0] * right + [0.0] * (40 - right)).interval or (math.nan, math.nan)
-        assert low == pytest.approx(stats.beta.ppf(0.025, right, 41 - right) if right else 0.0, abs=1e-6)
-        assert high == pytest.approx(stats.beta.ppf(0.975, right + 1, 40 - right) if right < 40 else 1.0, abs=1e-6)
-    assert mean_of([]).interval is None
-    low, high = mean_of([-3.0, 5.0]).interval or (math.nan, math.nan)
-    assert (low, high) == (pytest.approx(-3, abs=0.2), pytest.approx(5, abs=0.2))
-
-
-def test_the_interval_agrees_with_the_confidence() -> None:
-    """Its lower end is where the confidence is 97.5%: above 0 exactly when the challenger is that surely better."""
-    rng = np.random.default_rng(4)
-    for _ in range(20):
-        scores = rng.normal(0.1, 0.3, 40)
-        low, _high = compare([0.0] * 40, scores).interval or (math.nan, math.nan)
-        assert (low > 0) == (compare([0.0] * 40, scores).confidence > 0.975)
-        at_low = compare([0.0] * 40, scores, PromotionOptions(min_improvement=low - 1e-9)).confidence
-        assert at_low == pytest.approx(0.975, abs=1e-4)
-    assert compare([0.5] * 9, [0.5] * 9).interval is None
-
-
-# Tables.
-
-SCORED = {
-    "quality": {"v1": [0.0, 0, 1, 0, 1, 0], "v2": [1.0, 1, 1, 1, 1, 1], "v0": [0.0] * 6},
-    "short": {"v1": [0.5] * 6, "v2": [0.4] * 6},
-}
-TAGS = [{"lang": "de" if at % 2 else "en", "user": str(at), "all": "x"} for at in range(6)]
-
-
-def test_tables_for_metrics_versions_and_slices() -> None:
-    """The decision is by one metric; every other number is there to look at; a tag of many values makes no slices."""
-    result = promotion_test(
-        SCORED, metric="quality", incumbent="v1", challenger="v2", tags=TAGS, options=PromotionOptions(max_slices=3)
-    )
-    assert result.decision == "promote"
-    assert result.difference == result.metrics["quality"]
-    assert result.metrics["short"].difference == pytest.approx(-0.1)
-    assert result.versions["quality"]["v0"].mean == 0
-    assert result.versions["short"].keys() == {"v1", "v2"}
-    assert {name: (one.examples, one.difference) for name, one in result.slices.items()} == {
-        "lang=de": (3, 1.0),
-        "lang=en": (3, pytest.approx(1 / 3)),
-    }
-    assert promotion_test(SCORED, metric="short", incumbent="v1", challenger="v2").decision == "keep"
-
-
-def test_a_metric_may_lack_a_version() -> None:
-    """What the incumbent was not scored by is shown by version, and not compared."""
-    scores = {"quality": SCORED["quality"], "new": {"v2": [1.0] * 6}}
-    result = promotion_test(scores, metric="quality", incumbent="v1", challenger="v2")
-    assert result.metrics.keys() == {"quality"}
-    assert result.versions["new"]["v2"].mean == 1
-
-
-def test_the_same_scores_give_the_same_result() -> None:
-    """To the last digit: nothing is drawn."""
-    calls = [promotion_test(SCORED, metric="quality", incumbent="v1", challenger="v2", tags=TAGS) for _ in range(2)]
-    assert calls[0] == calls[1]
-    assert isinstance(calls[0].difference, Difference)
-
-
-@pytest.mark.parametrize(
-    ("scores", "options", "error", "says"),
-    [
-        ([math.nan, 1], {}, SettingsError, "metric quality, v2: gave nan for example 1"),
-        ([1, math.inf], {}, SettingsError, "example 2"),
-        ([-1e308, 1], {}, SettingsError, "too large"),
-        ([1, 2], {"strict": True}, SettingsError, "metric quality, v2: gave 2 for example 2, outside"),
-        ([1, 1], {"confidence": 80}, SettingsError, "confidence: is 80"),
-        ([1, 1], {"confidence": math.nan}, SettingsError, "confidence: is nan"),
-        ([1, 1], {"min_improvement": math.nan}, SettingsError, "min_improvement: is nan"),
-        ([1, 1], {"score_range": (1, 0)}, SettingsError, "score_range: is"),
-        ([1], {}, ValueError, "different numbers"),
-        ([1, 1], {"groups": ["a"]}, ValueError, "1 groups"),
-    ],
-)
-def test_scores_that_cannot_be_compared_are_named(scores: Any, options: Any, error: Any, says: str) -> None:
-    """A score that is not a number is the metric's fault, and never a promotion."""
-    groups = options.pop("groups", ())
-    incumbent = [1e308, 0] if scores[0] == -1e308 else [0, 0]
-    with pytest.raises(error, match=says):
-        promotion_test(
-            {"quality": {"v1": incumbent, "v2": scores}},
-            metric="quality",
-            incumbent="v1",
-            challenger="v2",
-            groups=groups,
-            options=PromotionOptions(**options),
-        )

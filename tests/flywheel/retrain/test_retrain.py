@@ -3,87 +3,19 @@
 import contextlib
 import json
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from support.looped import CAREFUL, Project, words
+from support.retraining import report
 from support.scripted import drafting, prompts, skilled, stopping
-from support.served import APPS, Served
-from t0dspy.errors import MetricError, OptimizeError, RetrainError, SettingsError, T0dspyError
-from t0dspy.flywheel.metrics import Metric
+from t0dspy.errors import MetricError, OptimizeError, SettingsError, T0dspyError
 from t0dspy.flywheel.retrain.budget_split import least_calls
 from t0dspy.gateway import Call, HttpGateway, input_messages
-from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
+from t0dspy.testing import Reply, Script, ScriptedUpstream
 
 OWN = words(90, seed=2)
-
-
-def report(found: Any) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((found.directory / "report.json").read_text())
-    return read
-
-
-def test_a_better_challenger_is_promoted(shop: Project) -> None:
-    """A new version with a small share, its scores, its lineage, and a report; then there is nothing new."""
-    before = shop.tree()
-    found = shop.retrain(verify=True)
-    assert (found.outcome, found.version, found.incumbent) == ("promoted", "v2", "v1"), found.reason
-    after = shop.tree()
-    assert {name: after[name] for name in before if "/v1/" in name} == {n: b for n, b in before.items() if "/v1/" in n}
-    assert "CAREFUL" in after["programs/shout/v2/system.minijinja"].decode()
-    assert found.export.shares == {"v1": 0.9, "v2": 0.1}
-    entry = shop.manifest()["versions"]["v2"]
-    assert entry["parent"] == entry["lineage"]["incumbent"] == "v1"
-    assert entry["scores"]["holdout"]["difference"] > 0.1
-    assert entry["lineage"]["calls"] == found.spent.calls > 0
-    assert entry["lineage"]["models"]["task"] == "openai/scripted"
-    handles = json.loads(after["programs/shout/v2/lineage.json"])
-    assert {"train", "validation", "holdout"} == handles.keys()
-    told = report(found)
-    assert told["outcome"] == "promoted"
-    assert told["judgement"]["difference"]["examples"] == told["data"]["holdout"]
-    page = (found.directory / "report.html").read_text()
-    assert "CAREFUL" in page
-    assert not re.search(r"(src|href)=|<script|url\(", page)
-
-
-def test_a_winner_awaits_review(shop: Project) -> None:
-    """With `review`, the winner gets no traffic, and command, report and history say how it gets some."""
-    shop.settings(review=True)
-    found = shop.retrain()
-    assert (found.outcome, found.version) == ("promoted", "v2"), found.reason
-    assert found.export.shares == {"v1": 1.0}
-    assert found.review == "t0dspy traffic shout v1=0.9 v2=0.1 --apply"
-    assert shop.manifest()["history"][-1]["reason"] == "export of v2, which awaits review"
-    assert report(found)["review"] == found.review
-    assert found.review in (found.directory / "report.html").read_text()
-    waiting = shop.retrain(seed=10)
-    assert (waiting.outcome, waiting.reason.partition(",")[0]) == ("undecided", "v2 awaits review")
-
-
-def test_nothing_new_is_not_done_twice(shop: Project, task: ScriptedUpstream) -> None:
-    """The same data, incumbent and settings cost no call; another option does."""
-    shop.settings(min_improvement=0.9)
-    assert shop.retrain().outcome == "kept"
-    asked = len(task.requests)
-    again = shop.retrain()
-    assert (again.outcome, again.directory) == ("nothing to do", None)
-    assert again.reason.startswith("nothing new since the run")
-    assert len(task.requests) == asked
-    assert shop.retrain(seed=10).outcome == "kept"
-
-
-def test_another_metric_is_news(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same name, and other code behind it."""
-    shop.settings(min_improvement=0.9)
-    assert shop.retrain().outcome == "kept"
-    assert shop.retrain().outcome == "nothing to do"
-    monkeypatch.setattr(Metric, "source", "def grade(): stricter from here on")
-    assert shop.retrain().outcome == "kept"
 
 
 def test_what_the_pull_left_out_is_told(shop: Project) -> None:
@@ -99,42 +31,6 @@ def test_a_dry_run_knows_the_predictors(shop: Project) -> None:
     """A stage that is none is said before anybody pays for it."""
     with pytest.raises(OptimizeError, match="no predictor 'nobody' to optimize"):
         shop.retrain(dry_run=True, stage="nobody")
-
-
-WORSE = skilled(0.4, careful=-0.3)
-EQUAL = skilled(0.4)
-
-
-@pytest.mark.parametrize(("script", "name"), [(WORSE, "worse"), (EQUAL, "equal")])
-def test_the_incumbent_stays_where_nothing_is_better(
-    shop: Project, task: ScriptedUpstream, script: Script, name: str
-) -> None:
-    """Worse and equal challengers change no file."""
-    task.script = script
-    before = shop.tree()
-    found = shop.retrain()
-    assert found.outcome == "kept"
-    assert shop.tree() == before
-    assert report(found)["outcome"] == "kept"
-
-
-def test_a_challenger_that_is_better_by_chance_is_not_promoted(shop: Project, task: ScriptedUpstream) -> None:
-    """It wins on the validation set, and the holdout finds it out."""
-    sets: dict[str, set[str]] = {}
-
-    def lucky(request: RecordedRequest) -> Reply:
-        text = str(request.body["messages"])
-        known = any(question in text for question in sets.get("validation", ()))
-        return skilled(0.4, careful=0.6 if known else 0.0)(request)
-
-    task.script = lucky
-    plan = shop.retrain(dry_run=True)
-    sets["validation"] = {str(one.inputs["question"]) for one in plan.gathered.validation}
-    before = shop.tree()
-    found = shop.retrain()
-    assert found.optimized.better
-    assert (found.judgement.decision, found.outcome) == ("keep", "kept")
-    assert shop.tree() == before
 
 
 def test_the_holdout_is_made_of_people_answers(shop: Project, task: ScriptedUpstream) -> None:
@@ -257,109 +153,6 @@ def test_failures_are_errors_and_change_nothing(
     with pytest.raises(kind, match=why):
         shop.retrain()
     assert shop.tree() == before
-
-
-KILLED = """
-import sys
-sys.path.insert(0, {apps!r})
-import shouting, t0dspy
-t0dspy.retrain(
-    "shout", t0dspy.RetrainOptions(verify=False, threads=1), configs={configs!r}, clickhouse_url={database!r},
-    progress=shouting.die_at({stage!r}),
-)
-"""
-
-
-def test_killed_at_any_stage_it_goes_on_to_the_same_result(
-    shop: Project, looped: Served, task: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Configs are untouched by the kill; the resumed run asks for what is missing alone, and makes the same version."""
-    whole = shop.retrain(threads=1)
-    asked, version = len(task.requests), shop.manifest()["versions"]["v2"]
-    stages = ["curating", "the incumbent on", "bootstrapping", "proposing", "trial 3", "v1 on the holdout", "exporting"]
-    for stage in stages:
-        directory = tmp_path_factory.mktemp("killed")
-        other = Project(directory, looped, task)
-        before = other.tree()
-        task.requests.clear()
-        code = KILLED.format(apps=str(APPS), configs=str(other.configs), database=other.database, stage=stage)
-        done = subprocess.run([sys.executable, "-c", code], cwd=directory, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 9, (stage, done.stderr)
-        reserved = account(other)
-        assert len(reserved) == (stage in ("v1 on the holdout", "exporting")), stage
-        assert other.tree() == before, stage
-        found = other.retrain(resume=True, threads=1)
-        assert found.resumed
-        assert (found.outcome, found.version) == (whole.outcome, whole.version)
-        resumed = other.manifest()["versions"]["v2"]
-        assert resumed["content_hash"] == version["content_hash"], stage
-        assert resumed["scores"] == version["scores"], stage
-        assert [each["outcome"] for each in account(other)] == ["promote"], stage
-        assert len(task.requests) <= asked + 2, stage
-
-
-def account(shop: Project) -> list[dict[str, Any]]:
-    """The decisions that the holdout was asked for."""
-    path = shop.directory / ".t0dspy/retrain/shout/holdout.json"
-    found: list[dict[str, Any]] = json.loads(path.read_text())["questions"] if path.exists() else []
-    return found
-
-
-def test_each_decision_spends_risk_until_the_holdout_is_used_up(
-    shop: Project, task: ScriptedUpstream, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is spent is shown; an empty account asks no model, and is not an error."""
-    asked = {"min_improvement": 0.9, "yearly_risk": 0.2, "yearly_decisions": 2}
-    shop.settings(**asked)
-    first = shop.retrain()
-    assert (first.outcome, first.account.decisions, first.account.risk) == ("kept", 1, pytest.approx(0.1))
-    assert "90% asked for" in first.reason or "is not better by more than" in first.reason
-    assert first.account.fresh == 1
-    shown = report(first)["holdout_account"]
-    assert (shown["spent"], shown["left"], shown["planned"]) == (pytest.approx(0.1), pytest.approx(0.1), 2)
-    page = (first.directory / "report.html").read_text()
-    assert "any false promotion this year is at most 0.20" in page
-    path = shop.directory / ".t0dspy/retrain/shout/holdout.json"
-    assert path.stat().st_mode & 0o777 == 0o600
-    second = shop.retrain(seed=10)
-    assert (second.account.decisions, second.account.fresh) == (2, 0)
-    assert any("only 0% of the holdout's" in note for note in second.notes)
-    before = len(task.requests)
-    third = shop.retrain(seed=11)
-    assert third.outcome == "nothing to do"
-    assert re.search(r"the holdout is used up until \d{4}-\d\d-\d\d: 2 of 2 decisions", third.reason)
-    assert len(task.requests) == before
-    assert [each["outcome"] for each in account(shop)] == ["keep", "keep"]
-    path.write_text('{"format": 1, "questions": [{}]}')
-    with pytest.raises(RetrainError, match=r"holdout\.json: damaged"):
-        shop.retrain(seed=11)
-
-
-def test_a_challenger_that_is_behind_on_validation_costs_no_risk(shop: Project, task: ScriptedUpstream) -> None:
-    """The holdout is not asked."""
-    task.script = WORSE
-    shop.settings(yearly_risk=0.2)
-    found = shop.retrain()
-    assert found.outcome == "kept"
-    assert found.account.decisions == len(account(shop)) == 0
-
-
-def test_two_at_once_never(shop: Project) -> None:
-    """The second one is told."""
-    (shop.directory / ".t0dspy/retrain/shout").mkdir(parents=True)
-    with FileLock(shop.directory / ".t0dspy/retrain/shout/lock"), pytest.raises(RetrainError, match="another retrain"):
-        shop.retrain()
-
-
-def test_a_run_that_began_otherwise_does_not_go_on(shop: Project, task: ScriptedUpstream) -> None:
-    """With other settings a new one begins, and says so; without a cut-off run `--resume` begins one too."""
-    task.script = stopping(CAREFUL, 40)
-    with pytest.raises(OptimizeError):
-        shop.retrain(resume=True)
-    task.script = CAREFUL
-    found = shop.retrain(resume=True, seed=4)
-    assert (found.outcome, found.resumed) == ("promoted", False)
-    assert "other settings" in found.notes[0]
 
 
 def test_the_command(shop: Project, task: ScriptedUpstream, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:

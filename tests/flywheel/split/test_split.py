@@ -6,36 +6,21 @@ import string
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.killing import kill_at_every_step
-from t0dspy.errors import SetStateError, SettingsError
+from support.split import example, various
+from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curate.sketch_index import SketchIndex, are_alike
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.split.handles import Handles, handles, lineage_of, without_lineage
 from t0dspy.flywheel.split.set_state import SETS
 from t0dspy.flywheel.split.split import Own, SetOptions, Sets, SetState, assign
-from t0dspy.flywheel.split.user_files import read_own
-from t0dspy.model import digest
 
 TEXT = "The parcel with order number 4711 came on Tuesday, but the box was wet and one of the cups in it is broken. {}"
-
-
-def example(text: Any, episode: str | None = None, **more: Any) -> PulledExample:
-    given = {"outputs": {"answer": "a"}, "model_outputs": {"answer": "a"}, **more}
-    return PulledExample(inputs={"text": text}, episode_id=episode, **given)
-
-
-def various(count: int, seed: int = 1, **more: Any) -> list[PulledExample]:
-    draw = random.Random(seed)
-    return [
-        example("".join(draw.choices(string.ascii_letters + " ", k=80)), f"e{seed}-{at}", **more) for at in range(count)
-    ]
 
 
 def members(sets: Sets) -> Iterator[tuple[str, PulledExample]]:
@@ -239,99 +224,7 @@ def test_finding_agrees_with_all_pairs(steps: list[tuple[int, int]], known: int)
     assert collection.find(wanted) == [at for at, one in enumerate(sketches) if are_alike(one, wanted, 0.8)]
 
 
-# The file.
-
-
-def test_handles_never_change() -> None:
-    """State files and lineages of earlier versions of t0dspy hold: the same example has the same handles."""
-    one = PulledExample(
-        {"a": "hello  wörld " * 2000, "b": [1, 2], "c": 3.0, "d": None}, None, None, episode_id="0199-abc"
-    )
-    assert digest("\n".join(handles(one).all))[:16] == "be30cfe1c89cf5e1"
-
-
-def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Writing and reading changes nothing; equal states are equal bytes; no text of an example is in it."""
-    path = tmp_path / "deep/sets.json"
-    state = assign([example("the secret of müller", "e1"), *various(20)], SetState()).state
-    state.write(path)
-    assert SetState.read(path) == state
-    assert SetState.read(path).to_json() == path.read_text() == SetState(dict(reversed(state.sets.items()))).to_json()
-    assert "secret" not in path.read_text()
-    assert SetState.read(tmp_path / "none.json") == SetState()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (lambda text: text[: len(text) // 2], "damaged"),
-        (lambda text: "", "damaged"),
-        (lambda text: "[]", "damaged"),
-        (lambda text: "null", "damaged"),
-        (lambda text: text.replace('"format": 1', '"format": 2'), "of format 2"),
-        (lambda text: text.replace("input:", "inputs:"), "does not fit its digest"),
-        (lambda text: text.replace('"digest"', '"digst"'), "it lacks 'digest'"),
-        (lambda text: text.replace('"holdout"', '"holdouts"'), "its sets are"),
-        (lambda text: "[" * 100_000, "damaged"),
-    ],
-)
-def test_a_damaged_state_is_refused(tmp_path: Path, spoil: Any, says: str) -> None:
-    """A file that is not what was written is named, with the reason and what to do; never taken for an empty one."""
-    path = tmp_path / "sets.json"
-    state = assign(various(5), SetState()).state
-    state.write(path)
-    path.write_text(spoil(path.read_text()))
-    with pytest.raises(SetStateError, match=r"sets\.json") as caught:
-        SetState.read(path)
-    assert says in str(caught.value)
-
-
-def test_a_handle_in_two_sets_is_refused(tmp_path: Path) -> None:
-    """Even with a digest that fits."""
-    sets: dict[str, list[str]] = {"train": ["input:" + "a" * 32], "validation": [], "holdout": ["input:" + "a" * 32]}
-    path = tmp_path / "sets.json"
-    path.write_text(json.dumps({"format": 1, "digest": digest(sets), "sets": sets}))
-    with pytest.raises(SetStateError, match="is in train and holdout"):
-        SetState.read(path)
-
-
-def test_a_disk_that_refuses_leaves_the_old_state(tmp_path: Path) -> None:
-    """A directory in the way, or bytes that are no text: one clear error."""
-    with pytest.raises(SetStateError, match="cannot be written"):
-        SetState().write(_file(tmp_path) / "sets.json")
-    (tmp_path / "binary.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(SetStateError, match="cannot be read"):
-        SetState.read(tmp_path / "binary.json")
-    with pytest.raises(SetStateError, match="cannot be read"):
-        SetState.read(tmp_path)
-
-
-def _file(place: Path) -> Path:
-    path = place / "a_file"
-    path.write_text("")
-    return path
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_kill_keeps_the_old_state_or_the_new(tmp_path: Path) -> None:
-    """Killed before any step of writing, the file holds the old state or the new one."""
-    path = tmp_path / "sets.json"
-    old = assign(various(5), SetState()).state
-    new = assign(various(5, 2), old).state
-    seen = []
-    old.write(path)
-    for _ in kill_at_every_step(lambda: new.write(path)):
-        seen.append(SetState.read(path) == new)
-        assert seen[-1] or SetState.read(path) == old
-        old.write(path)
-        assert [one.name for one in tmp_path.iterdir()] == ["sets.json"]
-    assert len(seen) >= 3
-    assert not seen[0]
-
-
 # Lineage.
-
-
 def test_a_holdout_holds_nothing_of_a_lineage() -> None:
     """What was used in making a version, its episode or a near-duplicate of it, is not judged by."""
     used = example(TEXT.format("Please help."), "e1")
@@ -357,45 +250,3 @@ def test_lineage_agrees_with_all_pairs(used: list[PulledExample], holdout: list[
     expected = [one for one in holdout if not any(tied(handles(one), handles(other)) for other in used)]
     assert clean == expected
     assert count == len(holdout) - len(expected)
-
-
-# The user's own files.
-
-
-def test_own_files_are_labels_or_lines_of_pull(tmp_path: Path) -> None:
-    """A flat object is a person's answer; a line of pull is what it says; inputs alone have no answer."""
-    path = tmp_path / "holdout.jsonl"
-    pulled = example("c", "e1")
-    lines = [json.dumps({"text": "a", "answer": 1}), "", json.dumps({"text": "b\u2028"}), pulled.to_line()]
-    path.write_text("\n".join(lines), encoding="utf-8")
-    first, second, third = read_own(path, ["text"])
-    assert (first.inputs, first.outputs, first.demonstration) == ({"text": "a"}, {"answer": 1}, True)
-    assert (second.outputs, second.demonstration) == (None, False)
-    assert third.to_line() == pulled.to_line()
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("{", "not JSON"),
-        ("[1]", "is list"),
-        ('{"other": 1}', "none of the inputs text"),
-        ('{"inputs": {}, "x": 1}', "x"),
-        ('{"text": NaN}', "not JSON"),
-        ('{"text": 1e999}', "not JSON"),
-        ('{"text": ' + "[" * 700 + "]" * 700 + "}", "not JSON"),
-    ],
-)
-def test_a_wrong_line_is_named(tmp_path: Path, line: str, says: str) -> None:
-    """With its number and what is wrong."""
-    path = tmp_path / "own.jsonl"
-    path.write_text(f'{{"text": "a"}}\n{line}\n')
-    with pytest.raises(SettingsError, match=r"own\.jsonl, line 2") as caught:
-        list(read_own(path, ["text"]))
-    assert says in str(caught.value)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """Own files that are not there are an error, never an empty set."""
-    with pytest.raises(SettingsError, match=r"none\.jsonl: cannot be read"):
-        list(read_own(tmp_path / "none.jsonl", ["text"]))

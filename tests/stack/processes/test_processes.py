@@ -2,27 +2,30 @@
 
 import json
 import os
-import shutil
 import signal
-import socket
 import stat
 import subprocess
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
-from tensorzero import JsonInferenceResponse, TensorZeroGateway
 
-from support.stack import ANSWER, COMMAND, HELLO, Stack, alive, bare_environment, until, write_config
+from support.stack import (
+    ANSWER,
+    COMMAND,
+    MakeStack,
+    Stack,
+    alive,
+    bare_environment,
+    refused,
+    until,
+    write_config,
+)
 from t0dspy.stack.processes.data_dir import Running, find_clickhouse, find_running
 from t0dspy.testing import Reply, ScriptedUpstream
-
-MakeStack = Callable[..., Stack]
 
 
 def nothing_runs(pids: dict[str, int]) -> bool:
@@ -140,238 +143,7 @@ def test_a_part_that_dies_takes_the_stack_along(make_stack: MakeStack, part: str
     assert nothing_runs(pids)
 
 
-# ---- reload ----
-
-
-def test_a_reload_under_load_drops_nothing(make_stack: MakeStack, scripted: ScriptedUpstream) -> None:
-    """SIGHUP takes the new config while requests go on: none fails, and both configs answered some."""
-    stack = make_stack().start()
-    scripted.script = Reply(ANSWER, delay=0.02)
-    old, stop = stack.status()["config_hash"], threading.Event()
-
-    def client(_: int) -> list[int]:
-        with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as http:
-            body = {"function_name": "qa", "input": {"messages": [{"role": "user", "content": "x"}]}}
-            return [http.post("/inference", json=body).status_code for _ in iter(stop.is_set, True)]
-
-    def wait_for_answers() -> None:
-        enough = len(scripted.requests) + 9  # eight may be under way with the config of before
-        until(lambda: len(scripted.requests) >= enough, 60)
-
-    with ThreadPoolExecutor(8) as pool:
-        clients = [pool.submit(client, number) for number in range(8)]
-        wait_for_answers()
-        for turn in range(3):
-            (stack.configs / "qa" / "system.minijinja").write_text(f"JSON, turn {turn}.")
-            before = stack.status()["config_hash"]
-            stack.process.send_signal(signal.SIGHUP)
-            until(lambda before=before: stack.status()["config_hash"] != before)  # type: ignore[misc]
-            wait_for_answers()
-        stop.set()
-        codes = [code for future in clients for code in future.result()]
-    assert set(codes) == {200}
-    assert len(stack.stored("JsonInference")) == len(codes)
-    hashes = {hash for (hash,) in stack.rows("SELECT DISTINCT toString(snapshot_hash) FROM JsonInference")}
-    assert {old, stack.status()["config_hash"]} <= hashes
-    assert len(hashes) == 4
-    systems = {request.body["messages"][0]["content"] for request in scripted.requests}
-    assert "JSON, turn 2." in systems
-    assert stack.status()["config_hash"] in stack.wait_said("config_hash")
-
-
-def test_the_old_config_finishes_what_it_began(make_stack: MakeStack, scripted: ScriptedUpstream) -> None:
-    """A request that was begun before a reload is answered, and logged, by the config that it began with."""
-    stack = make_stack().start()
-    old = stack.status()["config_hash"]
-    scripted.script = Reply(ANSWER, delay=1.5)
-    with ThreadPoolExecutor(2) as pool:
-        slow = [pool.submit(stack.infer, stream=stream) for stream in (False, True)]
-        until(lambda: len(scripted.requests) == 2)
-        (stack.configs / "qa" / "system.minijinja").write_text("New JSON.")
-        stack.process.send_signal(signal.SIGHUP)
-        until(lambda: stack.status()["config_hash"] != old)
-        assert {future.result().status_code for future in slow} == {200}
-    assert stack.rows("SELECT DISTINCT toString(snapshot_hash) FROM JsonInference") == [[old]]
-
-
-def test_a_broken_config_keeps_the_old_one_serving(make_stack: MakeStack) -> None:
-    """A reload of a broken config says why in TensorZero's words, with the user's own paths, and changes nothing."""
-    stack = make_stack().start()
-    old = stack.status()
-    good = (stack.configs / "tensorzero.toml").read_text()
-    for broken, words in {
-        good + "\n[nonsense]\n": "unknown field `nonsense`",
-        good + "[": "TOML parse error",
-        good.replace("qa/out.json", "qa/lost.json"): "No such file",
-        good.replace('api_key_location = "none"', 'api_key_location = "env::LOST_KEY"'): "LOST_KEY is not set",
-    }.items():
-        (stack.configs / "tensorzero.toml").write_text(broken)
-        stack.process.send_signal(signal.SIGHUP)
-        said = stack.wait_said(words)
-        assert "keeps serving the config it had" in said
-        assert str(stack.data_dir) not in said
-        assert stack.status() == old
-        assert stack.infer().status_code == 200
-    (stack.configs / "tensorzero.toml").write_text(good.replace('optimize = "max"', 'optimize = "min"'))
-    in_the_way = stack.data_dir / "stack.json.new"
-    in_the_way.mkdir()  # as on a full disk, the run file cannot be written
-    stack.process.send_signal(signal.SIGHUP)
-    stack.wait_said("stack.json cannot be written (Is a directory), so other commands do not know the latest state.")
-    until(lambda: stack.status() != old)
-    in_the_way.rmdir()
-    stack.process.send_signal(signal.SIGHUP)  # what the gateway reports is still read
-    until(lambda: json.loads((stack.data_dir / "stack.json").read_text())["load"]["config_hash"] is not None)
-
-
-def test_a_base_path_of_the_config(make_stack: MakeStack, tmp_path: Path) -> None:
-    """Below `gateway.base_path` is what a gateway serves there, from the reload on that brings it."""
-    stack = make_stack().start()
-
-    def below() -> httpx.Response:
-        return httpx.get(f"{stack.url}/team/a/status", trust_env=False)
-
-    assert below().status_code == 501
-    config = stack.configs / "tensorzero.toml"
-    config.write_text('gateway.base_path = "/team/a/"\n' + config.read_text())
-    stack.process.send_signal(signal.SIGHUP)
-    until(lambda: below().status_code == 200)
-    with TensorZeroGateway.build_http(gateway_url=f"{stack.url}/team/a") as client:
-        assert isinstance(client.inference(function_name="qa", input=HELLO), JsonInferenceResponse)
-
-
-def test_going_back_gives_the_old_hash(make_stack: MakeStack) -> None:
-    """The hash is that of the config, so what was undone has its old one."""
-    stack = make_stack().start()
-    template, first = stack.configs / "qa" / "system.minijinja", stack.status()["config_hash"]
-    text = template.read_text()
-    for content, same in (("Other JSON.", False), (text, True)):
-        before = stack.status()["config_hash"]
-        template.write_text(content)
-        stack.process.send_signal(signal.SIGHUP)
-        until(lambda before=before: stack.status()["config_hash"] != before)  # type: ignore[misc]
-        assert (stack.status()["config_hash"] == first) is same
-
-
-def test_the_hash_is_that_of_the_meaning(make_stack: MakeStack) -> None:
-    """The same config at another place has the same hash, likeness or not."""
-    hashes = set()
-    for name in ("here", "there"):
-        with make_stack(name=name).start() as stack:
-            hashes.add(stack.status()["config_hash"])
-    assert len(hashes) == 1
-
-
-# ---- failures to start ----
-
-
-def refused(stack: Stack) -> str:
-    """The one message of a stack that does not start: exit 1, nothing on stdout, nothing left running."""
-    process = stack.launch()
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, stack.said()
-    assert out == ""
-    assert not (stack.data_dir / "stack.json").exists()
-    lines = [line for line in stack.said().splitlines() if line.startswith("t0dspy: ")]
-    assert len(lines) == 1, stack.said()
-    assert "Traceback" not in stack.said()
-    return stack.said()
-
-
-def test_a_second_stack_on_the_same_directory(make_stack: MakeStack) -> None:
-    """One stack at a time on a data directory; the second says who has it, and the first goes on."""
-    first = make_stack().start()
-    second = Stack(first.directory)
-    process = subprocess.run(
-        [COMMAND, "up", f"--configs={second.configs}", f"--data-dir={second.data_dir}", "--gateway-port=0"],
-        capture_output=True, text=True, env=bare_environment(), timeout=60, check=False,
-    )  # fmt: skip
-    assert process.returncode == 1
-    assert f"process {first.process.pid}, {first.url}" in process.stderr
-    assert first.infer().status_code == 200
-    assert first.pids()
-
-
-@pytest.mark.parametrize("part", ["gateway", "clickhouse"])
-def test_a_port_in_use(make_stack: MakeStack, part: str) -> None:
-    """A taken port is said with who holds it and which flag changes it."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        said = refused(make_stack(f"--{part}-port={port}"))
-    assert f"Port {port}" in said
-    assert f"process {os.getpid()}" in said
-    assert f"--{part}-port" in said
-
-
-def test_config_errors_come_in_tensorzeros_words(make_stack: MakeStack) -> None:
-    """A config that does not hold is refused with TensorZero's own sentence and the user's own path."""
-    stack = make_stack()
-    good = (stack.configs / "tensorzero.toml").read_text()
-    for broken, words in {
-        good + "\n[nonsense]\n": "nonsense: unknown field `nonsense`",
-        good.replace("qa/out.json", "qa/lost.json"): "Failed to resolve path `qa/lost.json`",
-    }.items():
-        (stack.configs / "tensorzero.toml").write_text(broken)
-        said = refused(stack)
-        assert words in said
-        assert str(stack.configs) in said
-        assert str(stack.data_dir) not in said
-
-
-def test_a_missing_provider_key_is_named(make_stack: MakeStack) -> None:
-    """A key that is not set is named, with the model that wants it."""
-    stack = make_stack()
-    with (stack.configs / "more.toml").open("w") as file:
-        file.write('[models.big]\nrouting = ["x"]\n[models.big.providers.x]\ntype = "openai"\nmodel_name = "y"\n')
-    said = refused(stack)
-    assert "OPENAI_API_KEY is not set" in said
-    assert "model 'big' (provider 'x')" in said
-    stack.env["OPENAI_API_KEY"] = "sk-secret"
-    assert stack.start().stop() == 0
-    assert "sk-secret" not in stack.said()
-
-
-def test_no_config_at_all(make_stack: MakeStack) -> None:
-    """No directory, or one without TOML, is said so."""
-    stack = make_stack()
-    shutil.rmtree(stack.configs)
-    assert "no config directory" in refused(stack)
-    stack.configs.mkdir()
-    assert "holds no TOML file" in refused(stack)
-
-
-def test_turned_off_observability_is_refused(make_stack: MakeStack) -> None:
-    """A stack that would store nothing says so instead of serving."""
-    stack = make_stack()
-    file = stack.configs / "tensorzero.toml"
-    file.write_text(file.read_text().replace("enabled = true", "enabled = false"))
-    assert "observability" in refused(stack)
-
-
-def test_foreign_and_unusable_data_directories(make_stack: MakeStack) -> None:
-    """A directory that is not ours is left alone; a path that cannot be one is said so."""
-    stack = make_stack()
-    shutil.rmtree(stack.data_dir)
-    stack.data_dir.mkdir()
-    (stack.data_dir / "thesis.tex").write_text("precious")
-    assert "thesis.tex" in refused(stack)
-    assert [entry.name for entry in stack.data_dir.iterdir()] == ["thesis.tex"]
-    for unusable in (stack.data_dir / "thesis.tex", stack.data_dir / "thesis.tex" / "below", Path("/proc/nowhere")):
-        stack.data_dir = unusable
-        assert "Cannot use the data directory" in refused(stack)
-
-
-def test_a_foreign_database_inside(make_stack: MakeStack) -> None:
-    """What is wrong with ClickHouse's own directory is said by ClickHouse's half, once."""
-    stack = make_stack()
-    shutil.rmtree(stack.data_dir / "clickhouse")
-    (stack.data_dir / "clickhouse").mkdir()
-    (stack.data_dir / "clickhouse" / "else.txt").write_text("x")
-    assert "else.txt" in refused(stack)
-
-
 # ---- parts, hosts, addresses ----
-
-
 def test_parts_run_alone(make_stack: MakeStack, tmp_path: Path) -> None:
     """ClickHouse alone and a gateway alone make a stack together; a gateway without ClickHouse says what it misses."""
     stack = make_stack()
