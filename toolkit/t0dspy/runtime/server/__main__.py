@@ -1,4 +1,4 @@
-"""`python -m t0dspy.runtime.server`: the program server as `t0dspy up` starts it."""
+"""`python -m t0dspy.runtime.server`: run the program server for `t0dspy up`."""
 
 import argparse
 import sys
@@ -13,15 +13,23 @@ from t0dspy.program.dspy_version import check_dspy
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program server; 0 after a clean stop, 1 when it could not start."""
+    """Run the program server. Return 0 after a clean stop, and 1 if it could not start."""
     parser = argparse.ArgumentParser(prog="python -m t0dspy.runtime.server", description=__doc__)
     parser.add_argument("--configs", type=Path)
     parser.add_argument("--gateway-url")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8100)
-    parser.add_argument("--parent-pid", type=int, help="end when this parent is gone")
-    parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
-    parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
+    parser.add_argument("--parent-pid", type=int, help="exit when this parent process is gone")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="H", help="a host name that requests may use"
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="O",
+        help="the origin of a web page that may send requests",
+    )
     args = parser.parse_args(argv)
     if args.parent_pid is not None:
         die_with(args.parent_pid)

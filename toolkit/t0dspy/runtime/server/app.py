@@ -1,4 +1,4 @@
-"""The server's HTTP routes: OpenAI's chat completions, liveness, readiness."""
+"""The program server's HTTP routes: OpenAI's chat completions, liveness and readiness."""
 
 import asyncio
 import functools
@@ -25,11 +25,11 @@ from t0dspy.runtime.server.pool import Busy, Pool
 from t0dspy.runtime.tags import checked_tags
 
 RETRY_AFTER = "1"
-"""Seconds after which a caller that was turned away may try again."""
+"""Seconds after which a refused caller may try again."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """A request that is not carried out."""
+class Refused(Exception):  # noqa: N818 - becomes a response
+    """A request that is refused before its run starts."""
 
     def __init__(self, status: int, kind: str, text: str) -> None:
         self.status, self.kind, self.text = status, kind, text
@@ -37,16 +37,23 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> ASGIApp:
-    """The ASGI application; requests must carry `key` as their bearer token, and not come from other web pages."""
+    """Return the ASGI application.
+
+    Args:
+        pool: the workers that run the programs.
+        key: the bearer token that requests must have.
+        allowed: the hosts and origins that requests may name; requests from other web pages are refused.
+        local_only: whether the server listens on a loopback address.
+    """
     expected = f"Bearer {key}".encode()
 
     async def completions(request: Request) -> Response:
         if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected):
             return _error(401, "unauthorized", "the bearer key is not that of T0DSPY_PROGRAMS_KEY.")
         try:
-            body = _object(await request.body(), "the body")
-            order = await _order(pool, body)
-            outcome = await _unless_gone(request, pool, order)
+            body = _parse_object(await request.body(), "the body")
+            order = await _parse_order(pool, body)
+            outcome = await _run_unless_disconnected(request, pool, order)
         except ClientDisconnect:
             return Response(status_code=499)
         except Refused as refused:
@@ -84,7 +91,7 @@ def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> 
 
 
 def _programs(offers: Mapping[str, Offer]) -> dict[str, dict[str, str]]:
-    """`NAME/VERSION` -> why it cannot be run and which files changed since its export; empty texts if all is well."""
+    """Map `NAME/VERSION` to the reason why it cannot run and the files that changed since its export, or to ""."""
     return {
         f"{name}/{version}": {"cannot_run": refusal, "code_changed": offer.changed.get(version, "")}
         for name, offer in offers.items()
@@ -92,17 +99,17 @@ def _programs(offers: Mapping[str, Offer]) -> dict[str, dict[str, str]]:
     }
 
 
-async def _order(pool: Pool, body: dict[str, Any]) -> Order:
+async def _parse_order(pool: Pool, body: dict[str, Any]) -> Order:
     program, _, version = str(body.get("model", "")).partition("/")
     if not await pool.knows(program, version):
-        there = [f"{name}/{one}" for name, offer in pool.offers().items() for one in offer.versions]
+        known = [f"{name}/{version}" for name, offer in pool.offers().items() for version in offer.versions]
         raise Refused(
-            404, "unknown_program", f"no program {body.get('model')!r}; there are {', '.join(there) or 'none'}."
+            404, "unknown_program", f"no program {body.get('model')!r}; there are {', '.join(known) or 'none'}."
         )
     offer = pool.offers()[program]
     if refusal := offer.versions[version]:
         raise Refused(501, "program_refused", f"{program}/{version} cannot be run: {refusal}")
-    arguments = _object(_user_text(body).encode("utf-8", "surrogatepass"), "the user message")
+    arguments = _parse_object(_user_text(body).encode("utf-8", "surrogatepass"), "the user message")
     return Order(new_episode(), program, version, arguments, offer.seconds, _stage_tags(body))
 
 
@@ -123,21 +130,26 @@ def _user_text(body: dict[str, Any]) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _object(data: bytes, what: str) -> dict[str, Any]:
+def _parse_object(data: bytes, source: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise Refused(400, "bad_request", f"{what} is not a JSON object.")
+        raise Refused(400, "bad_request", f"{source} is not a JSON object.")
     return value
 
 
-async def _unless_gone(request: Request, pool: Pool, order: Order) -> Outcome:
-    """The outcome, unless the caller goes away first."""
+async def _run_unless_disconnected(request: Request, pool: Pool, order: Order) -> Outcome:
+    """Run `order` and return its outcome; stop the run if the caller disconnects.
+
+    Raises:
+        ClientDisconnect: the caller disconnected first.
+        Busy: no worker has room for the run.
+    """
     started = time.monotonic()
     work = asyncio.create_task(pool.run(order))
-    gone = asyncio.create_task(_disconnected(request))
+    gone = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
@@ -153,7 +165,7 @@ async def _unless_gone(request: Request, pool: Pool, order: Order) -> Outcome:
     return outcome
 
 
-async def _disconnected(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -185,7 +197,7 @@ def _response(outcome: Outcome, body: dict[str, Any]) -> Response:
 
 
 def _chunks(outcome: Outcome, body: dict[str, Any]) -> Iterator[bytes]:
-    """The answer in one piece: a program has no answer before it has ended."""
+    """Yield the answer as a single chunk, because a program has no answer before it has ended."""
     head = _head(outcome, body, "chat.completion.chunk")
     delta = {"role": "assistant", "content": outcome.text}
     for chunk in (

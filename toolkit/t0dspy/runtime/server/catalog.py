@@ -1,4 +1,4 @@
-"""The exported programs that need Python, loaded: each version on a copy of its own, bound to the gateway."""
+"""Load the exported programs that need Python: each version as its own copy, bound to the gateway."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,19 +29,19 @@ class Runnable:
     deployment: "InARun"
     served: ServedVersion
     types: Mapping[str, Any]
-    """Input -> the Python type that the program's code expects."""
+    """Maps an input to the Python type that the program's code expects."""
     outputs: Schema
     text: Text
     is_predictor: bool
-    """True when the program is only its one predictor, whose text may be passed on as it is."""
+    """Whether the program is a single predictor, whose text can be the answer unchanged."""
     changed: str = ""
-    """The files whose code is not that of the export; empty where it is."""
+    """The files whose code changed since the export; empty if none did."""
 
     def inputs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Typed JSON arguments as the Python values that the program expects.
+        """Return JSON arguments as the Python values that the program expects.
 
         Raises:
-            ProgramError: a type does not take a value that the exported schema took; says which field.
+            ProgramError: a type rejects a value that the exported schema accepts; the message names the field.
         """
         return {name: self._typed(name, value) for name, value in arguments.items()}
 
@@ -51,28 +51,32 @@ class Runnable:
         try:
             return pydantic.TypeAdapter(self.types[name]).validate_python(value, by_alias=True, by_name=True)
         except pydantic.ValidationError as error:
-            kinds = ", ".join(sorted({one["type"] for one in error.errors(include_input=False)}))
+            kinds = ", ".join(sorted({detail["type"] for detail in error.errors(include_input=False)}))
             raise ProgramError(f"the input {name!r} of {self.served} is not accepted by its type ({kinds}).") from None
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """What a worker can run, and what it refuses."""
+    """The versions that a worker can run, and the reasons why it refuses others."""
 
     runnables: Mapping[tuple[str, str], Runnable]
     offers: Mapping[str, Offer]
 
 
 class InARun:
-    """Predictors of served programs are called inside a run or not at all."""
+    """The deployment of a served program, whose predictors may only be called inside a run of the server."""
 
     def __init__(self, lm: dspy.LM) -> None:
         self.lm = lm
 
     def begin(self) -> Run:
-        """Raises RunError: there is no run to be part of."""
+        """Refuse to begin a run.
+
+        Raises:
+            RunError: always, because the server begins its runs itself.
+        """
         raise RunError(
-            "a predictor was called outside of a run: in a thread that DSPy does not know, or after the run was over. "
+            "a predictor was called outside of a run: in a thread without DSPy's context, or after the run was over. "
             "Use dspy.Parallel, or start the thread with contextvars.copy_context().run."
         )
 
@@ -114,7 +118,7 @@ def _load(
     for version in versions:
         name = f"{exported.name}/{version}"
         try:
-            runnables[exported.name, version] = _runnable(exported, version, lm)
+            runnables[exported.name, version] = _make_runnable(exported, version, lm)
         except T0dspyError as error:
             log("error", "program refused", program=name, why=str(error))
             yield version, str(error)
@@ -125,7 +129,7 @@ def _load(
             yield version, ""
 
 
-def _runnable(exported: ExportedProgram, version: str, lm: dspy.LM) -> Runnable:
+def _make_runnable(exported: ExportedProgram, version: str, lm: dspy.LM) -> Runnable:
     name, manifest = exported.name, exported.manifest
     live = import_program(exported)
     changed = changed_code(live, manifest.program, manifest.versions[version].code_hash)

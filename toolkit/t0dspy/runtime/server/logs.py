@@ -1,4 +1,4 @@
-"""The server's log: a JSON object a line on stderr, with run ids and without anything that a user wrote."""
+"""Write the server's log: one JSON object per line on stderr, with run ids and without user data."""
 
 import json
 import logging
@@ -15,39 +15,40 @@ Level = Literal["info", "warning", "error"]
 
 
 def log(level: Level, event: str, **fields: Any) -> None:
-    """Write one line; one write, so that lines of several processes do not mix."""
+    """Write one line to stderr, in a single write so that lines of several processes do not mix."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line = json.dumps({"time": now, "level": level, "event": event, "pid": os.getpid(), **fields}, ensure_ascii=False)
-    with suppress(OSError):  # nobody reads the log any more, which is no reason to stop serving
+    with suppress(OSError):  # the server keeps serving even if the reader of its log is gone
         os.write(2, line.encode("utf-8", "replace") + b"\n")
 
 
 def frames(error: BaseException) -> list[str]:
-    """Where `error` and what caused it came from, outermost first. Messages stay out: they may quote the user."""
+    """Return the traceback of `error` and its causes without their messages, which may quote the user."""
     lines: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None and len(lines) < 200:
-        lines.append(type(seen).__qualname__)
-        lines += [f"  {one.filename}:{one.lineno} in {one.name}" for one in traceback.extract_tb(seen.__traceback__)]
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    current: BaseException | None = error
+    while current is not None and len(lines) < 200:
+        lines.append(type(current).__qualname__)
+        stack = traceback.extract_tb(current.__traceback__)
+        lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in stack]
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return lines
 
 
 def log_uncaught() -> None:
-    """Send what no code catches, in any thread, to this log in place of stderr."""
+    """Write uncaught exceptions of all threads to this log instead of plain stderr."""
 
     def in_thread(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None:
             log("error", "uncaught exception in a thread", traceback=frames(args.exc_value))
 
-    def in_main(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    def in_main(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         log("error", "uncaught exception", traceback=frames(error))
 
     threading.excepthook, sys.excepthook = in_thread, in_main
 
 
 class JsonHandler(logging.Handler):
-    """What libraries log, as lines of this log; a message's arguments stay out."""
+    """Writes the log records of libraries to this log, without their arguments, which may quote the user."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record as one line."""

@@ -1,4 +1,4 @@
-"""What the front and a worker say to each other: JSON objects, each with its length before it."""
+"""The messages between the front process and a worker: JSON objects with a length prefix."""
 
 import json
 import socket
@@ -14,34 +14,34 @@ _LENGTH = struct.Struct("!I")
 
 @dataclass(frozen=True)
 class Order:
-    """One run to do."""
+    """The request to run a program once."""
 
     run: str
-    """The id of the run, which is its episode's."""
+    """The id of the run, which is also the id of its episode."""
     program: str
     version: str
     arguments: Mapping[str, Any]
     seconds: float
-    """Until its deadline."""
+    """Seconds until the run's deadline."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """For the inferences of its stages."""
+    """Tags for the inferences of the run's stages."""
 
     @property
     def model(self) -> str:
-        """What the gateway calls it."""
+        """Return the model name that the gateway uses: `PROGRAM/VERSION`."""
         return f"{self.program}/{self.version}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """The result of a run."""
 
     run: str
     status: int = 200
     text: str = ""
-    """The answer; where it failed, what a caller is told."""
+    """The answer, or the error message for the caller if the run failed."""
     kind: str = ""
-    """Where it failed, the kind of failure, such as the type of an exception."""
+    """The kind of failure, such as the type of an exception; empty if the run succeeded."""
     stages: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -49,27 +49,27 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a worker can do with a program."""
+    """The versions of a program that a worker has loaded."""
 
     seconds: float
-    """The deadline of a run."""
+    """The deadline of a run, in seconds after its start."""
     versions: Mapping[str, str]
-    """Version -> why it cannot be run; an empty text for one that can."""
+    """Maps a version to the reason why it cannot run; the reason is empty if it can."""
     changed: Mapping[str, str] = field(default_factory=dict)
-    """Version -> the files whose code is not that of the export."""
+    """Maps a version to the files whose code changed since the export."""
     traffic: Sequence[str] = ()
     """The versions that have traffic."""
 
 
 def frame(kind: str, value: Any) -> bytes:
-    """A message as it is sent: an `order`, `stop`, `offers` or `outcome`."""
+    """Return a message as bytes. `kind` is `order`, `stop`, `offers` or `outcome`."""
     body = value if isinstance(value, dict) else asdict(value)
     data = json.dumps({"kind": kind, "value": body}, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return _LENGTH.pack(len(data)) + data
 
 
 async def read_frame(reader: StreamReader) -> tuple[str, Any] | None:
-    """The next message; None when the other side is gone."""
+    """Read the next message; return None if the other side closed the socket."""
     try:
         (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
         return _parsed(await reader.readexactly(length))
@@ -84,13 +84,13 @@ class Channel:
         self._connection, self._lock = connection, Lock()
 
     def send(self, kind: str, value: Any) -> None:
-        """Send one message."""
+        """Send one message to the front process."""
         data = frame(kind, value)
         with self._lock:
             self._connection.sendall(data)
 
-    def received(self) -> Iterator[tuple[str, Any]]:
-        """The messages of the front, until it is gone."""
+    def receive(self) -> Iterator[tuple[str, Any]]:
+        """Yield the messages of the front process until it closes the socket."""
         with self._connection.makefile("rb") as stream:
             while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
                 (length,) = _LENGTH.unpack(head)

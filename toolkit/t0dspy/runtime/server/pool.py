@@ -1,4 +1,4 @@
-"""The worker processes: who runs what, who waits, and who is replaced."""
+"""Assign runs to worker processes, queue runs when all workers are full, and replace workers."""
 
 import asyncio
 from collections import deque
@@ -14,29 +14,30 @@ from t0dspy.runtime.server.process import Process
 from t0dspy.runtime.server.trial import find_loss
 
 GRACE = 2.0
-"""Seconds after its deadline in which a run may still end by itself, as it does at its next stage."""
+"""Seconds after its deadline in which a run may still end by itself, because it checks the deadline at each stage."""
 
 TRIAL = 120.0
-"""Seconds that workers with reloaded code may take to get ready."""
+"""Seconds until workers with reloaded code must be ready."""
 
 PATIENCE = 30.0
-"""Seconds that a request waits for the first worker, or for one that knows a new export."""
+"""Seconds that a request waits for a ready worker, or for workers that have loaded a new export."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done at once."""
+    """Limits of concurrency."""
 
     workers: int = 2
+    """Worker processes."""
     runs: int = 64
-    """Runs that one worker does at the same time."""
+    """Concurrent runs per worker."""
     queue: int = 128
-    """Runs that wait when all workers are full; more are turned away."""
+    """Runs that wait while all workers are full; more are refused."""
 
 
 @dataclass
 class Job:
-    """A run, from its arrival until nobody has to do with it any more."""
+    """A run, from its arrival until its outcome or its deadline."""
 
     order: Order
     deadline: float
@@ -45,21 +46,21 @@ class Job:
     watch: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def settle(self, outcome: Outcome) -> None:
-        """Tell the caller, once."""
+        """Set the outcome, unless the job already has one."""
         if not self.result.done():
             self.result.set_result(outcome)
 
     def fail(self, status: int, kind: str, text: str) -> None:
-        """Tell the caller that it failed."""
+        """Set a failure as the outcome, unless the job already has one."""
         self.settle(Outcome(self.order.run, status, text, kind))
 
 
-class Busy(Exception):  # noqa: N818 - an answer, not a fault
-    """All workers are full, and so is the queue; or none is ready."""
+class Busy(Exception):  # noqa: N818 - becomes a response
+    """All workers and the queue are full, or no worker is ready."""
 
 
 class Pool:
-    """Keeps the wanted number of workers alive and hands them runs."""
+    """Keeps the configured number of workers alive and assigns runs to them."""
 
     def __init__(self, configs: Path, gateway_url: str, size: Size) -> None:
         self._configs, self._gateway_url, self.size = configs, gateway_url, size
@@ -74,50 +75,50 @@ class Pool:
         self._catching: asyncio.Task[None] | None = None
         self._loaded = self._stamp()
         self.reloads = 0
-        """How many reloads have ended, accepted or not."""
+        """The number of finished reloads, accepted or refused."""
         self.reload_refused = ""
-        """Why the last reload was refused, and the workers from before it stay; empty if it was not."""
+        """Why the last reload was refused; empty if it was accepted. After a refusal the old workers stay."""
 
     @property
     def ready(self) -> int:
-        """How many workers take runs."""
+        """Return the number of workers that accept runs."""
         return sum(worker.is_ready for worker in self._workers)
 
     @property
     def in_flight(self) -> int:
-        """Runs that callers wait for."""
+        """Return the number of runs without an outcome."""
         return sum(not job.result.done() for job in self._jobs.values())
 
     async def start(self) -> None:
-        """Start the workers; returns when the first is ready or has failed."""
+        """Start the workers, and return when the first one is ready or has failed."""
         for _ in range(self.size.workers):
             self._spawn()
         await self._news.wait()
 
     def offers(self) -> dict[str, Offer]:
-        """What the youngest ready worker can run."""
+        """Return what the most recently started ready worker can run."""
         for worker in reversed(self._workers):
             if worker.is_ready and worker.offers is not None:
                 return worker.offers
         return {}
 
     async def knows(self, program: str, version: str) -> bool:
-        """Whether the version exists for the workers; exports made since they started are loaded first.
+        """Return whether the workers have the version; first load exports that were made after the workers started.
 
         Raises:
-            Busy: no worker gets ready.
+            Busy: no worker is ready after `PATIENCE` seconds.
         """
         try:
             async with asyncio.timeout(PATIENCE):
                 while not self.ready:
                     await self._wait_for_news()
                 if self._offers(program, version) is None:
-                    await asyncio.shield(self._catching_up())  # whoever waits no longer does not stop it half-way
+                    await asyncio.shield(self._start_catch_up())  # other requests may wait for the same task
         except TimeoutError:
             raise Busy from None
         return self._offers(program, version) is not None
 
-    def _catching_up(self) -> asyncio.Task[None]:
+    def _start_catch_up(self) -> asyncio.Task[None]:
         if self._catching is None or self._catching.done():
             self._catching = asyncio.create_task(self._catch_up())
         return self._catching
@@ -128,10 +129,10 @@ class Pool:
                 await self._replace_workers()
 
     async def reload(self) -> None:
-        """Replace all workers by new ones, which import the programs again; returns when one of them is ready.
+        """Replace all workers with new ones, which import the programs again, and return when one of them is ready.
 
-        Runs that have begun finish in the old workers. If the new code cannot run what the old code does, or does not
-        get ready, the old workers stay, and `reload_refused` says why.
+        Runs that have begun finish in the old workers. If the new workers cannot run a version with traffic that the
+        old workers can run, or if they do not get ready, the old workers stay and `reload_refused` has the reason.
         """
         async with self._reloading:
             await self._replace_workers()
@@ -144,7 +145,7 @@ class Pool:
         try:
             for _ in range(self.size.workers):
                 new.append(await self._start(on_trial=True))
-            self.reload_refused = await self._tried(new)
+            self.reload_refused = await self._try_workers(new)
         except OSError as error:
             self.reload_refused = f"new workers could not be started ({error.strerror})."
         self.reloads += 1
@@ -154,13 +155,13 @@ class Pool:
             self._retire(worker, replace=False)
         for worker in new:
             worker.on_trial = False
-            if worker not in self._workers and not self.reload_refused:  # it died while another one got ready
+            if worker not in self._workers and not self.reload_refused:  # it died while another one was loading
                 self._spawn()
         self._news.set()
         self._dispatch()
 
-    async def _tried(self, new: list[Process]) -> str:
-        """Wait for the first of the workers that are on trial; returns why they may not replace the others."""
+    async def _try_workers(self, new: list[Process]) -> str:
+        """Wait until one of the new workers is ready, and return why they must not replace the others, or ""."""
         try:
             async with asyncio.timeout(TRIAL):
                 while True:
@@ -174,12 +175,12 @@ class Pool:
             return f"the new workers were not ready after {TRIAL:g} s."
 
     async def run(self, order: Order) -> Outcome:
-        """Have `order` carried out; when cancelled, the run stops before its next stage.
+        """Run `order` on a worker and return its outcome. If cancelled, the run stops before its next stage.
 
         Raises:
-            Busy: there is no room for it.
+            Busy: all workers and the queue are full.
         """
-        if len(self._waiting) >= self.size.queue and not any(self._has_room(one) for one in self._workers):
+        if len(self._waiting) >= self.size.queue and not any(map(self._has_room, self._workers)):
             raise Busy
         loop = asyncio.get_running_loop()
         job = Job(order, loop.time() + order.seconds, loop.create_future())
@@ -199,14 +200,14 @@ class Pool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for worker in self._workers:
             worker.kill()
-        await asyncio.gather(*(worker.ended() for worker in list(self._workers)), return_exceptions=True)
+        await asyncio.gather(*(worker.wait() for worker in list(self._workers)), return_exceptions=True)
 
     def _offers(self, program: str, version: str) -> str | None:
         offer = self.offers().get(program)
         return None if offer is None else offer.versions.get(version)
 
     def _stamp(self) -> frozenset[tuple[str, int]]:
-        """What was exported by now."""
+        """Return the manifests and their modification times, which change with each export."""
         manifests = [directory / MANIFEST for directory in program_directories(self._configs)]
         return frozenset((str(path), path.stat().st_mtime_ns) for path in manifests)
 
@@ -218,7 +219,7 @@ class Pool:
                 return
             try:
                 await self._start()
-            except OSError as error:  # no file descriptors or no memory, for now
+            except OSError as error:  # file descriptors or memory are used up, perhaps temporarily
                 log("error", "worker not started", why=str(error.strerror))
                 self._respawn_later()
                 self._news.set()
@@ -239,12 +240,12 @@ class Pool:
 
     def _dispatch(self) -> None:
         while self._waiting:
-            free = [one for one in self._workers if self._has_room(one)]
+            free = [worker for worker in self._workers if self._has_room(worker)]
             if not free:
                 return
             job = self._waiting.popleft()
             if not job.result.done():
-                job.worker = min(free, key=lambda one: len(one.runs))
+                job.worker = min(free, key=lambda worker: len(worker.runs))
                 job.worker.order(_with_time_left(job))
 
     def _has_room(self, worker: Process) -> bool:
@@ -252,7 +253,7 @@ class Pool:
 
     def _on_ready(self, worker: Process) -> None:
         loss = "" if worker.on_trial else self._loss_by(worker)
-        if loss:  # it stands in for one that died, and imported code that changed since and does not hold
+        if loss:  # it replaces a worker that died, and imported code that changed since and is broken
             log("error", "worker not used", worker=worker.pid, why=loss)
             self._retire(worker, replace=False)
             self._respawn_later()
@@ -263,7 +264,7 @@ class Pool:
         self._dispatch()
 
     def _loss_by(self, worker: Process) -> str:
-        others = [one for one in self._workers if one.is_ready and one is not worker]
+        others = [other for other in self._workers if other.is_ready and other is not worker]
         return find_loss(others[-1].offers or {}, worker.offers or {}) if others else ""
 
     def _respawn_later(self) -> None:
@@ -301,7 +302,7 @@ class Pool:
         return job
 
     def _abandon(self, job: Job) -> None:
-        """Nobody waits any more: a run that has not begun does not begin, another stops before its next stage."""
+        """Cancel a run whose caller is gone: drop a waiting run, and stop a started one before its next stage."""
         if job.worker is None:
             self._waiting.remove(job)
             self._forget(job.order.run)
@@ -313,14 +314,14 @@ class Pool:
         job.fail(504, "deadline", f"the run {run} of {job.order.model} met its deadline after {job.order.seconds:g} s.")
         self._forget(run)
         if job.worker is None:
-            self._waiting = deque(one for one in self._waiting if one is not job)
+            self._waiting = deque(waiting for waiting in self._waiting if waiting is not job)
             return
         log("error", "run hangs", run=run, program=job.order.model, worker=job.worker.pid)
         job.worker.runs.discard(run)
         self._retire(job.worker, replace=True)
 
     def _retire(self, worker: Process, *, replace: bool) -> None:
-        """Give `worker` no more runs, and end it when those of others that it has are done."""
+        """Assign no more runs to `worker`, and end it after its other runs have ended."""
         if not worker.retiring:
             worker.retiring = True
             log("info", "worker retires", worker=worker.pid, runs=len(worker.runs))
@@ -341,4 +342,9 @@ def _with_time_left(job: Job) -> Order:
 
 def _runnable(worker: Process) -> list[str]:
     offers = worker.offers or {}
-    return [f"{name}/{one}" for name, offer in offers.items() for one, refused in offer.versions.items() if not refused]
+    return [
+        f"{name}/{version}"
+        for name, offer in offers.items()
+        for version, refusal in offer.versions.items()
+        if not refusal
+    ]

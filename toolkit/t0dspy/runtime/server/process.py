@@ -1,4 +1,4 @@
-"""A worker process as the front sees it."""
+"""A worker process, controlled by the front process."""
 
 import asyncio
 import os
@@ -14,14 +14,14 @@ from t0dspy.runtime.server.messages import Offer, Order, Outcome, frame, read_fr
 
 
 class Process:
-    """Started by `start`; tells the pool when it is ready, when a run ended, and when it is gone."""
+    """A worker, made by `start`. It calls the pool back when it is ready, when a run ends, and when it exits."""
 
     def __init__(self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter, *, on_trial: bool) -> None:
         self._process, self._writer = process, writer
         self.on_trial = on_trial
-        """Whether it gets no runs yet, since it is not known that its code may replace that of the others."""
+        """Whether it gets no runs yet, because its reloaded code was not yet compared with that of other workers."""
         self.offers: dict[str, Offer] | None = None
-        """What it can run; None until it is ready."""
+        """The programs that it can run; None until it is ready."""
         self.runs: set[str] = set()
         self.retiring = False
         self._reading: asyncio.Task[None] | None = None
@@ -37,7 +37,16 @@ class Process:
         *,
         on_trial: bool = False,
     ) -> "Process":
-        """Start a worker and read what it says for as long as it lives."""
+        """Start a worker process and read its messages until it exits.
+
+        Args:
+            configs: the directory of TensorZero's config.
+            gateway_url: the gateway that answers the stages.
+            ready: called when the worker has loaded the programs.
+            done: called with the outcome of each run.
+            gone: called after the process has exited.
+            on_trial: whether the worker gets no runs yet.
+        """
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "t0dspy.runtime.server.worker", "--configs", str(configs)]
         command += ["--gateway-url", gateway_url, "--fd", str(theirs.fileno()), "--parent-pid", str(os.getpid())]
@@ -58,38 +67,38 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process id."""
         return self._process.pid
 
     @property
     def is_ready(self) -> bool:
-        """Whether it takes new runs."""
+        """Return whether the worker accepts runs."""
         return self.offers is not None and not self.retiring and not self.on_trial
 
     @property
     def ending(self) -> str:
-        """How it ended, in words."""
+        """Return how the process ended, such as `exit code 1` or `signal 9`."""
         code = self._process.returncode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
     def order(self, order: Order) -> None:
-        """Have it do a run."""
+        """Send a run to the worker."""
         self.runs.add(order.run)
         self._writer.write(frame("order", order))
 
-    def stop(self, run: str, why: str) -> None:
-        """Let no further stage of a run begin."""
+    def stop(self, run: str, reason: str) -> None:
+        """Stop a run before its next stage."""
         if run in self.runs:
-            self._writer.write(frame("stop", {"run": run, "why": why}))
+            self._writer.write(frame("stop", {"run": run, "why": reason}))
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill the process."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)  # Popen.kill may reap a dead child before asyncio does
 
-    async def ended(self) -> None:
-        """Return when it has ended and everything it said is read."""
+    async def wait(self) -> None:
+        """Wait until the process has exited and all its messages are read."""
         if self._reading is not None:
             await self._reading
 
@@ -97,7 +106,7 @@ class Process:
         while (message := await read_frame(reader)) is not None:
             kind, value = message
             if kind == "offers":
-                self.offers = {name: Offer(**one) for name, one in value.items()}
+                self.offers = {name: Offer(**offer) for name, offer in value.items()}
                 ready(self)
             else:
                 outcome = Outcome(**value)

@@ -1,4 +1,4 @@
-"""The front process: uvicorn over the routes, signals, a drain before the end."""
+"""Run the front process: uvicorn with the routes, signal handlers, and a drain before it stops."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from t0dspy.runtime.server.pool import Pool, Size
 
 @dataclass(frozen=True)
 class Plan:
-    """What a program server is to serve, and how."""
+    """The configuration of a program server."""
 
     configs: Path
     gateway_url: str
@@ -32,11 +32,11 @@ class Plan:
     allowed: Allowed = NONE_ALLOWED
     """The hosts and origins that requests may name."""
     drain: float = 30.0
-    """Seconds for the runs in flight after SIGTERM; then they are cut."""
+    """Seconds that runs in flight may take after SIGTERM before they are cut."""
 
 
 class _Server(uvicorn.Server):
-    """Signals are ours: uvicorn would die of the ones it has caught."""
+    """A uvicorn server that leaves signals to `serve`."""
 
     @contextlib.contextmanager
     # Workaround (uvicorn 0.54): uvicorn raises the signals that it caught again after its shutdown, which ends the
@@ -46,28 +46,28 @@ class _Server(uvicorn.Server):
 
 
 class _Reloader:
-    """Reloads on request, one reload at a time; requests that come during a reload are one more."""
+    """Runs one reload at a time; all requests that arrive during a reload cause one more reload."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool, self._asked = pool, False
+        self._pool, self._requested = pool, False
         self._task: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
-        """Reload soon; safe in a signal handler."""
-        self._asked = True
+        """Request a reload. Signal handlers may call this."""
+        self._requested = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
-        while self._asked:
-            self._asked = False
+        while self._requested:
+            self._requested = False
             await self._pool.reload()
 
 
 async def serve(plan: Plan) -> bool:
-    """Serve until SIGTERM or SIGINT, then finish the runs in flight; a second signal ends at once. SIGHUP reloads.
+    """Serve until SIGTERM or SIGINT, then finish the runs in flight. A second signal stops at once; SIGHUP reloads.
 
-    Runs that have not ended `plan.drain` seconds after the signal are cut, and their callers get an error.
+    Runs that have not ended `plan.drain` seconds after the first signal are cut, and their callers get an error.
 
     Returns:
         Whether the port could be bound.
@@ -77,7 +77,7 @@ async def serve(plan: Plan) -> bool:
     server = _Server(_config(plan, pool))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _asked_to_stop, server, pool, plan.drain)
+        loop.add_signal_handler(number, _request_stop, server, pool, plan.drain)
     reloader = _Reloader(pool)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     try:
@@ -95,7 +95,7 @@ async def serve(plan: Plan) -> bool:
     return True
 
 
-def _asked_to_stop(server: uvicorn.Server, pool: Pool, drain: float) -> None:
+def _request_stop(server: uvicorn.Server, pool: Pool, drain: float) -> None:
     if server.should_exit:
         server.force_exit = True
     server.should_exit = True
@@ -114,5 +114,5 @@ def _config(plan: Plan, pool: Pool) -> uvicorn.Config:
         server_header=False,
         backlog=2048,
         timeout_graceful_shutdown=max(1, math.ceil(plan.drain)),
-        timeout_keep_alive=75,  # longer than the gateway keeps a connection, so that it is the one to close it
+        timeout_keep_alive=75,  # longer than the gateway's, so that the gateway closes idle connections first
     )

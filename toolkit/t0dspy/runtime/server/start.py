@@ -1,4 +1,4 @@
-"""How a program server is started, from the command line or from the stack."""
+"""Start a program server, from the command line or from the stack."""
 
 import asyncio
 import os
@@ -25,22 +25,22 @@ def run_server(
     """Serve the exported programs in the foreground until SIGTERM or SIGINT.
 
     Args:
-        configs: the directory of TensorZero's config; by default that of the settings.
-        gateway_url: where the stages are answered; by default that of the settings.
+        configs: the directory of TensorZero's config; by default from the settings.
+        gateway_url: the gateway that answers the stages; by default from the settings.
         host: the address to listen on.
         port: the port to listen on.
-        size: how much is done at once.
+        size: the limits of concurrency.
         allowed: the hosts and origins that requests may name.
-        drain: seconds that runs in flight have to finish after SIGTERM.
+        drain: seconds that runs in flight may take after SIGTERM.
 
     Raises:
-        SettingsError: there is no key, no such directory, or the port is taken.
+        SettingsError: the key is not set, the directory does not exist, or the port is taken.
     """
     settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
     key = os.environ.get(PROGRAMS_KEY)
     if not key:
         raise SettingsError(
-            f"{PROGRAMS_KEY} is not set. Give the gateway and the program server the same secret in it."
+            f"{PROGRAMS_KEY} is not set. Set it to the same secret for the gateway and the program server."
         )
     if not settings.configs_dir.is_dir():
         raise SettingsError(f"no directory {settings.configs_dir} (--configs, from {settings.configs.origin}).")

@@ -1,4 +1,4 @@
-"""Whether workers with reloaded code may replace the present ones."""
+"""Decide whether workers with reloaded code may replace the current ones."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,9 @@ from t0dspy.runtime.server.messages import Offer
 
 
 def find_loss(present: Mapping[str, Offer], reloaded: Mapping[str, Offer]) -> str:
-    """Return why workers that offer `reloaded` would answer less than those that offer `present`; empty if they do not.
+    """Return the versions that workers with `present` can run and workers with `reloaded` cannot; empty if none.
 
-    Only versions with traffic count: nobody calls the others, and code may well have left them behind.
+    Only versions with traffic count, because newer code often no longer fits old versions that nobody calls.
     """
     losses = []
     for name, offer in reloaded.items():

@@ -1,4 +1,4 @@
-"""A worker process: warm programs, any number of runs at once, each in a thread of its own."""
+"""A worker process: it loads the programs once, and does each run in its own thread."""
 
 import argparse
 import asyncio
@@ -27,16 +27,16 @@ from t0dspy.stack.processes.programs import GATEWAY_SOCKET
 
 
 class Worker:
-    """Does what the front orders."""
+    """Does the runs that the front process sends."""
 
     def __init__(self, catalog: Catalog, channel: Channel) -> None:
         self._catalog, self._channel = catalog, channel
         self._runs: dict[str, Run] = {}
 
     def serve(self) -> None:
-        """Take orders until the front is gone."""
+        """Send the offers, then handle messages until the front process closes the socket."""
         self._channel.send("offers", {name: vars(offer) for name, offer in self._catalog.offers.items()})
-        for kind, value in self._channel.received():
+        for kind, value in self._channel.receive():
             if kind == "order":
                 self._begin(Order(**value))
             elif kind == "stop" and (run := self._runs.get(value["run"])) is not None:
@@ -45,16 +45,16 @@ class Worker:
     def _begin(self, order: Order) -> None:
         runnable = self._catalog.runnables[order.program, order.version]
         run = self._runs[order.run] = Run(runnable.served, runnable.deployment, order.seconds, order.run, order.tags)
-        threading.Thread(target=self._do, args=(order, runnable, run), name=order.run, daemon=True).start()
+        threading.Thread(target=self._finish, args=(order, runnable, run), name=order.run, daemon=True).start()
 
-    def _do(self, order: Order, runnable: Runnable, run: Run) -> None:
-        outcome = carried_out(order, runnable, run)
+    def _finish(self, order: Order, runnable: Runnable, run: Run) -> None:
+        outcome = run_request(order, runnable, run)
         del self._runs[order.run]
         self._channel.send("outcome", outcome)
 
 
-def carried_out(order: Order, runnable: Runnable, run: Run) -> Outcome:
-    """Run the program; whatever goes wrong becomes an outcome."""
+def run_request(order: Order, runnable: Runnable, run: Run) -> Outcome:
+    """Run the program and return the outcome; an exception becomes a failed outcome."""
     try:
         text = _answer(order, runnable, run)
         status, kind = 200, ""
@@ -67,21 +67,21 @@ def carried_out(order: Order, runnable: Runnable, run: Run) -> Outcome:
 def _answer(order: Order, runnable: Runnable, run: Run) -> str:
     inputs = runnable.inputs(order.arguments)
     with dspy.context(**{SETTING: run, "trace": [], "usage_tracker": None}):
-        prediction = _called(runnable.program, inputs)
-    run.check()  # a program that swallowed why its run is over has no answer to give
+        prediction = _call(runnable.program, inputs)
+    run.check()  # raises if the run ended and the program caught that exception
     if runnable.text == "chat" and runnable.is_predictor and run.last is not None:
         return run.last.text
     return answer_text(prediction, runnable.outputs, runnable.text, str(runnable.served))
 
 
-def _called(program: dspy.Module, inputs: dict[str, Any]) -> Any:
+def _call(program: dspy.Module, inputs: dict[str, Any]) -> Any:
     if hasattr(type(program), "forward"):
         return program(**inputs)
     return asyncio.run(program.acall(**inputs))
 
 
 def _failure(error: BaseException, runnable: Runnable, order: Order) -> tuple[int, str, str]:
-    """Status, kind, and what the caller is told; the rest goes to the log."""
+    """Return status, kind and message for the caller; log the details."""
     if isinstance(error, AdapterParseError):
         return 502, NOT_PARSED, _not_parsed(error, runnable)
     if isinstance(error, GatewayError):
@@ -108,29 +108,29 @@ def _not_parsed(error: AdapterParseError, runnable: Runnable) -> str:
     )
 
 
-def _quiet() -> None:
-    """Keep out of the log what DSPy and programs print: it may quote the user."""
+def _silence_libraries() -> None:
+    """Keep the output of DSPy and of programs out of the log, because it may quote the user."""
     log_uncaught()
     logging.getLogger("dspy").setLevel(logging.CRITICAL + 1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a worker process; the front starts it."""
+    """Run a worker process. The front process starts it."""
     parser = argparse.ArgumentParser(prog="python -m t0dspy.runtime.server.worker", description=__doc__)
     parser.add_argument("--configs", type=Path, required=True)
     parser.add_argument("--gateway-url", required=True)
     parser.add_argument("--fd", type=int, required=True)
-    parser.add_argument("--parent-pid", type=int, help="end when this parent is gone, whatever a run does")
+    parser.add_argument("--parent-pid", type=int, help="exit when this parent process is gone, even during a run")
     args = parser.parse_args(argv)
     if args.parent_pid is not None:
         die_with(args.parent_pid)
-    _quiet()
+    _silence_libraries()
     channel = Channel(socket.socket(fileno=args.fd))
     gateway = HttpGateway(args.gateway_url, socket=os.environ.get(GATEWAY_SOCKET))
     catalog = load_catalog(args.configs, gateway_lm(gateway, cache=False))
     dspy.configure(disable_history=True, warn_on_type_mismatch=False)
     Worker(catalog, channel).serve()
-    os._exit(0)  # threads that hang are no reason to stay
+    os._exit(0)  # does not wait for threads that hang
 
 
 if __name__ == "__main__":
