@@ -18,7 +18,7 @@ from chdb_http import sql
 from chdb_http.failure import EngineError, failure_of
 from chdb_http.query import ExternalTable
 
-# Workaround (chdb 4.4): `chdb.connect` does not expose `classify_query`; remove when it does.
+# Workaround (chdb 4.4): `chdb.connect` does not expose `classify_query`; remove when it exposes it.
 _chdb: Any = chdb._chdb
 OPTIONS = "&".join(
     (
@@ -196,7 +196,8 @@ def _nameless() -> IO[bytes]:
 
 def leave_signals_alone() -> None:
     """Take back the handlers that chDB installs at import: the server stops itself, and a closed pipe is an error."""
-    # Workaround (chdb 4.4): chDB installs signal handlers at import; remove when it does not. See chdb-io/chdb#321.
+    # Workaround (chdb 4.4): chDB installs signal handlers at import; remove when the import installs none. See
+    # chdb-io/chdb#321.
     _chdb.reset_signal_handlers()
     _chdb.set_signal_handlers_enabled(0)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -178,7 +178,7 @@ def _write_ahead(directory: Path, files: Mapping[str, bytes]) -> None:
 def _opened(program: bytes) -> bytes:
     """`program.toml` with a place for the variants of each function: TensorZero loads no function without one."""
     # Workaround (tensorzero 2026.6): a function without variants does not load, and its variants come one step later;
-    # remove when it does.
+    # remove when such a function loads.
     names = _FUNCTION.findall(program.decode("utf-8"))
     return program + "".join(f"\n[functions.{name}.variants]\n" for name in names).encode()
 

@@ -126,7 +126,8 @@ class ClosedPortTransport(httpx.AsyncHTTPTransport):
     def __init__(self, door: ClosedPort, keepalive: int) -> None:
         """Any number of connections at once, of which `keepalive` stay open."""
         super().__init__()
-        # Workaround (httpx 0.28): a transport accepts no network backend; remove when it does. See encode/httpx#3749.
+        # Workaround (httpx 0.28): a transport accepts no network backend; remove when it accepts one. See
+        # encode/httpx#3749.
         self._pool = httpcore.AsyncConnectionPool(
             max_connections=None, max_keepalive_connections=keepalive, network_backend=_Backend(door)
         )
