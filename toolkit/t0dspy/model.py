@@ -19,6 +19,18 @@ DemoPlace = Literal["turns", "system"]
 """Where demos stand: as chat turns before the input, or folded into the system message."""
 
 
+def resolve(part: Schema, whole: Schema) -> Schema:
+    """Return `part`, or the definition in `whole` that its `$ref` names."""
+    while "$ref" in part:
+        part = whole["$defs"][definition_name(part)]
+    return part
+
+
+def definition_name(part: Schema) -> str:
+    """Return the name of the definition that `part["$ref"]` points to."""
+    return str(part["$ref"]).rpartition("/")[2]
+
+
 def canonical(value: Any, *, allow_nan: bool = True) -> str:
     """`value` as JSON text that is equal only for equal values, the order of keys included."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan)

@@ -149,9 +149,6 @@ class Settings:
         return Path(self.configs.value)
 
 
-Flag = Literal["configs", "gateway_url", "clickhouse_url"]
-
-
 def load_settings(
     directory: Path | None = None, environment: Mapping[str, str] | None = None, **flags: str | Path | None
 ) -> Settings:

@@ -89,7 +89,7 @@ def test_a_broken_config_keeps_the_old_one_serving(make_stack: MakeStack) -> Non
         assert stack.status() == old
         assert stack.infer().status_code == 200
     (stack.configs / "tensorzero.toml").write_text(good.replace('optimize = "max"', 'optimize = "min"'))
-    in_the_way = stack.data_dir / "stack.json.new"
+    in_the_way = stack.data_dir / ".stack.json.new"
     in_the_way.mkdir()  # as on a full disk, the run file cannot be written
     stack.process.send_signal(signal.SIGHUP)
     stack.wait_said("stack.json cannot be written (Is a directory), so other commands do not know the latest state.")

@@ -48,6 +48,7 @@ def pull(
     from t0dspy.flywheel.pull.examples import Pull
     from t0dspy.flywheel.pull.plan import PullOptions, plan_pull, rater_options
     from t0dspy.flywheel.pull.window import time_of
+    from t0dspy.runtime.tags import parse_pair
     from t0dspy.warehouse.client import Warehouse
 
     settings = options.read_settings(configs=configs, clickhouse_url=clickhouse_url)
@@ -55,9 +56,9 @@ def pull(
         window=window,
         until=time_of(until) if until else None,
         versions=tuple(version or ()),
-        tags=dict(_parse_pair(pair, "--tag") for pair in tag or ()),
+        tags=dict(parse_pair(pair, "--tag") for pair in tag or ()),
         metrics={
-            key: _parse_value(value, key) for key, value in (_parse_pair(pair, "--metric") for pair in metric or ())
+            key: _parse_value(value, key) for key, value in (parse_pair(pair, "--metric") for pair in metric or ())
         },
         limit=limit,
         include=tuple(include or ()),
@@ -125,15 +126,6 @@ def _open_file(out: Path) -> AbstractContextManager[IO[bytes]]:
     if out.exists() and not out.is_file():
         return out.open("wb")
     return open_replacement(out, suffix=f"{os.getpid()}.partial")
-
-
-def _parse_pair(text: str, flag: str) -> tuple[str, str]:
-    from t0dspy.errors import SettingsError
-
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise SettingsError(f"{flag} {text!r}: write a name, =, and a value, such as {flag} a=b.")
-    return key, value
 
 
 def _parse_value(text: str, metric: str) -> bool | float:

@@ -122,13 +122,7 @@ def up(
 
 
 def _parts(only: Part | None) -> tuple[str, ...]:
-    from t0dspy.stack.processes.programs import available
-
-    if only == "programs" and not available():
-        raise StackError("This version of t0dspy has no program server, so --only programs has nothing to run.")
-    if only:
-        return (only,)
-    return ("clickhouse", "gateway", "programs") if available() else ("clickhouse", "gateway")
+    return (only,) if only else ("clickhouse", "gateway", "programs")
 
 
 def _checked_directory(configs: Path) -> Path:

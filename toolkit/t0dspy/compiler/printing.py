@@ -9,7 +9,7 @@ from typing import Any
 
 from dspy.adapters.utils import serialize_for_json
 
-from t0dspy.model import Schema
+from t0dspy.model import Schema, resolve
 
 
 class SchemaWalk:
@@ -17,13 +17,10 @@ class SchemaWalk:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._definitions: dict[str, Schema] = schema.get("$defs", {})
 
     def definition(self, part: Schema) -> Schema:
         """`part`, or what its `$ref` points to."""
-        while "$ref" in part:
-            part = self._definitions[ref_name(part)]
-        return part
+        return resolve(part, self.schema)
 
     def branch(self, part: Schema, kind: str) -> Schema:
         """The one alternative of `part` that takes a value of JSON type `kind`; empty when there are several."""
@@ -35,11 +32,6 @@ class SchemaWalk:
         """The schema of the input field `name`; empty for a field the schema lacks."""
         found: Schema = self.schema.get("properties", {}).get(name, {})
         return found
-
-
-def ref_name(part: Schema) -> str:
-    """The name of the definition that `part["$ref"]` points to."""
-    return str(part["$ref"]).rsplit("/", 1)[-1]
 
 
 class Printer(SchemaWalk):

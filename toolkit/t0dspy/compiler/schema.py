@@ -16,7 +16,7 @@ from dspy.utils.constants import IS_TYPE_UNDEFINED
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from t0dspy.model import Schema
+from t0dspy.model import Schema, resolve
 
 JsonMode = Literal["strict", "on"]
 
@@ -134,8 +134,7 @@ def _tidy(part: Schema) -> None:
 
 
 def _let_keys_be_text(part: Schema, schema: Schema) -> None:
-    names = part.get("propertyNames", {})
-    names = schema.get("$defs", {}).get(names.get("$ref", "").rpartition("/")[2], names)
+    names = resolve(part.get("propertyNames", {}), schema)
     if not all(isinstance(name, str) for name in names.get("enum", [names.get("const", "")])):
         del part["propertyNames"]  # a key that is a number in Python is text in JSON, and would never fit
 

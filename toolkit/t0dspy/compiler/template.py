@@ -9,9 +9,9 @@ from dspy.adapters.utils import format_field_value
 from pydantic.fields import FieldInfo
 
 from t0dspy.compiler import macros
-from t0dspy.compiler.printing import Printer, SchemaWalk, ref_name
+from t0dspy.compiler.printing import Printer, SchemaWalk
 from t0dspy.compiler.schema import has_default, is_untyped
-from t0dspy.model import Schema
+from t0dspy.model import Schema, definition_name
 
 _OPENING = re.compile(r"\{(?=[{%#]|\Z)")
 
@@ -158,7 +158,7 @@ class _TemplateWalk(SchemaWalk):
 
     def _macro_of(self, part: Schema) -> str:
         """One macro per definition, so that recursive models work."""
-        name = ref_name(part)
+        name = definition_name(part)
         macro = "_of_" + "".join(char if char.isascii() and char.isalnum() else f"_{ord(char):x}_" for char in name)
         if macro not in self.macros:
             self.macros[macro] = ""  # taken, before the definition refers to itself

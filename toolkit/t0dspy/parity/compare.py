@@ -13,6 +13,7 @@ import jsonschema
 import pydantic
 from dspy.utils.exceptions import AdapterParseError
 
+from localkit.scripted_upstream import ScriptedUpstream
 from t0dspy.artifact.manifest import PredictorEntry, VersionEntry
 from t0dspy.compiler import adapters
 from t0dspy.compiler.introspect import lm_of, signature_of
@@ -33,7 +34,6 @@ from t0dspy.parity.report import (
     PredictorReport,
 )
 from t0dspy.parity.sandbox import MODEL_NAME, gateway_with_recorder
-from t0dspy.testing import ScriptedUpstream
 
 INPUTS = 200
 """Generated inputs for each predictor, besides each field's extremes, the demos and the examples."""

@@ -13,7 +13,7 @@ import jsonschema
 from t0dspy.artifact import user_config
 from t0dspy.errors import BundleError, SettingsError, WarehouseError
 from t0dspy.gateway import HttpGateway
-from t0dspy.model import Schema
+from t0dspy.model import Schema, resolve
 from t0dspy.runtime.chat_text import chat_text
 from t0dspy.runtime.functions import check_fields, find_function, read_fields
 from t0dspy.runtime.tags import checked_tags, rater_tags
@@ -191,8 +191,7 @@ def _filling(name: str, schema: Schema, own: Mapping[str, Any]) -> Any:
 
 
 def _empty(part: Schema, whole: Schema) -> Any:
-    while "$ref" in part:
-        part = whole["$defs"][part["$ref"].rsplit("/", 1)[-1]]
+    part = resolve(part, whole)
     if "default" in part:
         return part["default"]
     if "enum" in part or "const" in part:

@@ -13,7 +13,7 @@ from t0dspy.artifact.names import quoted
 from t0dspy.artifact.rollout_toml import incumbent
 from t0dspy.errors import AnswerNotParsedError, BundleError, SettingsError
 from t0dspy.gateway import Call, Inference, input_messages
-from t0dspy.model import Schema, Text
+from t0dspy.model import Schema, Text, resolve
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,7 @@ _TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "arra
 
 def _annotation(part: Schema, whole: Schema) -> Any:
     """The Python type as which DSPy's parser reads a field of this schema."""
-    while "$ref" in part:
-        part = whole["$defs"][part["$ref"].rsplit("/", 1)[-1]]
+    part = resolve(part, whole)
     if "enum" in part or "const" in part:
         return Literal[tuple(part.get("enum", [part.get("const")]))]
     if "anyOf" in part:

@@ -14,6 +14,18 @@ _RESERVED = {
 }
 
 
+def parse_pair(text: str, flag: str, example: str = "a=b") -> tuple[str, str]:
+    """Return the name and the value of `text`, a `NAME=VALUE` given with `flag`; the value may hold `=`.
+
+    Raises:
+        SettingsError: there is no name or no `=`; the message has the `example`.
+    """
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise SettingsError(f"{flag} {text!r}: write a name, =, and a value, such as {flag} {example}.")
+    return name, value
+
+
 def parse_tags(pairs: Iterable[str], flag: str = "--tag") -> dict[str, str]:
     """Return the tags in `pairs`, each a text `K=V`.
 
@@ -26,9 +38,7 @@ def parse_tags(pairs: Iterable[str], flag: str = "--tag") -> dict[str, str]:
     """
     tags: dict[str, str] = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            raise SettingsError(f"{flag} {pair!r}: write a name, =, and a value, such as {flag} {TEST}=true.")
+        name, value = parse_pair(pair, flag, f"{TEST}=true")
         if tags.get(name, value) != value:
             raise SettingsError(f"{flag} {pair!r}: the tag {name!r} is given twice, as {tags[name]!r} before.")
         tags[name] = value

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from t0dspy.errors import SettingsError
-
-Gold = Literal["required", "none"]
-"""Whether the user's metric compares with a right answer, or scores an answer by itself."""
+from t0dspy.settings import Gold
 
 Corrections = Literal["anyone", "caller", "trusted"]
 """Whose corrections count."""

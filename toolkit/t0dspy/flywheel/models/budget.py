@@ -35,11 +35,6 @@ class Budget:
     calls: int | None = None
     cost: float | None = None
 
-    def less(self, spent: "Spent") -> "Budget":
-        """The budget without what `spent` takes of it."""
-        calls = None if self.calls is None else self.calls - spent.calls
-        return Budget(calls, None if self.cost is None else self.cost - (spent.cost or 0.0))
-
 
 @dataclass(frozen=True)
 class Spent:

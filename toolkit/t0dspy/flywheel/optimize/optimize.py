@@ -26,7 +26,6 @@ from t0dspy.flywheel.optimize.candidates import (
 from t0dspy.flywheel.optimize.gate import Gate, Sources
 from t0dspy.flywheel.optimize.proposals import Proposals
 from t0dspy.flywheel.optimize.trials import Trial, Trials
-from t0dspy.flywheel.scoring import Scored
 from t0dspy.model import PromptForm
 
 Optimizer = Literal["miprov2", "gepa"]
@@ -90,8 +89,6 @@ class Optimized:
     notes: Sequence[str]
     refused: Mapping[str, int] = field(default_factory=dict)
     """Demos and instructions that the screen refused, with the reason -> how many."""
-    incumbent_runs: Sequence[Scored] = ()
-    """The incumbent's runs on the validation set."""
 
 
 def optimize(
@@ -161,9 +158,8 @@ def _search(
     proposals: Proposals,
     progress: Callable[[str], None],
 ) -> None:
-    search = _gepa if options.optimizer == "gepa" else _miprov2
     try:
-        search(student, data, models, options, trials, only, proposals, progress)
+        _OPTIMIZERS[options.optimizer].search(student, data, models, options, trials, only, proposals, progress)
     except T0dspyError:
         raise
     except Exception as error:
@@ -255,7 +251,6 @@ def _optimized(
         trials=tuple(trials.trials),
         ended=ended,
         notes=(*proposals.notes(), *_no_candidate(trials, proposals)),
-        incumbent_runs=tuple(trials.incumbent_scores),
     )
 
 
@@ -277,19 +272,27 @@ def expected_calls(
     The formulas are those of DSPy 3.4's MIPROv2 and GEPA; repeated requests are answered from the kept ones, so that
     a run often takes fewer.
     """
-    candidates, most = SIZES[options.auto]
+    candidates, _ = SIZES[options.auto]
     free = 1 if options.stage else predictors
+    trials = int(max(2 * free * (2 if options.max_demos else 1) * math.log2(candidates), 1.5 * candidates))
+    runs, prompt_calls = _OPTIMIZERS[options.optimizer].expected(options, trials, free, train, validation)
+    return math.ceil(runs * calls_per_run), prompt_calls
+
+
+def _expected_of_gepa(options: OptimizeOptions, trials: int, free: int, train: int, validation: int) -> tuple[int, int]:
+    candidates, _ = SIZES[options.auto]
+    return validation + candidates * 5 + trials * 35 + (trials // 5 + 2) * validation, trials
+
+
+def _expected_of_miprov2(
+    options: OptimizeOptions, trials: int, free: int, train: int, validation: int
+) -> tuple[int, int]:
+    candidates, most = SIZES[options.auto]
     used = min(validation, most)
-    rounds = math.log2(candidates)
-    trials = int(max(2 * free * (2 if options.max_demos else 1) * rounds, 1.5 * candidates))
-    full = trials // 5 + 2
-    if options.optimizer == "gepa":
-        runs = validation + candidates * 5 + trials * 35 + full * validation
-        return math.ceil(runs * calls_per_run), trials
-    runs = (trials + 1) * used if used <= 50 else 35 * trials + full * used
+    runs = (trials + 1) * used if used <= 50 else 35 * trials + (trials // 5 + 2) * used
     bootstraps = (candidates - 2) * min(train, 2 * max(options.max_demos, 3))
     instructions = candidates // 2 if options.max_demos else candidates
-    return math.ceil((runs + bootstraps) * calls_per_run), 3 * instructions * free + 2 + min(9, train // 10)
+    return runs + bootstraps, 3 * instructions * free + 2 + min(9, train // 10)
 
 
 def _check(data: Data, options: OptimizeOptions) -> None:
@@ -299,5 +302,26 @@ def _check(data: Data, options: OptimizeOptions) -> None:
         raise OptimizeError(f"a seed of {options.seed}: give one above 0, since DSPy takes 0 for none.")
     if not data.train or not data.validation:
         raise OptimizeError(f"{len(data.train)} examples to train and {len(data.validation)} to validate with.")
-    if options.optimizer == "miprov2" and importlib.util.find_spec("optuna") is None:
+    _OPTIMIZERS[options.optimizer].check_installed()
+
+
+def _check_optuna() -> None:
+    if importlib.util.find_spec("optuna") is None:
         raise OptimizeError("MIPROv2 searches with optuna, which is not installed: pip install 't0dspy[retrain]'.")
+
+
+@dataclass(frozen=True)
+class _Functions:
+    """The functions in which one optimizer differs from another."""
+
+    search: Callable[..., None]
+    """Takes the arguments of `_search`, the options included."""
+    expected: Callable[[OptimizeOptions, int, int, int, int], tuple[int, int]]
+    """(options, trials, predictors, train, validation) -> runs of the program, and calls of the prompt model."""
+    check_installed: Callable[[], None]
+
+
+_OPTIMIZERS: dict[Optimizer, _Functions] = {
+    "miprov2": _Functions(_miprov2, _expected_of_miprov2, _check_optuna),
+    "gepa": _Functions(_gepa, _expected_of_gepa, lambda: None),
+}

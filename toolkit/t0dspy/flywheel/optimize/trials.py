@@ -49,7 +49,6 @@ class Trials:
         self.trials: list[Trial] = []
         self.best: dspy.Module | None = None
         self.best_score = 0.0
-        self.incumbent_scores: list[Scored] = []
         self._known: dict[tuple[str, frozenset[int]], list[Scored]] = {}
         self.choice_of: Callable[[dspy.Module], dict[str, Any]] = lambda program: {}
 
@@ -66,7 +65,6 @@ class Trials:
         """
         scored = self._score(incumbent, self.validation, "the incumbent on the validation set")
         check_failures(scored, "the incumbent on the validation set")
-        self.incumbent_scores = scored
         self._known[prompts_key(incumbent), frozenset(map(id, self.validation))] = scored
         self._note(incumbent, scored, full=True)
 

@@ -9,12 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.curate.options import Gold
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.split.grouping import Grouping
 from t0dspy.flywheel.split.handles import SIMILARITY, Handles, handles
 from t0dspy.flywheel.split.set_state import SETS, SetName, SetState
 from t0dspy.model import digest
+from t0dspy.settings import Gold
 
 __all__ = ["Own", "SetOptions", "SetState", "Sets", "assign"]
 

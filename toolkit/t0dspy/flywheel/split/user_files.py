@@ -8,6 +8,7 @@ from typing import Any
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curate.identity import normalize
 from t0dspy.flywheel.example import PulledExample
+from t0dspy.flywheel.split.user_lines import read_json_lines
 
 
 def read_own(path: Path, inputs: Collection[str]) -> Iterator[PulledExample]:
@@ -23,25 +24,17 @@ def read_own(path: Path, inputs: Collection[str]) -> Iterator[PulledExample]:
     Raises:
         SettingsError: the file cannot be read, or a line is no such object; says which.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines(), which splits texts at U+2028 too
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error}).") from error
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            yield _example(_object(line, where), inputs, where)
+    for value, location in read_json_lines(path):
+        _check_writable(value, location)
+        yield _example(value, inputs, location)
 
 
-def _object(line: str, where: str) -> Mapping[str, Any]:
+def _check_writable(value: Mapping[str, Any], location: str) -> None:
+    """Refuse what Python reads and cannot write as JSON: NaN, 1e999, and some depths of nesting."""
     try:
-        value = json.loads(line)
-        json.dumps(normalize(value), allow_nan=False)  # NaN and 1e999 are no JSON, and some nesting only reads
+        json.dumps(normalize(value), allow_nan=False)
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{where}: not JSON ({error}). Write one object a line.") from error
-    if not isinstance(value, dict):
-        raise SettingsError(f"{where} is {type(value).__name__}, not an object of fields such as {{...}}.")
-    return value
+        raise SettingsError(f"{location}: not JSON ({error}). Write one object a line.") from error
 
 
 def _example(value: Mapping[str, Any], inputs: Collection[str], where: str) -> PulledExample:

@@ -16,14 +16,24 @@ def read_examples(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         SettingsError: the file cannot be read, or a line is not a JSON object; says which.
     """
+    for value, location in read_json_lines(path):
+        yield from _flat(value, location)
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each object in the JSON lines of `path`, with its location for messages; blank lines are skipped.
+
+    Raises:
+        SettingsError: the file cannot be read, or a line is not a JSON object; says which.
+    """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines(), which splits texts at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read ({error}).") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
-            where = f"{path}, line {number}"
-            yield from _flat(_parsed(line, where), where)
+            location = f"{path}, line {number}"
+            yield _parsed(line, location), location
 
 
 def _parsed(line: str, where: str) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from t0dspy.readiness.keys import PROVIDER_KEYS
+
 _NAMED = re.compile(r"env::([A-Za-z_][A-Za-z0-9_]*)")
 
 _PROCESS = re.compile(
@@ -21,12 +23,11 @@ _GATEWAY = re.compile(
     r"|IDENTITY_(ENDPOINT|HEADER)|MSI_(ENDPOINT|SECRET)"
 )
 
-# The default `api_key_location` of each provider type of TensorZero 2026.6. A request may name a model of any of them
-# (`openai::...`), so what the config says does not matter.
-_PROVIDERS = re.compile(
-    "(ANTHROPIC|DEEPSEEK|FIREWORKS|GOOGLE_AI_STUDIO|GROQ|HYPERBOLIC|MISTRAL|OPENAI|OPENROUTER|SGLANG|TGI|TOGETHER|VLLM|XAI)"
-    "_API_KEY"
-)
+_PROVIDERS = {*PROVIDER_KEYS.values(), "SGLANG_API_KEY", "TGI_API_KEY", "VLLM_API_KEY"}
+"""The default `api_key_location` of each provider type of TensorZero 2026.6.0.
+
+A request may name a model of any of them (`openai::...`), so these do not depend on the config.
+"""
 
 
 def clickhouse_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -42,9 +43,8 @@ def gateway_environment(environ: Mapping[str, str], configs: Iterable[str]) -> d
         configs: the texts of the config's TOML files, which name variables as `env::NAME` and `path_from_env::NAME`.
     """
     named = {name for text in configs for name in _NAMED.findall(text)}
-    patterns = (_PROCESS, _GATEWAY, _PROVIDERS)
     return {
         name: value
         for name, value in environ.items()
-        if name in named or any(pattern.fullmatch(name) for pattern in patterns)
+        if name in named | _PROVIDERS or _PROCESS.fullmatch(name) or _GATEWAY.fullmatch(name)
     }

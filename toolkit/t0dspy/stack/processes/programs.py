@@ -1,10 +1,9 @@
-"""The seam to the program server, which joins the stack once `t0dspy.runtime.server` is there."""
+"""How the stack starts the program server, reads its status and has it reload."""
 
 import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,6 @@ GATEWAY_SOCKET = "T0DSPY_GATEWAY_SOCKET"
 _MODULE = "t0dspy.runtime.server"
 _PATIENCE = 150.0
 """Seconds until a reload has ended: somewhat longer than the server gives its new workers."""
-
-
-def available() -> bool:
-    """Whether this t0dspy has a program server."""
-    try:
-        return find_spec(_MODULE) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def command_line(configs: Path, *, host: str, port: int, allowed: Sequence[str] = ()) -> list[str]:

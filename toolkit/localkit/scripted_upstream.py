@@ -1,0 +1,151 @@
+"""An OpenAI-compatible server that answers from a script and records every request."""
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """One request as it crossed the wire."""
+
+    path: str
+    body: dict[str, Any]
+    headers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the upstream answers: a completion with `text`, or whatever `status`, `raw` and `hang_up` make of it."""
+
+    text: str = ""
+    status: int = 200
+    """Any other than 200 is answered with an OpenAI-style error object."""
+    delay: float = 0.0
+    """Seconds to wait before answering."""
+    raw: bytes | None = None
+    """Sent as the response body in place of a completion: garbage, cut-off JSON."""
+    hang_up: bool = False
+    """Close the connection without a single byte."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    usage: tuple[int, int] = (1, 1)
+    """Prompt and completion tokens."""
+
+
+Script = str | Reply | Callable[[RecordedRequest], "str | Reply"]
+
+
+class ScriptedUpstream:
+    """A small OpenAI-compatible server on localhost that answers from a script and keeps every request.
+
+    `script` is the text of every answer, a `Reply`, or a function from the recorded request to either; it may be
+    replaced at any time. Serves `POST /v1/chat/completions`, streaming when asked, from as many threads as there
+    are connections. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self, script: Script = "{}", port: int = 0) -> None:
+        self.script = script
+        self.requests: list[RecordedRequest] = []
+        self._ids = itertools.count(1)
+        self._server = _Server(("127.0.0.1", port), _handler_for(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """The base URL that an OpenAI client wants, such as `http://127.0.0.1:4321/v1`."""
+        return f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def answer(self, request: RecordedRequest) -> Reply:
+        """Record `request` and say what to reply."""
+        self.requests.append(request)
+        reply = self.script(request) if callable(self.script) else self.script
+        return Reply(reply) if isinstance(reply, str) else reply
+
+    def next_id(self) -> str:
+        """A completion id that no other answer of this upstream has."""
+        return f"chatcmpl-{next(self._ids)}"
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 512
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is none of the upstream's business."""
+
+
+def _handler_for(upstream: ScriptedUpstream) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # a reply in one write; two small ones cost 40 ms (Nagle and delayed acknowledgements)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+            reply = upstream.answer(RecordedRequest(self.path, body, dict(self.headers)))
+            if reply.delay:
+                time.sleep(reply.delay)
+            if reply.hang_up:
+                self.close_connection = True
+            elif reply.raw is None and reply.status == 200 and body.get("stream"):
+                self._send(200, _stream(upstream.next_id(), body, reply), {"Content-Type": "text/event-stream"})
+            else:
+                content = _error(reply) if reply.status != 200 else _completion(upstream.next_id(), body, reply)
+                data = reply.raw if reply.raw is not None else json.dumps(content).encode()
+                self._send(reply.status, data, {"Content-Type": "application/json", **reply.headers})
+
+        def _send(self, status: int, data: bytes, headers: Mapping[str, str]) -> None:
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+    return Handler
+
+
+def _error(reply: Reply) -> dict[str, Any]:
+    return {"error": {"message": reply.text or "scripted error", "type": "scripted", "code": reply.status}}
+
+
+def _usage(reply: Reply) -> dict[str, int]:
+    prompt, completion = reply.usage
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _completion(id: str, body: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.text}
+    head = {"id": id, "object": "chat.completion", "created": 1, "model": body.get("model", "scripted")}
+    return {**head, "choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": _usage(reply)}
+
+
+def _stream(id: str, body: Mapping[str, Any], reply: Reply) -> bytes:
+    head = {"id": id, "object": "chat.completion.chunk", "created": 1, "model": body.get("model", "scripted")}
+    pieces = [reply.text[at : at + 7] for at in range(0, len(reply.text), 7)] or [""]
+    deltas = [{"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": None} for piece in pieces]
+    chunks = [{**head, "choices": [delta]} for delta in deltas]
+    chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    chunks.append({**head, "choices": [], "usage": _usage(reply)})
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
