@@ -1,0 +1,197 @@
+"""The gateway behind HTTP, and its errors as those of t0dspy."""
+
+import asyncio
+import json
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import httpx
+
+from t0dspy.errors import GatewayError, GatewayUnreachableError
+from t0dspy.gateway.call import Call, Inference
+from t0dspy.gateway.program_failures import program_failure
+
+
+class HttpGateway:
+    """A gateway behind HTTP, for any number of threads and event loops at once. It asks once and never again."""
+
+    def __init__(self, url: str, api_key: str | None = None, socket: str | None = None) -> None:
+        """`url` is the gateway's base URL; `api_key` is by default that of `TENSORZERO_API_KEY`.
+
+        With `socket`, requests go to the Unix socket at that path.
+        """
+        self.url = url.rstrip("/")
+        key = api_key or os.environ.get("TENSORZERO_API_KEY")
+        headers = ({"Authorization": f"Bearer {key}"} if key else {}) | ({"Host": "localhost"} if socket else {})
+        # No proxy of the environment's: the gateway is a part of the user's own system.
+        options: dict[str, Any] = {"base_url": self.url, "headers": headers, "trust_env": False, "timeout": None}
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+        connections: dict[str, Any] = {"limits": limits, "trust_env": False, "uds": socket}
+        self._http = httpx.Client(transport=httpx.HTTPTransport(**connections), **options)
+        self._background = _Background(
+            lambda: httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(**connections), **options)
+        )
+        self._finalizer = weakref.finalize(self, _let_go, self._http, self._background)
+
+    def infer(self, call: Call, timeout: float | None = None) -> Inference:
+        """Ask for one inference.
+
+        Args:
+            call: what to ask.
+            timeout: seconds to wait for the answer; None for as long as the gateway takes.
+
+        Raises:
+            GatewayUnreachableError: nothing was sent, since no connection could be made.
+            GatewayError: it refused the call, no provider answered, or its answer was lost.
+        """
+        return _inference(self._post("/inference", call.body(), timeout))
+
+    async def ainfer(self, call: Call, timeout: float | None = None) -> Inference:
+        """`infer`, on any event loop."""
+        with _http_translated(self.url, timeout):
+            request = self._background.post("/inference", _encoded(call.body()), _within(timeout))
+            return _inference(_answer(await asyncio.wrap_future(request)))
+
+    def feedback(self, body: Mapping[str, Any]) -> str:
+        """Give feedback, as TensorZero's `/feedback` takes it; returns its id.
+
+        Raises:
+            GatewayError: it refused the feedback, or is not there.
+        """
+        return str(self._post("/feedback", body, None)["feedback_id"])
+
+    def config_hash(self, timeout: float = 5.0) -> str:
+        """The hash of the config that it serves, a decimal number, as `/status` says.
+
+        Raises:
+            GatewayError: it is not there, or does not answer within `timeout` seconds.
+        """
+        with _http_translated(self.url, timeout):
+            try:
+                return str(_answer(self._http.get("/status", timeout=_within(timeout)))["config_hash"])
+            except KeyError:
+                raise GatewayError(
+                    f"what answers at {self.url} is no TensorZero gateway: /status has no hash."
+                ) from None
+
+    def close(self) -> None:
+        """Close the connections; without it they close when the gateway is no longer referred to."""
+        self._finalizer()
+
+    def _post(self, path: str, body: Mapping[str, Any], timeout: float | None) -> dict[str, Any]:
+        with _http_translated(self.url, timeout):
+            return _answer(self._http.post(path, content=_encoded(body), headers=_JSON, timeout=_within(timeout)))
+
+
+class _Background:
+    """An event loop in a thread of its own: connections outlive the loops that callers come from."""
+
+    def __init__(self, client: Callable[[], httpx.AsyncClient]) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._http: httpx.AsyncClient | None = None
+
+    def post(self, path: str, content: bytes, timeout: httpx.Timeout) -> "Future[httpx.Response]":
+        """Start a request."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_run, args=(self._loop,), name="t0dspy-gateway", daemon=True).start()
+            return asyncio.run_coroutine_threadsafe(self._post(path, content, timeout), self._loop)
+
+    def close(self) -> None:
+        """Close the connections soon; safe wherever the garbage collector runs."""
+        loop, self._loop = self._loop, None
+        if loop is not None and loop.is_running():
+            asyncio.run_coroutine_threadsafe(self._end(loop), loop)
+
+    async def _post(self, path: str, content: bytes, timeout: httpx.Timeout) -> httpx.Response:
+        self._http = self._http or self._client()
+        return await self._http.post(path, content=content, headers=_JSON, timeout=timeout)
+
+    async def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+        loop.stop()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _let_go(http: httpx.Client, background: _Background) -> None:
+    http.close()
+    background.close()
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError as error:  # NaN, infinity, a lone surrogate
+        raise GatewayError(f"the input cannot be sent as JSON: {error}.") from error
+
+
+@lru_cache(maxsize=64)
+def _within(timeout: float | None) -> httpx.Timeout:
+    return httpx.Timeout(timeout, connect=min(10.0, timeout or 10.0))
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    if response.status_code >= 400:
+        reason, status = _reason(response), response.status_code
+        raise program_failure(reason, status) or GatewayError(f"the gateway answered {status}: {reason}")
+    answer = response.json()
+    if not isinstance(answer, dict):
+        raise ValueError("not an object")
+    return answer
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return response.text[:500]
+
+
+def _inference(answer: Mapping[str, Any]) -> Inference:
+    usage = answer.get("usage") or {}
+    tokens = int(usage.get("input_tokens") or 0), int(usage.get("output_tokens") or 0)
+    try:
+        ids = str(answer["inference_id"]), str(answer["episode_id"]), str(answer["variant_name"])
+        if "output" in answer:
+            return Inference(*ids, answer["output"]["raw"] or "", tokens)
+        return Inference(*ids, "".join(one.get("text") or "" for one in answer["content"]), tokens)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise GatewayError(f"the gateway's answer is no inference: {error!r} is missing in it.") from error
+
+
+@contextmanager
+def _http_translated(url: str, timeout: float | None) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise GatewayUnreachableError(
+            f"no gateway answers at {url}. Start one with `t0dspy up`, or name another with --gateway-url."
+        ) from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise GatewayError(f"{url!r} is no URL of a gateway: {error}.") from error
+    except httpx.TimeoutException as error:
+        raise GatewayError(f"the gateway at {url} did not answer within {timeout:g} s.") from error
+    except httpx.TransportError as error:
+        raise GatewayError(
+            f"the connection to the gateway at {url} was lost before it answered; whether the call went through is "
+            "unknown, so it is not made again."
+        ) from error
+    except ValueError as error:
+        raise GatewayError(f"what answers at {url} is no TensorZero gateway ({error}).") from error
