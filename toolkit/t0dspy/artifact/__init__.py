@@ -1,1 +1,1 @@
-"""An exported program on disk: its files, manifest, versions and traffic. It needs no DSPy."""
+"""An exported program on disk: its files, manifest, versions and traffic. Nothing here imports DSPy."""

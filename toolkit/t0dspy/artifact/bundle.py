@@ -1,4 +1,4 @@
-"""The tree of a program on disk: read it, compare it, write it. The only writer of generated files."""
+"""Read, compare and write the directory tree of a program. Only this module writes generated files."""
 
 import difflib
 import json
@@ -18,16 +18,18 @@ from t0dspy.model import digest
 
 
 def read_tree(directory: Path) -> dict[str, str]:
-    """Path below `directory` -> text, of every file in it; empty when there is no such directory.
+    """Return path below `directory` -> text, for every file in it; empty if there is no such directory.
 
-    Where a write was decided but cut off, the tree is read as it was decided. Bytes that are not UTF-8 (a file of the
-    user's own) are replaced.
+    If a writer was killed after its write was decided (see `swap`), the files to be written are returned. Bytes that
+    are not UTF-8, in a file of the user's own, are replaced.
 
     Raises:
         BundleError: a file cannot be read, or is TOML and not UTF-8.
     """
-    found = [(path.relative_to(directory).as_posix(), path) for path in sorted(directory.rglob("*")) if path.is_file()]
-    return {name: _text(path) for name, path in (*found, *swap.decided_files(directory))}
+    present = [
+        (path.relative_to(directory).as_posix(), path) for path in sorted(directory.rglob("*")) if path.is_file()
+    ]
+    return {name: _text(path) for name, path in (*present, *swap.decided_files(directory))}
 
 
 def _text(path: Path) -> str:
@@ -55,25 +57,30 @@ def parse_object(text: str, path: str) -> dict[str, Any]:
 
 
 def edited_by_hand(present: Mapping[str, str], recorded: Mapping[str, str]) -> list[str]:
-    """The generated files that are not as they were written, or are gone; `recorded` is the manifest's path -> hash."""
+    """Return the generated files that differ from what was written, or are gone.
+
+    Args:
+        present: the tree, path -> text.
+        recorded: path -> SHA-256, as the manifest has them.
+    """
     return [path for path, hash in recorded.items() if path not in present or digest(present[path]) != hash]
 
 
 def diff(present: Mapping[str, str], files: Mapping[str, str], version: str, parent: str | None) -> str:
-    """What writing `files` changes, as a unified diff; a new version's files are compared with its parent's.
+    """Return what writing `files` changes, as a unified diff; a new version's files are compared with its parent's.
 
-    A file that nothing stands before is named with its length.
+    A file that has nothing to be compared with is listed with its number of lines.
 
     Args:
-        present: the tree as it is.
+        present: the tree as it is, path -> text.
         files: path -> text that would be written.
-        version: the version to come.
-        parent: the version to compare its files with.
+        version: the new version.
+        parent: the version to compare its files with; None for no version.
     """
     lines: list[str] = []
     for path in sorted(files):
         if path == MANIFEST or path.endswith("state.json"):
-            continue  # they say again what the other files say
+            continue  # these repeat what the other files contain
         before = path
         if parent is not None and path.startswith(f"{version}/"):
             before = f"{parent}/{path.removeprefix(f'{version}/')}"
@@ -82,13 +89,13 @@ def diff(present: Mapping[str, str], files: Mapping[str, str], version: str, par
             lines.append(f"new {path} ({len(new)} lines)\n")
             continue
         old = present[before].splitlines(keepends=True)
-        found = difflib.unified_diff(old, new, before, path)
-        lines += [line if line.endswith("\n") else line + "\n" for line in found]
+        changes = difflib.unified_diff(old, new, before, path)
+        lines += [line if line.endswith("\n") else line + "\n" for line in changes]
     return "".join(lines)
 
 
 def interrupted(directory: Path) -> bool:
-    """Whether a writer is at work at `directory`, or was killed and left something to finish or clear away."""
+    """Return whether a writer holds `directory`, or was killed and left something to finish or remove."""
     return _lock_file(directory).exists() or swap.interrupted(Path(os.path.realpath(directory)))
 
 
@@ -98,15 +105,19 @@ def _lock_file(directory: Path) -> Path:
 
 @contextmanager
 def locked(directory: Path, seconds: float = 60.0) -> Iterator[None]:
-    """Hold the right to write the tree at `directory`, once what a killed writer left is put in order.
+    """Hold the lock for writing the tree at `directory`; first, finish or remove what a killed writer left.
 
-    The lock is a file beside the tree, gone again afterwards.
+    The lock is a file beside the tree; it is removed afterwards.
+
+    Args:
+        directory: the program's directory, which need not exist.
+        seconds: the longest wait for the lock.
 
     Raises:
-        BundleError: somebody else held it for `seconds`, or there can be no tree at that place.
+        BundleError: another process held the lock all the time, or a program cannot be at that path.
     """
     check_place(directory)
-    missing = [one for one in (directory.parent, *directory.parent.parents) if not one.exists()]
+    missing = [parent for parent in (directory.parent, *directory.parent.parents) if not parent.exists()]
     with ExitStack() as stack:
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
@@ -129,10 +140,10 @@ def _remove_empty(directories: Iterable[Path]) -> None:
 
 
 def check_place(directory: Path) -> None:
-    """Check that a tree can stand at `directory`.
+    """Check that a program can be at `directory`.
 
     Raises:
-        BundleError: it, or the directory of programs, is a link or a file.
+        BundleError: `directory` or its parent is a link or a file.
     """
     for path in (directory.parent, directory):
         if path.is_symlink():
@@ -148,32 +159,34 @@ def _finish(directory: Path) -> None:
     try:
         swap.finish(Path(os.path.realpath(directory)))
     except OSError as error:
-        raise BundleError(f"{directory}: what a killed export left there cannot be put in order ({error}).") from error
+        raise BundleError(
+            f"{directory}: what a killed export left there can neither be finished nor removed ({error})."
+        ) from error
 
 
 def write_tree(directory: Path, files: Mapping[str, str]) -> None:
-    """Add or replace `files` in the tree at `directory`, all of them or, if anything goes wrong, none.
+    """Add or replace `files` in the tree at `directory`: all of them, or none if there is an error.
 
-    Call it while `locked`. Files of the tree that are not among `files` stay as they are.
+    Call it while `locked`. The other files of the tree stay as they are.
 
     Raises:
-        BundleError: a text is not UTF-8, something is in the way, or the disk refuses.
+        BundleError: a text is not UTF-8, a directory or link is in a file's place, or the disk refuses.
     """
     encoded = check_writable(directory, files)
     try:
         swap.replace_tree(Path(os.path.realpath(directory)), encoded)
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        raise BundleError(f"{directory}: cannot be written ({error.strerror}{where}).") from error
+        file = f": {error.filename}" if error.filename else ""
+        raise BundleError(f"{directory}: cannot be written ({error.strerror}{file}).") from error
 
 
 def check_writable(directory: Path, files: Mapping[str, str]) -> dict[str, bytes]:
-    """The bytes of `files`, once it is clear that the tree at `directory` has room for them.
+    """Check that `files` can be written to the tree at `directory`, and return their bytes.
 
     Raises:
-        BundleError: a text is not UTF-8, or something else is in a file's place.
+        BundleError: a text is not UTF-8, or a directory or link is in a file's place.
     """
-    _check_room(directory, files)
+    _check_places(directory, files)
     encoded = {}
     for path, text in files.items():
         try:
@@ -184,7 +197,7 @@ def check_writable(directory: Path, files: Mapping[str, str]) -> dict[str, bytes
     return encoded
 
 
-def _check_room(directory: Path, files: Mapping[str, str]) -> None:
+def _check_places(directory: Path, files: Mapping[str, str]) -> None:
     targets = [directory / name for name in files]
     for target in targets:
         if target.is_dir():

@@ -1,4 +1,4 @@
-"""The rest of the config: other people's functions must not be overwritten, and named models must exist."""
+"""Check a planned export against the rest of the config: function names must be free, and models must exist."""
 
 import tomllib
 from collections.abc import Iterator
@@ -57,5 +57,5 @@ def _other_configs(configs: Path, directory: Path) -> Iterator[tuple[Path, dict[
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether the file is another program's, whose model is its own server."""
+    """Return whether the file belongs to another program, whose model is the program server."""
     return path.name == "program.toml" and (path.parent / MANIFEST).exists()

@@ -1,4 +1,4 @@
-"""`manifest.json`: what each version of a program is, which function holds which predictor, what files should be."""
+"""`manifest.json`: the versions of a program, the function of each predictor, and the hash of each generated file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class FunctionEntry:
-    """A TensorZero function of the program; once made, it is never changed."""
+    """A TensorZero function of the program; once exported, it never changes."""
 
     predictor: str | None
     """DSPy's path of the predictor it holds; None for the program function."""
@@ -24,19 +24,19 @@ class FunctionEntry:
     input_schema: str
     """Path of the schema file, relative to the program's directory."""
     output_schema: str
-    """The same; the gateway does not use that of a function of type chat."""
+    """The same; the gateway does not use the output schema of a function of type chat."""
     fingerprint: str
-    """Of the contract: two functions with the same one promise the same."""
+    """Of the contract: equal for functions with equal contracts."""
 
 
 @dataclass(frozen=True)
 class PredictorEntry:
-    """Where a version keeps a predictor."""
+    """The function, model and sampling of a predictor in one version."""
 
     function: str
     model: str
     sampling: Mapping[str, Any]
-    """Variant keys such as temperature; `json_mode` is the contract's and not among them."""
+    """Variant keys such as temperature; `json_mode` belongs to the contract and is not among them."""
     demo_turns: int
     """Pairs of static templates `demo_1_user`, `demo_1_assistant` ... that a caller sends before the input."""
 
@@ -46,9 +46,9 @@ class VersionEntry:
     """One exported version."""
 
     content_hash: str
-    """Of everything that makes the version what it is, and nothing else: equal for equal programs."""
+    """Of everything that defines the version, and nothing else: equal for equal programs."""
     code_hash: str | None
-    """Of the program's own source, where the program server runs it."""
+    """Of the program's own source; None if the program server does not run it."""
     parent: str | None
     """The version that had the most traffic when this one was made."""
     created: str
@@ -63,7 +63,7 @@ class VersionEntry:
 
     @property
     def runs_on_server(self) -> bool:
-        """Whether the program server runs it."""
+        """Return whether the program server runs it."""
         return self.served_by == "programs"
 
 
@@ -75,40 +75,40 @@ class Change:
     """RFC 3339, UTC."""
     reason: str
     before: Mapping[str, float]
-    """Version -> share, as the file had them."""
+    """Version -> share, as `rollout.toml` had them."""
     after: Mapping[str, float]
     undo: bool = False
-    """True for a rollback, which goes back along the incumbents before it instead of adding one."""
+    """True for a rollback, which goes back to an earlier incumbent and does not add a new one."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole of `manifest.json`."""
+    """The content of `manifest.json`."""
 
     name: str
     program: str | None
-    """Import path of the program, such as `app.review:program`; None when it was exported from a live object."""
+    """Import path of the program, such as `app.review:program`; None if it was exported from a live object."""
     deadlines: Mapping[str, float]
     """Seconds: `stage`, `run` and `program`, each longer than the one before."""
     functions: Mapping[str, FunctionEntry] = field(default_factory=dict)
     versions: Mapping[str, VersionEntry] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of every generated file, so that an edit by hand is noticed."""
+    """Path -> SHA-256 of every generated file, so that an edit by hand is noticed."""
     history: Sequence[Change] = ()
     """How the traffic changed, oldest first."""
 
     @property
     def newest(self) -> str | None:
-        """The version exported last; None before the first."""
+        """Return the version that was exported last; None before the first export."""
         return next(reversed(list(self.versions)), None)
 
     def next_version(self) -> str:
-        """The name of the version to come: `v1`, `v2` ..."""
+        """Return the name of the next version: `v1`, `v2` ..."""
         return f"v{len(self.versions) + 1}"
 
     @property
     def stages(self) -> list[str]:
-        """The functions of predictors, those of earlier contracts included."""
+        """Return the functions of predictors, those of earlier contracts included."""
         return [name for name, entry in self.functions.items() if entry.predictor is not None]
 
     def predictor_of(self, function: str, version: str) -> str:
@@ -131,35 +131,35 @@ class Manifest:
             return list(self.versions)
         entry = self.functions[function]
         if entry.predictor is None:
-            return [name for name, one in self.versions.items() if one.served_by is not None]
+            return [name for name, version in self.versions.items() if version.served_by is not None]
         return [
             name
-            for name, one in self.versions.items()
-            if any(predictor.function == function for predictor in one.predictors.values())
+            for name, version in self.versions.items()
+            if any(predictor.function == function for predictor in version.predictors.values())
         ]
 
     def to_json(self) -> str:
-        """The manifest as the text of its file."""
+        """Return the text of `manifest.json`."""
         raw = {"format": FORMAT, **asdict(self)}
         if not self.history:
             del raw["history"]
         return json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
 
     def with_change(self, change: Change) -> "Manifest":
-        """A copy whose history ends in `change`."""
+        """Return a copy whose history ends in `change`."""
         return replace(self, history=(*self.history, change))
 
     def with_files(self, files: Mapping[str, str]) -> "Manifest":
-        """A copy that records `files`, sorted by path."""
+        """Return a copy that records `files`, path -> SHA-256, sorted by path."""
         return replace(self, files=dict(sorted(files.items())))
 
 
-def parse_manifest(text: str, where: str) -> Manifest:
-    """Read a manifest's `text`.
+def parse_manifest(text: str, path: str) -> Manifest:
+    """Return the manifest in the `text` of the file at `path`.
 
     Args:
         text: the content of the file.
-        where: its path, for the error.
+        path: its path, for the errors, and because its directory must have the program's name.
 
     Raises:
         BundleError: it is not a manifest, or of a format that this t0dspy does not know.
@@ -167,10 +167,10 @@ def parse_manifest(text: str, where: str) -> Manifest:
     try:
         raw = json.loads(text)
         if raw.pop("format") != FORMAT:
-            raise BundleError(f"{where}: written by another version of t0dspy; this one reads format {FORMAT}.")
-        if raw["name"] != Path(where).parent.name:
+            raise BundleError(f"{path}: written by another version of t0dspy; this one reads format {FORMAT}.")
+        if raw["name"] != Path(path).parent.name:
             raise BundleError(
-                f"{where}: is of the program {raw['name']!r}. A copied or renamed directory is no program: "
+                f"{path}: belongs to the program {raw['name']!r}. A copied or renamed directory is not a program: "
                 "remove it, or give it its name back."
             )
         manifest = shaped(Manifest, raw)
@@ -178,14 +178,14 @@ def parse_manifest(text: str, where: str) -> Manifest:
             check_version_name(version, "versions")
         return manifest
     except (SettingsError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{where}: not a manifest ({error}). Restore it from version control.") from error
+        raise BundleError(f"{path}: not a manifest ({error}). Restore it from version control.") from error
 
 
 def review_reason(version: str) -> str:
-    """Return the reason by which the history records that `version` was exported without traffic, for review."""
+    """Return the reason in the history for a `version` that was exported without traffic, for review."""
     return f"export of {version}, which awaits review"
 
 
-def same_contract(one: Any, other: Any) -> bool:
-    """Whether two schemas are equal, the order of fields included (which `==` on dicts ignores)."""
-    return canonical(one) == canonical(other)
+def same_contract(first: Any, second: Any) -> bool:
+    """Return whether two schemas are equal, the order of fields included (which `==` on dicts ignores)."""
+    return canonical(first) == canonical(second)

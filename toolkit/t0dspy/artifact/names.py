@@ -1,4 +1,4 @@
-"""The one check of names: programs, functions and versions are called by names, and a name is never a path."""
+"""Check the names of programs and versions; a name is never a path."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""`rollout.toml`: which version of a program answers what share of the calls. People edit it, so comments survive."""
+"""Read and render `rollout.toml`: the share of the calls that each version gets. People edit it, so comments stay."""
 
 import math
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ _STAGES = """\
 
 
 def incumbent(shares: Mapping[str, float]) -> str | None:
-    """The version with the largest share, the older of equals; None when there is no traffic at all."""
+    """Return the version with the largest share, the older of equals; None if no version has traffic."""
     return max(shares, key=lambda version: (shares[version], -int(version[1:]))) if shares else None
 
 
 def check_share(share: float, version: str) -> None:
-    """Check a `share` asked for `version`.
+    """Check the requested `share` of `version`.
 
     Raises:
         SettingsError: it is not above 0 and at most 1.
@@ -41,64 +41,64 @@ def check_share(share: float, version: str) -> None:
 
 
 def with_share(shares: Mapping[str, float], version: str, share: float) -> Shares:
-    """`shares` with `version` at `share`, the others scaled down (or up) to what is left.
+    """Return `shares` with `version` at `share`, and the other shares scaled to what is left.
 
     Raises:
-        SettingsError: the share is not above 0 and at most 1, or nobody would have the rest.
+        SettingsError: the share is not above 0 and at most 1, or no other version could have the rest.
     """
     check_share(share, version)
-    others = {name: one for name, one in shares.items() if name != version}
+    others = {name: value for name, value in shares.items() if name != version}
     if share == 1 or not others:
         if share < 1:
             raise SettingsError(f"{version} would be the only version in traffic: give it the whole share, 1.")
         return {version: 1.0}
     scale = (1 - share) / sum(others.values())
-    return {**{name: round(one * scale, 6) for name, one in others.items()}, version: round(share, 6)}
+    return {**{name: round(value * scale, 6) for name, value in others.items()}, version: round(share, 6)}
 
 
-def read_shares(text: str, manifest: Manifest, where: str) -> Shares:
-    """The shares that `rollout.toml` with `text` gives the versions of the program.
+def read_shares(text: str, manifest: Manifest, path: str) -> Shares:
+    """Return the shares that `rollout.toml` with `text` gives the versions of the program.
 
     Args:
         text: the content of the file.
         manifest: the program's manifest.
-        where: the file's path, for errors.
+        path: the file's path, for errors.
 
     Raises:
         SettingsError: the file is not TOML, or lacks the program's shares, or names a version that does not exist.
     """
-    sections = _sections(_parse(text, where).unwrap(), where)
+    sections = _sections(_parse(text, path).unwrap(), path)
     if manifest.name not in manifest.functions:
         return _stage_shares(sections, manifest)
     candidates = sections.get(manifest.name, {}).get("candidate_variants")
     if candidates is None:
         raise SettingsError(
-            f"{where}: [functions.{manifest.name}.experimentation] has no candidate_variants. "
+            f"{path}: [functions.{manifest.name}.experimentation] has no candidate_variants. "
             f"Write them with `t0dspy traffic {manifest.name} v1=1`."
         )
     if not isinstance(candidates, dict | list):
-        raise SettingsError(f"{where}: candidate_variants of {manifest.name} is {candidates!r}; write {{ v1 = 1 }}.")
+        raise SettingsError(f"{path}: candidate_variants of {manifest.name} is {candidates!r}; write {{ v1 = 1 }}.")
     shares: Shares = _as_shares(candidates)
     known = manifest.versions_of(manifest.name)
     for version, share in shares.items():
         if version not in known:
-            raise SettingsError(f"{where}: {manifest.unknown_version(version, manifest.name)}.")
+            raise SettingsError(f"{path}: {manifest.unknown_version(version, manifest.name)}.")
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < math.inf:
-            raise SettingsError(f"{where}: the share of {version} is {share!r}; give more than 0, or leave it out.")
+            raise SettingsError(f"{path}: the share of {version} is {share!r}; give more than 0, or leave it out.")
     return shares
 
 
-def render(text: str | None, manifest: Manifest, shares: Mapping[str, float], where: str) -> str:
-    """Return `rollout.toml` with `shares`, every function of `manifest` in step, and all else in `text` as it was.
+def render(text: str | None, manifest: Manifest, shares: Mapping[str, float], path: str) -> str:
+    """Return `rollout.toml` with `shares` for every function of `manifest`; the rest of `text` stays as it was.
 
     Args:
         text: the present content; None for a new file.
         manifest: the program's manifest, with the version that is about to be written.
         shares: version -> share.
-        where: the file's path, for errors.
+        path: the file's path, for errors.
     """
-    document = _parse(_HEAD.format(name=manifest.name) if text is None else text, where)
-    present = _sections(document, where)
+    document = _parse(_HEAD.format(name=manifest.name) if text is None else text, path)
+    present = _sections(document, path)
     added = ""
     for name, candidates in _candidates(manifest, shares).items():
         section = present.get(name)
@@ -111,7 +111,7 @@ def render(text: str | None, manifest: Manifest, shares: Mapping[str, float], wh
 
 
 def _candidates(manifest: Manifest, shares: Mapping[str, float]) -> dict[str, Any]:
-    """Function -> its `candidate_variants`: the program's shares, and one version for each stage."""
+    """Return function -> its `candidate_variants`: the program's shares, and one version for each stage."""
     # Workaround (tensorzero 2026.6): a candidate with weight 0 still answers when the others fail, so versions without
     # traffic are omitted; remove when weight 0 excludes a candidate.
     candidates: dict[str, Any] = {}
@@ -130,32 +130,32 @@ def _section(name: str, candidates: Any) -> str:
 
 
 def _answering(manifest: Manifest, function: str, shares: Mapping[str, float]) -> str:
-    """The version that answers direct calls of a stage `function`."""
-    having = manifest.versions_of(function)
-    return incumbent({version: shares[version] for version in having if version in shares}) or having[-1]
+    """Return the version that answers direct calls of a stage `function`."""
+    versions = manifest.versions_of(function)
+    return incumbent({version: shares[version] for version in versions if version in shares}) or versions[-1]
 
 
-def _parse(text: str, where: str) -> tomlkit.TOMLDocument:
+def _parse(text: str, path: str) -> tomlkit.TOMLDocument:
     try:
         return tomlkit.parse(text)
     except TOMLKitError as error:
-        raise SettingsError(f"{where}: not valid TOML: {error}") from error
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
 
 
-def _sections(document: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Function -> its `experimentation` table, of those that have one."""
+def _sections(document: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return function -> its `experimentation` table, for each function that has such a table."""
     sections = {}
-    functions = _table(document.get("functions", {}), "functions", where)
+    functions = _table(document.get("functions", {}), "functions", path)
     for name, function in functions.items():
-        function = _table(function, f"functions.{name}", where)
+        function = _table(function, f"functions.{name}", path)
         if "experimentation" in function:
-            sections[name] = _table(function["experimentation"], f"functions.{name}.experimentation", where)
+            sections[name] = _table(function["experimentation"], f"functions.{name}.experimentation", path)
     return sections
 
 
-def _table(value: Any, name: str, where: str) -> Any:
+def _table(value: Any, name: str, path: str) -> Any:
     if not isinstance(value, Mapping):
-        raise SettingsError(f"{where}: {name} is {value!r}; it must be a table, [{name}].")
+        raise SettingsError(f"{path}: {name} is {value!r}; it must be a table, [{name}].")
     return value
 
 
@@ -166,7 +166,7 @@ def _as_shares(candidates: Any) -> dict[str, Any]:
 
 
 def _stage_shares(sections: Mapping[str, Any], manifest: Manifest) -> Shares:
-    """Without a program function, the version in traffic is the one that all of its functions name."""
+    """Return the shares of a program without a function of its own: all traffic for the version of all its stages."""
     for version, entry in reversed(list(manifest.versions.items())):
         names = [predictor.function for predictor in entry.predictors.values()]
         if all(_names(sections, name) == [version] for name in names):

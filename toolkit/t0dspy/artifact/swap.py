@@ -1,11 +1,12 @@
-"""Replacing a program's tree on disk, so that a kill at any moment leaves it as it was or as it should be.
+"""Replace a program's tree on disk, so that a kill at any moment leaves either the old tree or the new one.
 
-The usual way: a whole new tree is staged beside the configs, which no config glob reaches, and changes places with the
-old one in a single rename. Files that stay are hard links to the old ones.
+The usual way is a directory swap: a whole new tree is staged beside the configs, where no config glob reaches, and
+exchanged with the old tree by one rename. Files that stay are hard links to the old ones.
 
-Where that cannot be (configs are a mount of their own, or the file system has no exchange of directories), the new
-files are written ahead under names that no glob matches, one rename decides, and then each file moves into its place in
-an order that the gateway can load after every step. Whoever comes next finishes what was decided.
+A swap is not possible if the configs are a mount of their own, or the file system cannot exchange directories. Then the
+new files are written ahead under names that no glob matches, and one rename decides the write. Afterwards each file
+moves into place, in an order in which the gateway can load the config after every step. If the writer is killed after
+the decision, the next writer finishes the moves.
 """
 
 import ctypes
@@ -25,14 +26,14 @@ _STAGED, _OPENED = ".staged", ".opened"
 _FUNCTION = re.compile(r"^\[functions\.([^.\]]+)\]$", re.MULTILINE)
 _AT_FDCWD, _EXCHANGE, _SWAP = -100, 2, 2
 _NOT_HERE = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EROFS)
-"""What the usual way fails with where it cannot be."""
+"""Errors by which a directory swap fails where it is not possible."""
 
 
 def replace_tree(directory: Path, files: Mapping[str, bytes]) -> None:
     """Add or replace `files` (path -> content) in the tree at `directory`, all of them or none.
 
     Raises:
-        OSError: the disk refuses; then nothing was changed, or `finish` will complete it.
+        OSError: the disk refuses. Nothing was changed, or `finish` completes the write.
     """
     finish(directory)
     if not _try_swap(directory, files):
@@ -41,7 +42,7 @@ def replace_tree(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def finish(directory: Path) -> None:
-    """Complete what a killed writer of `directory` had decided, and clear away what it left."""
+    """Complete the write that a killed writer of `directory` had decided, and remove its leftovers."""
     if _decided(directory).exists():
         _carry_out(directory)
     for leftover in (_staging(directory), _pending(directory)):
@@ -50,12 +51,12 @@ def finish(directory: Path) -> None:
 
 
 def interrupted(directory: Path) -> bool:
-    """Whether a killed writer of `directory` left something to `finish`."""
+    """Return whether a killed writer of `directory` left something to `finish`."""
     return any(place(directory).exists() for place in (_staging, _pending, _decided))
 
 
 def decided_files(directory: Path) -> Iterator[tuple[str, Path]]:
-    """Path -> file, of what was decided for `directory` but is not in its place yet."""
+    """Yield path and staged file for each file of a decided write that is not in place yet."""
     decided = _decided(directory)
     for path in sorted(decided.rglob(f"*{_STAGED}")):
         yield path.relative_to(decided).as_posix().removesuffix(_STAGED), path
@@ -75,7 +76,7 @@ def _decided(directory: Path) -> Path:
 
 
 def _try_swap(directory: Path, files: Mapping[str, bytes]) -> bool:
-    """Whether the usual way could be gone; if not, nothing was changed."""
+    """Replace the tree by a directory swap; return False, with nothing changed, if that is not possible here."""
     staging = _staging(directory)
     try:
         staging.mkdir()
@@ -94,18 +95,18 @@ def _try_swap(directory: Path, files: Mapping[str, bytes]) -> bool:
 
 
 def _stage(directory: Path, staging: Path, files: Mapping[str, bytes]) -> None:
-    there = list(directory.rglob("*")) if directory.exists() else []
-    for path in there:
-        _take_over(path, staging / path.relative_to(directory), path.relative_to(directory).as_posix() in files)
+    present = list(directory.rglob("*")) if directory.exists() else []
+    for path in present:
+        _keep(path, staging / path.relative_to(directory), path.relative_to(directory).as_posix() in files)
     for name, data in files.items():
         _write(staging / name, data, like=directory / name)
     _make_durable(staging)
-    for path in (*reversed(there), directory):
+    for path in (*reversed(present), directory):
         if path.is_dir() and not path.is_symlink():
-            _make_alike(staging / path.relative_to(directory), like=path)
+            _copy_mode(staging / path.relative_to(directory), like=path)
 
 
-def _take_over(path: Path, target: Path, replaced: bool) -> None:
+def _keep(path: Path, target: Path, replaced: bool) -> None:
     if replaced:
         return
     if path.is_symlink():
@@ -119,18 +120,18 @@ def _take_over(path: Path, target: Path, replaced: bool) -> None:
 def _write(target: Path, data: bytes, like: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
-    _make_alike(target, like=like, times=False)
+    _copy_mode(target, like=like, times=False)
 
 
-def _make_alike(target: Path, like: Path, *, times: bool = True) -> None:
-    """Give `target` the mode and owner, and perhaps the times, of what it replaces, as far as we may."""
+def _copy_mode(target: Path, like: Path, *, times: bool = True) -> None:
+    """Give `target` the mode and, if permitted, the owner of the file that it replaces; with `times`, its times too."""
     if like.exists():
-        there = like.stat()
+        stat = like.stat()
         with suppress(PermissionError):
-            os.chown(target, there.st_uid, there.st_gid)
-        target.chmod(there.st_mode & 0o7777)
+            os.chown(target, stat.st_uid, stat.st_gid)
+        target.chmod(stat.st_mode & 0o7777)
         if times:
-            os.utime(target, ns=(there.st_atime_ns, there.st_mtime_ns))
+            os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def _link(source: Path, target: Path) -> None:
@@ -140,22 +141,22 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _exchange(one: Path, other: Path) -> None:
+def _exchange(first: Path, second: Path) -> None:
     """Swap two directories in one step.
 
     Raises:
-        OSError: the platform or the file system cannot.
+        OSError: the platform or the file system cannot do it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "darwin":
-        done = libc.renamex_np(os.fsencode(one), os.fsencode(other), _SWAP)
+        done = libc.renamex_np(os.fsencode(first), os.fsencode(second), _SWAP)
     elif hasattr(libc, "renameat2"):
-        done = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE)
+        done = libc.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _EXCHANGE)
     else:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(other))
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(second))
     if done != 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(other))
+        raise OSError(code, os.strerror(code), str(second))
 
 
 def _write_ahead(directory: Path, files: Mapping[str, bytes]) -> None:
@@ -176,7 +177,7 @@ def _write_ahead(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _opened(program: bytes) -> bytes:
-    """`program.toml` with a place for the variants of each function: TensorZero loads no function without one."""
+    """Return `program.toml` with an empty table of variants for each function."""
     # Workaround (tensorzero 2026.6): a function without variants does not load, and its variants come one step later;
     # remove when such a function loads.
     names = _FUNCTION.findall(program.decode("utf-8"))
@@ -194,9 +195,9 @@ def _carry_out(directory: Path) -> None:
 
 
 def _steps(decided: Path) -> list[tuple[Path, str]]:
-    """(staged file, path it belongs to), in an order that leaves config that loads after every step.
+    """Return (staged file, its path in the tree), in an order in which the config loads after every step.
 
-    What templates and schemas a file names is there before it, a function before its variant, a version before its
+    Templates and schemas come before the file that names them, a function before its variant, and a version before its
     share of the traffic.
     """
     staged = [(path, path.relative_to(decided).as_posix()) for path in sorted(decided.rglob("*")) if path.is_file()]
@@ -211,7 +212,7 @@ def _rank(staged: Path, name: str) -> int:
 
 
 def _make_durable(directory: Path) -> None:
-    """Let `directory` and all in it survive a power cut: at once where the platform can, else one by one."""
+    """Sync `directory` and everything in it to the disk: with one call if the platform has it, else file by file."""
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "syncfs"):
         handle = os.open(directory, os.O_RDONLY)

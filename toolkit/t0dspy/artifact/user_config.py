@@ -1,4 +1,4 @@
-"""What the user's own config defines, read as far as it can be: the gateway judges whether it holds."""
+"""Read the tables that the user's own config defines, without errors: the gateway reports what it cannot load."""
 
 import tomllib
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def toml_files(configs: Path) -> list[Path]:
-    """The files below `configs` that the gateway reads: hidden ones too, but no link that leads nowhere.
+    """Return the TOML files below `configs` that the gateway reads, hidden files too.
 
-    Such links are how some editors lock a file that is being changed.
+    Links without a target are left out, because some editors lock a file by such a link.
     """
     return [path for path in sorted(configs.rglob("*.toml")) if path.is_file()]
 
@@ -25,13 +25,15 @@ def models(configs: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _tables(configs: Path, section: str) -> dict[str, Mapping[str, Any]]:
-    """Return the tables in `section`; files that are not TOML are passed over."""
-    found: dict[str, Mapping[str, Any]] = {}
+    """Return the tables in `section` by name; files that are not TOML are left out."""
+    by_name: dict[str, Mapping[str, Any]] = {}
     for path in toml_files(configs):
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8")).get(section, {})
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
             continue
         if isinstance(tables, dict):
-            found |= {name: table for name, table in tables.items() if isinstance(table, dict) and name not in found}
-    return found
+            by_name |= {
+                name: table for name, table in tables.items() if isinstance(table, dict) and name not in by_name
+            }
+    return by_name
