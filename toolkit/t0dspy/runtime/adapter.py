@@ -1,4 +1,4 @@
-"""The adapter under which a bound predictor is answered: it sends fields, not a prompt, and reads as DSPy reads."""
+"""The adapter of bound predictors: it sends input fields instead of a prompt, and parses answers as DSPy does."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ from t0dspy.runtime.run import Run, current_run
 
 Lm = Any
 Candidate = tuple[Request, dict[str, Any]]
-"""A request, and the options DSPy's LM takes beside it."""
+"""A request, and the options that DSPy's LM accepts in addition."""
 
 
 @dataclass(frozen=True)
 class Binding:
-    """Who a predictor is, as a plain attribute of it."""
+    """The identity of a deployed predictor."""
 
     path: str
-    """DSPy's path of it in the exported program."""
+    """DSPy's path of the predictor in the exported program."""
     lm: dspy.LM
     """The gateway."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """Its standing options when it was bound; the exported version has its own."""
+    """The predictor's options when it was bound; the exported version has its own."""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
 
@@ -42,18 +42,18 @@ class GatewayAdapter(dspy.Adapter):
         self.binding = binding
 
     def __call__(self, lm: Lm, lm_kwargs: dict[str, Any], signature: Any, demos: Any, inputs: dict[str, Any]) -> Any:
-        """One parsed answer for each candidate; see `dspy.Adapter`."""
-        binding, run = self._bound(), _this_run()
+        """Return one parsed answer per candidate; see `dspy.Adapter`."""
+        binding, run = self._require_binding(), _require_run()
         candidates = _candidates(binding, run, lm, lm_kwargs, signature, inputs)
         gateway = lm if is_gateway_lm(lm) else binding.lm
         try:
             return [_read(binding, run, signature, gateway(request, **options)) for request, options in candidates]
         except LMUnexpectedError as error:
-            raise _ours(error) from error
+            raise _unwrap(error) from error
 
     async def acall(self, lm: Lm, lm_kwargs: dict[str, Any], signature: Any, demos: Any, inputs: dict[str, Any]) -> Any:
-        """`__call__`, asynchronously."""
-        binding, run = self._bound(), _this_run()
+        """Do the same as `__call__`, asynchronously."""
+        binding, run = self._require_binding(), _require_run()
         candidates = _candidates(binding, run, lm, lm_kwargs, signature, inputs)
         gateway = lm if is_gateway_lm(lm) else binding.lm
         try:
@@ -62,15 +62,15 @@ class GatewayAdapter(dspy.Adapter):
                 for request, options in candidates
             ]
         except LMUnexpectedError as error:
-            raise _ours(error) from error
+            raise _unwrap(error) from error
 
-    def _bound(self) -> Binding:
+    def _require_binding(self) -> Binding:
         if self.binding is None:
             raise ProgramError("dspy.Refine changes a predictor's inputs, which an exported function cannot take.")
         return self.binding
 
 
-def _this_run() -> Run:
+def _require_run() -> Run:
     run = current_run()
     if run is None:
         raise RunError("a deployed predictor was called outside of its run.")
@@ -89,15 +89,15 @@ def _candidates(
     request = stage_request(entry.function, run.served.version, arguments, entry.demo_turns, sampling)
     # Workaround (dspy 3.4): DSPy's cache answers a repeated request, so each of `n` requests gets a `rollout_id` of its
     # own; remove when the cache keeps the answers of one call apart.
-    for at in range(count):
-        yield request, {**call, "rollout_id": f"{call.get('rollout_id', '')}#{at}"} if at else call
+    for index in range(count):
+        yield request, {**call, "rollout_id": f"{call.get('rollout_id', '')}#{index}"} if index else call
 
 
 def _options(binding: Binding, lm: Lm, lm_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What this call asks for beyond the exported settings: its own options, and those of a copy as BestOfN makes."""
-    ours = is_gateway_lm(lm)
-    given = lm.kwargs if ours or lm.kwargs.get("rollout_id") is not None else {}
-    wanted = {name: given[name] for name in (given if ours else ("rollout_id", "temperature")) if name in given}
+    """Return the options of this call that differ from the export, including those of LM copies that BestOfN makes."""
+    is_gateway = is_gateway_lm(lm)
+    given = lm.kwargs if is_gateway or lm.kwargs.get("rollout_id") is not None else {}
+    wanted = {name: given[name] for name in (given if is_gateway else ("rollout_id", "temperature")) if name in given}
     wanted |= {name: value for name, value in lm_kwargs.items() if value != binding.config.get(name)}
     return {name: value for name, value in wanted.items() if value is not None}
 
@@ -108,25 +108,25 @@ def _sampling(binding: Binding, options: Mapping[str, Any]) -> dict[str, Any]:
         known = ", ".join([*VARIANT_KEYS, "n", "rollout_id", "cache"])
         raise ProgramError(
             f"predictor {binding.path!r} was called with the option {unknown[0]!r}, which the gateway cannot carry. "
-            f"It carries {known}."
+            f"It supports {known}."
         )
     return {VARIANT_KEYS[name]: value for name, value in options.items()}
 
 
 def _check_signature(binding: Binding, signature: Any) -> None:
-    for what, now, exported in (
+    for kind, current, exported in (
         ("inputs", tuple(signature.input_fields), binding.inputs),
         ("outputs", tuple(signature.output_fields), binding.outputs),
     ):
-        if now != exported:
+        if current != exported:
             raise ProgramError(
-                f"predictor {binding.path!r} was called with the {what} {', '.join(now)}, but it was exported with "
+                f"predictor {binding.path!r} was called with the {kind} {', '.join(current)}, but it was exported with "
                 f"{', '.join(exported)}. Export the program again."
             )
 
 
 def _read(binding: Binding, run: Run, signature: Any, response: Response) -> dict[str, Any]:
-    """The fields of an answer, read by DSPy's own parser, and under hidden names where it came from."""
+    """Parse an answer with DSPy's parser, and return its fields and, under hidden names, its ids."""
     text = response.text or ""
     source = cast("Mapping[str, Any]", response.provider_data or {})
     try:
@@ -151,5 +151,5 @@ def _parser(form: PromptForm) -> Any:
     return _PARSERS[PromptForm(form.adapter)]
 
 
-def _ours(error: LMUnexpectedError) -> Exception:
+def _unwrap(error: LMUnexpectedError) -> Exception:
     return error.__cause__ if isinstance(error.__cause__, T0dspyError) else error

@@ -1,4 +1,4 @@
-"""Output fields in the text that DSPy's ChatAdapter reads."""
+"""Write output fields in the text form that DSPy's ChatAdapter parses."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def chat_text(outputs: Mapping[str, Any]) -> str:
-    """`outputs`, JSON values, as an assistant's message in ChatAdapter's form."""
+    """Return `outputs`, which are JSON values, as an assistant message in ChatAdapter's form."""
     sections = [f"[[ ## {name} ## ]]\n{_printed(value)}\n" for name, value in outputs.items()]
     return "\n".join([*sections, "[[ ## completed ## ]]\n"])
 

@@ -1,4 +1,4 @@
-"""`t0dspy.deploy`: the same program object, answered by the gateway."""
+"""`t0dspy.deploy`: make the gateway answer the predictors of a program object."""
 
 import logging
 import threading
@@ -38,40 +38,41 @@ def deploy(
     cache: bool = False,
     tags: Mapping[str, str] | None = None,
 ) -> Program:
-    """Have the predictors of `program` answered by the gateway's functions, in the exported prompt form.
+    """Make the gateway answer the predictors of `program`, in the exported prompt form.
 
-    Calls, sync and async, keep DSPy's trace, history, usage and callbacks. All predictors that one call reaches are
-    answered by one version and logged in one episode; every Prediction knows its `episode_id` and `variant`, and a
-    predictor's own its `inference_id` too. A copy made of the program (as optimizers make them) is not deployed.
+    Sync and async calls keep DSPy's trace, history, usage and callbacks. One version answers all predictors of a call,
+    and their inferences are logged in one episode. Every Prediction has the attributes `episode_id` and `variant`, and
+    the Prediction of a single predictor also has `inference_id`. Copies of the program, such as optimizers make, are
+    not deployed.
 
     Args:
         program: the program whose code was exported; it is changed in place.
-        name: its name at the gateway; by default the one exported program that it fits.
-        version: such as `v2`; by default the one with the largest share, read again when `rollout.toml` changes.
-        configs: the directory of TensorZero's config; by default that of the settings.
-        gateway_url: by default that of the settings.
-        cache: answer a repeated call from DSPy's cache. It then carries the ids of the first call, and nothing is
-            logged; TensorZero has a cache of its own.
-        tags: put on every inference, such as `{"t0dspy::test": "true"}` for calls that are no production.
+        name: its name at the gateway; by default the only exported program that fits the code.
+        version: such as `v2`; by default the version with the largest share, read again when `rollout.toml` changes.
+        configs: the directory of TensorZero's config; by default from the settings.
+        gateway_url: the URL of the gateway; by default from the settings.
+        cache: whether DSPy's cache answers repeated calls. Such an answer has the ids of the first call, and the call
+            is not logged. TensorZero also has a cache.
+        tags: tags of every inference, such as `{"t0dspy::test": "true"}` for calls that are not production.
 
     Returns:
-        The same object.
+        `program` itself.
 
     Raises:
-        BundleError: there is no such exported program or version.
-        ProgramError: the code does not fit the version, or several exported programs could be meant.
-        SettingsError: `rollout.toml` cannot be read, or a tag cannot be set.
+        BundleError: the exported program or the version does not exist.
+        ProgramError: the code does not fit the version, or several exported programs fit the code.
+        SettingsError: `rollout.toml` cannot be read, or a tag is invalid.
     """
     checked_program(program, "deploy")
     settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
-    directory = program_directory(settings.configs_dir, name or _exported_name(program, settings.configs_dir))
+    directory = program_directory(settings.configs_dir, name or _find_exported_name(program, settings.configs_dir))
     lm = gateway_lm(HttpGateway(settings.gateway_url.value), cache=cache)
     bind(program, _RolloutDeployment(program, directory, version, lm, checked_tags(tags or {})))
     return program
 
 
 def bind(program: dspy.Module, deployment: Deployment) -> None:
-    """Deploy `program` and its predictors, in place."""
+    """Deploy `program` and its predictors in place."""
     for path, predict in program.named_predictors():
         signature = signature_of(predict)
         inputs, outputs = tuple(signature.input_fields), tuple(signature.output_fields)
@@ -93,7 +94,7 @@ class _RolloutDeployment:
         self._served = self._read()
 
     def begin(self) -> Run:
-        """The run of a new top-level call, under the version that has the largest share now."""
+        """Begin the run of a new top-level call, with the version that has the largest share now."""
         if self._version is None:
             self._refresh()
         return Run(self._served, self, tags=self._tags)
@@ -106,8 +107,8 @@ class _RolloutDeployment:
             self._read_at = stamp
             try:
                 self._served = self._read()
-            except T0dspyError as error:  # a file half written is no reason to stop answering
-                log.warning("%s changed, but %s goes on: %s", ROLLOUT, self._served, error)
+            except T0dspyError as error:  # the file may be half written
+                log.warning("%s changed but cannot be used, so %s stays in use: %s", ROLLOUT, self._served, error)
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
@@ -126,7 +127,7 @@ class _RolloutDeployment:
         return served_version(exported.manifest, version)
 
 
-def _exported_name(program: dspy.Module, configs: Path) -> str:
+def _find_exported_name(program: dspy.Module, configs: Path) -> str:
     fitting = []
     for exported in ExportedProgram.read_all(configs):
         newest = exported.manifest.newest
@@ -135,16 +136,17 @@ def _exported_name(program: dspy.Module, configs: Path) -> str:
                 return exported.name
             fitting.append(exported.name)
     if len(fitting) != 1:
-        found = f"{' and '.join(fitting)} fit it" if fitting else "none fits it"
+        candidates = f"{' and '.join(fitting)} fit it" if fitting else "none fits it"
         raise ProgramError(
-            f"which exported program in {programs_root(configs)} is this? {found}. Name it: deploy(program, 'NAME')."
+            f"which exported program in {programs_root(configs)} is this? {candidates}. Name it: "
+            "deploy(program, 'NAME')."
         )
     return fitting[0]
 
 
 def _is_at(program: dspy.Module, reference: str | None) -> bool:
     try:
-        found = import_attribute(reference) if reference else None
+        attribute = import_attribute(reference) if reference else None
     except ProgramError:
         return False
-    return found is program or found is type(program)
+    return attribute is program or attribute is type(program)

@@ -1,4 +1,4 @@
-"""The engine of a `dspy.LM` that is the gateway: DSPy keeps its history, usage, cache and callbacks around it."""
+"""An engine that makes the gateway a `dspy.LM`, so that DSPy's history, usage, cache and callbacks work."""
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -24,7 +24,7 @@ from t0dspy.gateway import Call, HttpGateway, Inference, input_messages
 from t0dspy.runtime.run import current_run
 
 MODEL = "tensorzero/gateway"
-"""What DSPy's history and usage call it."""
+"""The gateway's name in DSPy's history and usage."""
 
 _TOO_LONG = ("context_length_exceeded", "maximum context length", "context window", "prompt is too long")
 
@@ -32,14 +32,14 @@ _TOO_LONG = ("context_length_exceeded", "maximum context length", "context windo
 def stage_request(
     function: str, version: str, arguments: Mapping[str, Any], demo_turns: int, sampling: Mapping[str, Any]
 ) -> Request:
-    """A stage's call as DSPy's LM takes it: what its cache tells calls apart by, and its history shows.
+    """Return a stage's call as a request for DSPy's LM, which its cache uses as key and its history shows.
 
     Args:
         function: the TensorZero function.
         version: the variant that must answer.
-        arguments: typed JSON, one for each input field.
-        demo_turns: how many pairs of static demo turns to send first.
-        sampling: variant keys that this call overrides.
+        arguments: JSON values by input field.
+        demo_turns: the number of pairs of static demo turns to send first.
+        sampling: the variant keys that this call overrides.
     """
     text = json.dumps(arguments, ensure_ascii=False)
     details: dict[str, Any] = {
@@ -52,7 +52,7 @@ def stage_request(
 
 
 class GatewayEngine:
-    """One call of a stage, sync. It retries nothing: the gateway does that."""
+    """Makes one sync call of a stage. It does not retry, because the gateway does."""
 
     def __init__(self, gateway: HttpGateway) -> None:
         self.gateway = gateway
@@ -63,21 +63,21 @@ class GatewayEngine:
         return self
 
     def complete(self, request: Request) -> Response:
-        """The gateway's answer, as part of the current run."""
+        """Call the gateway as part of the current run, and return its answer."""
         call, run = _call(request), _run()
         with _context_errors():
             return _response(request, run.ask(self.gateway, call))
 
     def stream(self, request: Request) -> Iterator[Any]:
-        """The same in one piece: a stage is read as a whole."""
+        """Yield the answer as a single chunk, because a stage is parsed as a whole."""
         yield from _events(self.complete(request))
 
     def close(self) -> None:
-        """The deployment owns the connections."""
+        """Do nothing, because the deployment owns the connections."""
 
 
 class AsyncGatewayEngine:
-    """One call of a stage, async."""
+    """Makes one async call of a stage."""
 
     def __init__(self, gateway: HttpGateway) -> None:
         self.gateway = gateway
@@ -86,28 +86,28 @@ class AsyncGatewayEngine:
         return self
 
     async def complete(self, request: Request) -> Response:
-        """The gateway's answer, as part of the current run."""
+        """Call the gateway as part of the current run, and return its answer."""
         call, run = _call(request), _run()
         with _context_errors():
             return _response(request, await run.aask(self.gateway, call))
 
     async def stream(self, request: Request) -> AsyncIterator[Any]:
-        """The same in one piece."""
+        """Yield the answer as a single chunk."""
         for event in _events(await self.complete(request)):
             yield event
 
     async def aclose(self) -> None:
-        """The deployment owns the connections."""
+        """Do nothing, because the deployment owns the connections."""
 
 
 def gateway_lm(gateway: HttpGateway, *, cache: bool) -> dspy.LM:
-    """A `dspy.LM` that only the gateway adapter can call."""
+    """Return a `dspy.LM` that only the gateway adapter can call."""
     engine, async_engine = GatewayEngine(gateway), AsyncGatewayEngine(gateway)
     return dspy.LM(MODEL, engine=engine, async_engine=async_engine, cache=cache, num_retries=0)
 
 
 def is_gateway_lm(lm: Any) -> bool:
-    """Whether `lm` is one of ours, or a copy such as BestOfN makes."""
+    """Return whether `lm` is the gateway or a copy of it, such as BestOfN makes."""
     return getattr(lm, "model", None) == MODEL
 
 
@@ -115,7 +115,7 @@ def _run() -> Any:
     run = current_run()
     if run is None:
         raise RunError(
-            "a deployed predictor was called outside of its run, as in a thread that DSPy does not know. Use "
+            "a deployed predictor was called outside of its run, such as in a thread without DSPy's context. Use "
             "dspy.Parallel, or start the thread with contextvars.copy_context().run."
         )
     return run
@@ -160,11 +160,11 @@ def _events(response: Response) -> Iterator[Any]:
 
 
 class _context_errors:  # noqa: N801 - reads as a statement
-    """Turns a provider's "too long" into the error that ReAct shortens its trajectory on."""
+    """Converts a provider's error about a long context to the error on which ReAct shortens its trajectory."""
 
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: Any, error: BaseException | None, at: Any) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, GatewayError) and any(sign in str(error).lower() for sign in _TOO_LONG):
             raise ContextLengthError(str(error)) from error

@@ -1,13 +1,13 @@
-"""Ids for episodes."""
+"""Make ids of episodes."""
 
 import os
 import time
 
 
 def new_episode() -> str:
-    """An id for an episode: a UUIDv7, as the gateway wants it, known before the first stage is called.
+    """Return a new episode id, which the gateway accepts before the first call of a stage.
 
-    Its time lies two seconds back, since the gateway refuses one in the future and clocks differ a little.
+    It is a UUIDv7. Its time is two seconds in the past, because the gateway refuses future times and clocks differ.
     """
     milliseconds = time.time_ns() // 1_000_000 - 2_000
     number = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")

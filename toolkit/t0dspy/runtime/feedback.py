@@ -1,4 +1,4 @@
-"""Feedback about an inference or an episode: checked before it is sent, and seen to be stored after."""
+"""Check feedback for an inference or an episode, send it, and wait until it is stored."""
 
 import json
 import math
@@ -27,14 +27,14 @@ LARGEST_SCORE = 3.4028234663852886e38
 
 @dataclass(frozen=True)
 class Feedback:
-    """Feedback that is stored."""
+    """Feedback that was stored."""
 
     id: str
     metric: str
     value: Any
-    """As it was sent: of a demonstration, all fields."""
+    """The value as it was sent; for a demonstration, all fields."""
     filled: tuple[str, ...] = ()
-    """Fields of a demonstration that nobody gave."""
+    """The fields of a demonstration that were filled in."""
 
 
 def give_feedback(
@@ -49,24 +49,25 @@ def give_feedback(
     gateway: HttpGateway,
     warehouse: Warehouse,
 ) -> Feedback:
-    """Send feedback and return once it is stored.
+    """Send feedback and wait until it is stored.
 
     Args:
-        target: the id of an inference, or with `episode` of an episode.
+        target: the id of an inference, or of an episode if `episode` is true.
         metric: a metric of the config, `demonstration` or `comment`.
-        value: `true` or `false`, a number, a text; of a demonstration a JSON object of output fields. What a
-            demonstration lacks is filled with what the model said, else with an empty value, and a tag says so.
-        episode: whether `target` is an episode.
-        by: who gives it; None where that is the user of the inference, or unknown.
-        tags: further tags of the feedback; feedback tagged `t0dspy::test` is left out by `pull`.
+        value: `true` or `false`, a number or a text; for a demonstration, a JSON object of output fields. Missing
+            fields of a demonstration are filled from the model's output, else with an empty value, and a tag names
+            them.
+        episode: whether `target` is the id of an episode.
+        by: the rater; None if it is the user of the inference, or unknown.
+        tags: further tags of the feedback; `pull` leaves out feedback with the tag `t0dspy::test`.
         configs: the directory of TensorZero's config.
-        gateway: where to send it.
-        warehouse: where to see it stored.
+        gateway: the gateway to send the feedback to.
+        warehouse: the database in which the feedback must appear.
 
     Raises:
-        SettingsError: the value is not one that the metric takes, or a tag cannot be set.
-        GatewayError: the gateway refused it.
-        WarehouseError: it was sent, but did not get stored; or ClickHouse is not there.
+        SettingsError: the metric does not accept the value, or a tag is invalid.
+        GatewayError: the gateway refused the feedback.
+        WarehouseError: the feedback was sent but not stored, or ClickHouse cannot be reached.
     """
     marks = {**checked_tags(tags or {}), **rater_tags(by)}
     sent: Any = value
@@ -74,7 +75,7 @@ def give_feedback(
     if metric == "demonstration":
         if episode:
             raise SettingsError("a demonstration is about an inference; leave --episode out.")
-        sent, filled = _demonstration(value, _inference(warehouse, target), configs)
+        sent, filled = _demonstration(value, _find_inference(warehouse, target), configs)
     elif metric != "comment":
         sent = _metric_value(metric, value, user_config.metrics(configs).get(metric), episode=episode)
     body: dict[str, Any] = {"metric_name": metric, "value": sent}
@@ -99,17 +100,17 @@ def _wait_until_stored(warehouse: Warehouse, id: str, metric: str, target: str) 
         time.sleep(0.05)
 
 
-def _inference(warehouse: Warehouse, id: str) -> StoredInference:
-    found = warehouse.inference(id)
-    if found is None:
+def _find_inference(warehouse: Warehouse, id: str) -> StoredInference:
+    inference = warehouse.inference(id)
+    if inference is None:
         raise SettingsError(f"no inference {id} is logged. Is it an episode's id, or of another database?")
-    return found
+    return inference
 
 
 def _metric_value(name: str, value: str, metric: Mapping[str, Any] | None, *, episode: bool) -> bool | float:
     if metric is not None and metric.get("level") != ("episode" if episode else "inference"):
-        does = "give an episode's id with --episode" if metric.get("level") == "episode" else "leave --episode out"
-        raise SettingsError(f"the metric {name!r} is about an {metric.get('level')}: {does}.")
+        remedy = "give an episode's id with --episode" if metric.get("level") == "episode" else "leave --episode out"
+        raise SettingsError(f"the metric {name!r} is about an {metric.get('level')}: {remedy}.")
     kind = metric["type"] if metric else None
     if kind != "float" and value.lower() in ("true", "false"):
         return value.lower() == "true"
@@ -123,10 +124,10 @@ def _metric_value(name: str, value: str, metric: Mapping[str, Any] | None, *, ep
 
 
 def stored_number(value: float, name: str) -> float:
-    """Return `value` if ClickHouse can store it: TensorZero 2026.6.0 keeps scores as 32-bit floats.
+    """Return `value` if ClickHouse can store it. TensorZero 2026.6.0 stores scores as 32-bit floats.
 
     Raises:
-        SettingsError: it is not a number, or it would be stored as infinity, which every reading of scores leaves out.
+        SettingsError: it is not a number, or it would be stored as infinity, which all queries of scores leave out.
     """
     if not math.isfinite(value) or abs(value) > LARGEST_SCORE:
         raise SettingsError(
@@ -137,29 +138,29 @@ def stored_number(value: float, name: str) -> float:
 
 
 def _demonstration(value: str, inference: StoredInference, configs: Path) -> tuple[Any, tuple[str, ...]]:
-    """What the gateway takes as the corrected output of `inference`, and which fields of it were filled in."""
-    given = _object(value)
+    """Return the corrected output of `inference` in the gateway's form, and the fields that were filled in."""
+    given = _parse_object(value)
     if given is None:
         if inference.type == "chat":
-            return value, ()  # the text itself
+            return value, ()
         raise SettingsError('a demonstration is a JSON object of output fields, such as {"answer": "yes"}.')
     schema = _output_schema(inference, configs)
-    own = read_fields(_raw(inference), schema, inference.type) or {}
-    fields = {name: given.get(name, _filling(name, schema, own)) for name in schema["properties"]}
+    answered = read_fields(_raw(inference), schema, inference.type) or {}
+    fields = {name: given.get(name, _filling(name, schema, answered)) for name in schema["properties"]}
     needed = schema.get("required", ()) if inference.type == "json" else schema["properties"]
-    fields = {name: one for name, one in fields.items() if name in given or name in needed}
-    fields |= {name: one for name, one in given.items() if name not in fields}
+    fields = {name: field for name, field in fields.items() if name in given or name in needed}
+    fields |= {name: field for name, field in given.items() if name not in fields}
     check_fields(fields, schema, f"the demonstration for {inference.function}")
     filled = tuple(name for name in fields if name not in given)
     return (fields if inference.type == "json" else chat_text(fields)), filled
 
 
-def _object(value: str) -> dict[str, Any] | None:
+def _parse_object(value: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(value)
+        parsed = json.loads(value)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _output_schema(inference: StoredInference, configs: Path) -> Schema:
@@ -182,12 +183,12 @@ def _raw(inference: StoredInference) -> str:
 _EMPTY = {"string": "", "integer": 0, "number": 0.0, "boolean": False, "array": [], "null": None}
 
 
-def _filling(name: str, schema: Schema, own: Mapping[str, Any]) -> Any:
-    """What the model said, if it fits; else the emptiest value that does."""
+def _filling(name: str, schema: Schema, answered: Mapping[str, Any]) -> Any:
+    """Return the model's value for a field if it fits the schema, else an empty value that fits."""
     part = {**schema["properties"][name], "$defs": schema.get("$defs", {})}
     validator = jsonschema.Draft202012Validator(part)
-    candidates = [own[name]] if name in own else []
-    return next((one for one in [*candidates, _empty(part, schema)] if validator.is_valid(one)), None)
+    candidates = [answered[name]] if name in answered else []
+    return next((value for value in [*candidates, _empty(part, schema)] if validator.is_valid(value)), None)
 
 
 def _empty(part: Schema, whole: Schema) -> Any:
@@ -197,9 +198,9 @@ def _empty(part: Schema, whole: Schema) -> Any:
     if "enum" in part or "const" in part:
         return part.get("enum", [part.get("const")])[0]
     if "anyOf" in part:
-        nullable = any(one.get("type") == "null" for one in part["anyOf"])
+        nullable = any(option.get("type") == "null" for option in part["anyOf"])
         return None if nullable else _empty(part["anyOf"][0], whole)
     if part.get("type") == "object":
         wanted = part.get("required", ())
-        return {name: _empty(one, whole) for name, one in part.get("properties", {}).items() if name in wanted}
+        return {name: _empty(field, whole) for name, field in part.get("properties", {}).items() if name in wanted}
     return _EMPTY.get(str(part.get("type")))

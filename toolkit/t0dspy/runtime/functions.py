@@ -1,4 +1,4 @@
-"""The exported functions, as a caller sees them: their schemas, what to send, how to read an answer."""
+"""Call exported functions: check inputs against their schemas, make calls, and parse answers."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -33,35 +33,40 @@ class ServedFunction:
     def call(
         self, arguments: Mapping[str, Any], variant: str | None = None, tags: Mapping[str, str] | None = None
     ) -> Call:
-        """The call that answers `arguments`, under `variant` or by the shares; its stages get the `tags` too.
+        """Return the call for `arguments`.
+
+        Args:
+            arguments: the input fields.
+            variant: the version that must answer; by default the gateway chooses by the shares.
+            tags: tags of the inference, and of the inferences of its stages.
 
         Raises:
-            SettingsError: the arguments do not fit the schema; says which field. Or there is no such variant.
+            SettingsError: a field does not fit the schema, or the variant does not exist.
         """
         check_fields(arguments, self.inputs, f"the input of {self.name}")
         manifest = self.program.manifest
         versions = manifest.versions_of(self.name)
         if variant is not None and variant not in versions:
             raise SettingsError(f"{manifest.unknown_version(variant, self.name)}.")
-        if variant is None and any(self._demo_turns(one) for one in versions):
-            variant = self._answering(versions)  # who sends a version's demo turns must say which version's
+        if variant is None and any(map(self._demo_turns, versions)):
+            variant = self._choose(versions)  # the call contains the demo turns of a version, so that one must answer
         turns = self._demo_turns(variant) if variant else 0
         served = manifest.versions if tags and self.name == manifest.name else {}
         by_server = [version for version, entry in served.items() if entry.runs_on_server]
         return Call(self.name, input_messages(arguments, turns), variant, tags=tags or {}, tag_stages_of=by_server)
 
     def read(self, inference: Inference) -> dict[str, Any]:
-        """The output fields, read by DSPy's own parser.
+        """Parse the output fields of an answer with DSPy's parser.
 
         Raises:
-            AnswerNotParsedError: the answer does not hold them.
+            AnswerNotParsedError: the answer lacks a field, or the parser cannot read it.
         """
         fields = read_fields(inference.text, self.outputs, self.type)
         if fields is None:
             names = ", ".join(self.outputs["properties"])
             raise AnswerNotParsedError(
                 f"{self.name} answered (inference {inference.inference_id}), but not with the fields {names} in a form "
-                f"that DSPy's parser reads. It said: {inference.text[:300]!r}",
+                f"that DSPy's parser reads. The answer: {inference.text[:300]!r}",
                 inference.inference_id,
                 inference.episode_id,
             )
@@ -69,11 +74,11 @@ class ServedFunction:
 
     def _demo_turns(self, version: str) -> int:
         stages = self.program.manifest.versions[version].predictors.values()
-        return next((one.demo_turns for one in stages if one.function == self.name), 0)
+        return next((stage.demo_turns for stage in stages if stage.function == self.name), 0)
 
-    def _answering(self, versions: list[str]) -> str:
+    def _choose(self, versions: list[str]) -> str:
         shares = self.program.shares
-        return incumbent({one: shares[one] for one in versions if one in shares}) or versions[-1]
+        return incumbent({version: shares[version] for version in versions if version in shares}) or versions[-1]
 
 
 def find_function(configs: Path, name: str) -> ServedFunction:
@@ -93,27 +98,32 @@ def find_function(configs: Path, name: str) -> ServedFunction:
     raise BundleError(f"no exported function {quoted(name)} in {programs_root(configs)}: {hint}")
 
 
-def check_fields(fields: Mapping[str, Any], schema: Schema, what: str) -> None:
-    """Raises SettingsError, naming the field, when `fields` do not fit `schema`."""
+def check_fields(fields: Mapping[str, Any], schema: Schema, subject: str) -> None:
+    """Check `fields` against `schema`.
+
+    Raises:
+        SettingsError: a field does not fit; the message names `subject` and the field.
+    """
     errors = jsonschema.Draft202012Validator(schema).iter_errors(fields)
     error = jsonschema.exceptions.best_match(errors)
     if error is not None:
-        where = ".".join(map(str, error.absolute_path))
-        place = f"{what}, field {where!r}" if where else what
-        takes = ", ".join(one + ("" if one in schema.get("required", ()) else "?") for one in schema["properties"])
-        raise SettingsError(f"{place}: {error.message[:300]}. It takes {takes}.")
+        path = ".".join(map(str, error.absolute_path))
+        location = f"{subject}, field {path!r}" if path else subject
+        required = schema.get("required", ())
+        names = ", ".join(name if name in required else f"{name}?" for name in schema["properties"])
+        raise SettingsError(f"{location}: {error.message[:300]}. It takes {names}.")
 
 
 def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None:
-    """The output fields in a model's `text`, read by DSPy's own parser; None where it reads nothing.
+    """Parse the output fields of a model's `text` with DSPy's parser; return None if it cannot be parsed.
 
-    An empty text has none, though the parser would find every field that has a default: DSPy does not ask it.
+    The result is None for an empty text, because DSPy does not parse empty answers. Its parser would return defaults.
     """
     return fields_reader(outputs, type)(text)
 
 
 def fields_reader(outputs: Schema, type: Text) -> Callable[[str], dict[str, Any] | None]:
-    """`read_fields` for many texts."""
+    """Return a function that does the same as `read_fields`, for many texts of one function."""
     import dspy
     from dspy.utils.exceptions import AdapterParseError
 
@@ -141,15 +151,15 @@ _TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "arra
 
 
 def _annotation(part: Schema, whole: Schema) -> Any:
-    """The Python type as which DSPy's parser reads a field of this schema."""
+    """Return the Python type with which DSPy's parser reads a field of this schema."""
     part = resolve(part, whole)
     if "enum" in part or "const" in part:
         return Literal[tuple(part.get("enum", [part.get("const")]))]
     if "anyOf" in part:
-        found = [_annotation(one, whole) for one in part["anyOf"]]
-        union = found[0]
-        for one in found[1:]:
-            union = union | one if union is not None else one | union
+        options = [_annotation(option, whole) for option in part["anyOf"]]
+        union = options[0]
+        for option in options[1:]:
+            union = union | option if union is not None else option | union
         return union
     kind = part.get("type")
     return _TYPES.get(kind, Any) if isinstance(kind, str) else Any

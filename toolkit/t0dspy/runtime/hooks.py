@@ -1,7 +1,7 @@
-"""What turns a module into a deployed one: stand-ins for its `forward` and `aforward`, as plain attributes of it.
+"""Deploy a module by replacing its `forward` and `aforward` with hooks, which are instance attributes.
 
-Callbacks, caller modules, usage and traces are DSPy's `Module.__call__`'s and `Predict.forward`'s own, untouched. A
-copy that is made while a module runs (BestOfN, Refine) stays deployed; one made outside (an optimizer's) is not.
+DSPy's `Module.__call__` and `Predict.forward` still handle callbacks, caller modules, usage and traces. A copy that is
+made during a run (BestOfN, Refine) stays deployed; any other copy, such as an optimizer's, is not deployed.
 """
 
 import types
@@ -20,16 +20,16 @@ _METHODS = ("forward", "aforward")
 
 
 class Deployment(Protocol):
-    """Where a module's runs come from."""
+    """Begins the runs of a deployed module."""
 
     lm: dspy.LM
 
     def begin(self) -> Run:
-        """The run of a new top-level call."""
+        """Begin the run of a new top-level call."""
 
 
 def hook(module: dspy.Module, deployment: Deployment, binding: Binding | None) -> None:
-    """Deploy `module`, in place: as the predictor that `binding` says, or as a program around predictors."""
+    """Deploy `module` in place, as the predictor of `binding`, or as a program of predictors if `binding` is None."""
     for name in _METHODS:
         if hasattr(type(module), name):
             kind = _AsyncHook if name == "aforward" else _Hook
@@ -37,7 +37,7 @@ def hook(module: dspy.Module, deployment: Deployment, binding: Binding | None) -
 
 
 class _Base:
-    """Finds the module that is being called, which may be a copy of the one that was hooked."""
+    """A hook; it finds the called module, which may be a copy of the module that was hooked."""
 
     def __init__(self, name: str, module: dspy.Module, deployment: Deployment, binding: Binding | None) -> None:
         self.name, self.deployment, self.binding = name, deployment, binding
@@ -52,25 +52,25 @@ class _Base:
         return types.MethodType(getattr(type(copied), self.name), copied)
 
     def __reduce__(self) -> Any:
-        return _Plain, (self.name,)  # connections do not travel: an unpickled program is not deployed
+        return _Plain, (self.name,)  # connections cannot be pickled, so an unpickled program is not deployed
 
     def method(self) -> Callable[..., Any]:
-        """The method of the module's class that this stands in for, bound."""
-        module = _called(self) or self._module()
+        """Return the replaced method of the module's class, bound to the called module."""
+        module = _calling_module(self) or self._module()
         if module is None:
             raise RuntimeError(f"the module of this {self.name} is gone")
         return types.MethodType(getattr(type(module), self.name), module)
 
     @contextmanager
     def active(self) -> Iterator[Run]:
-        """DSPy's settings for the length of one call."""
+        """Set DSPy's settings for one call, and yield its run."""
         run = current_run()
-        if run is None or run.owner is not self.deployment:  # another deployed program, called by this one
+        if run is None or run.owner is not self.deployment:  # a deployed program may call another one
             run = self.deployment.begin()
         changes: dict[str, Any] = {SETTING: run}
         if self.binding is not None:
             changes |= {"adapter": GatewayAdapter(binding=self.binding), "lm": self.deployment.lm}
-        else:  # code between predictors formats under the exported form, as ReAct does with its trajectory
+        else:  # code between predictors may format text with the adapter, as ReAct does with its trajectory
             changes |= {"adapter": served_adapter(run.served.form), "lm": dspy.settings.lm or self.deployment.lm}
         with dspy.context(**changes):
             yield run
@@ -79,34 +79,34 @@ class _Base:
 class _Hook(_Base):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self.active() as run:
-            return _marked(self.method()(*args, **kwargs), run)
+            return _mark(self.method()(*args, **kwargs), run)
 
 
 class _AsyncHook(_Base):
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self.active() as run:
-            return _marked(await self.method()(*args, **kwargs), run)
+            return _mark(await self.method()(*args, **kwargs), run)
 
 
 class _Plain:
-    """The class's own method again, in a copy that is not deployed."""
+    """Calls the class's method, in a copy that is not deployed."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        module = _called(self) or (dspy.settings.caller_modules or [None])[-1]
+        module = _calling_module(self) or (dspy.settings.caller_modules or [None])[-1]
         return getattr(type(module), self.name)(module, *args, **kwargs)
 
 
-def _called(stand_in: Any) -> dspy.Module | None:
+def _calling_module(hook: Any) -> dspy.Module | None:
     callers = dspy.settings.caller_modules or []
     module = callers[-1] if callers else None
-    return module if module is not None and vars(module).get(stand_in.name) is stand_in else None
+    return module if module is not None and vars(module).get(hook.name) is hook else None
 
 
-def _marked(prediction: Any, run: Run) -> Any:
-    """`prediction` with `inference_id`, `episode_id` and `variant` as plain attributes, which are no fields of it."""
+def _mark(prediction: Any, run: Run) -> Any:
+    """Set `inference_id`, `episode_id` and `variant` as attributes of `prediction`, not as fields, and return it."""
     if not isinstance(prediction, dspy.Prediction) or "episode_id" in vars(prediction):
         return prediction
     store = prediction._store

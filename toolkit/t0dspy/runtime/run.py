@@ -1,4 +1,4 @@
-"""One top-level call of a deployed program: one version, one episode, and whether it may still go on."""
+"""A run: one top-level call of a deployed program, with its version, its episode and its deadline."""
 
 import asyncio
 import threading
@@ -15,36 +15,36 @@ from t0dspy.model import PromptForm
 from t0dspy.runtime.episode import new_episode
 
 SETTING = "t0dspy_run"
-"""Where DSPy's settings keep the run: they reach `dspy.Parallel`, `Module.batch`, tasks and `asyncio.to_thread`."""
+"""The key of the run in DSPy's settings, which `dspy.Parallel`, `Module.batch` and asyncio pass on."""
 
 _PAUSE = 0.2
-"""Seconds between two tries to reach a gateway that is away."""
+"""Seconds between two attempts to reach an unreachable gateway."""
 
 
 @dataclass(frozen=True)
 class ServedVersion:
-    """A version of an exported program, as its callers need it."""
+    """The parts of an exported version that its callers need."""
 
     program: str
     version: str
     form: PromptForm
     stages: Mapping[str, PredictorEntry]
-    """DSPy's path of a predictor -> where the version keeps it."""
+    """Maps DSPy's path of a predictor to its entry in the manifest."""
     stage_deadline: float
-    """Seconds that the gateway may take for a stage, retries included."""
+    """Seconds that the gateway may take for a stage, including retries."""
 
     def __str__(self) -> str:
         return f"{self.program} {self.version}"
 
 
 def served_version(manifest: Manifest, version: str) -> ServedVersion:
-    """What callers need of `version`, which the manifest has."""
+    """Return the `ServedVersion` for a version of the manifest."""
     entry = manifest.versions[version]
     return ServedVersion(manifest.name, version, entry.form, entry.predictors, manifest.deadlines["stage"])
 
 
 class Run:
-    """Asks the gateway for each stage, all of one version, in one episode. Safe to use from several threads."""
+    """Calls the gateway for each stage, with one version and in one episode. It is thread-safe."""
 
     def __init__(
         self,
@@ -54,9 +54,15 @@ class Run:
         episode: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """A run of the deployment `owner`, whose stages are logged with `tags`.
+        """Begin a run.
 
-        With a `deadline` (seconds from now) a stage call waits that long for a gateway that is restarting.
+        Args:
+            served: the version that answers all stages.
+            owner: the deployment.
+            deadline: seconds from now; until then stage calls wait for a gateway that is restarting. By default there
+                is no deadline, and they do not wait.
+            episode: the id of the episode; by default a new one.
+            tags: tags of the inferences of all stages.
         """
         self.tags: Mapping[str, str] = tags or {}
         self.served, self.owner = served, owner
@@ -67,79 +73,82 @@ class Run:
         self._deadline = None if deadline is None else self._started + deadline
         self._usage = [0, 0]
         self._over = threading.Event()
-        self._why: T0dspyError | None = None
+        self._reason: T0dspyError | None = None
         self._away: GatewayUnreachableError | None = None
         self._lock = threading.Lock()
 
     @property
     def usage(self) -> tuple[int, int]:
-        """Input and output tokens of all stages so far."""
+        """Return the input and output tokens of all stages so far."""
         return self._usage[0], self._usage[1]
 
     @property
     def seconds(self) -> float:
-        """How long the run has been going."""
+        """Return the seconds since the run began."""
         return time.monotonic() - self._started
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the deadline; None without one."""
+        """Return the seconds until the deadline; None if there is no deadline."""
         return None if self._deadline is None else self._deadline - time.monotonic()
 
-    def end(self, why: T0dspyError) -> None:
-        """Let no further stage begin; the first reason stays."""
+    def end(self, reason: T0dspyError) -> None:
+        """End the run before its next stage. If it is called again, the first reason stays."""
         with self._lock:
-            self._why = self._why or why
+            self._reason = self._reason or reason
         self._over.set()
 
     def check(self) -> None:
-        """Raises why the run is over, if it is: code that swallowed the reason once meets it again."""
-        if self._why is not None:
-            raise self._why
+        """Raise the reason why the run is over, if it is, even if the program caught that exception before."""
+        if self._reason is not None:
+            raise self._reason
         if self.remaining is not None and self.remaining <= 0:
-            self.end(self._met_deadline())
+            self.end(self._deadline_error())
             self.check()
 
     def ask(self, gateway: HttpGateway, call: Call) -> Inference:
-        """The gateway's answer to one stage.
+        """Call the gateway for one stage and return its answer.
 
         Raises:
             RunError: the run is over.
-            GatewayError: the gateway refused, failed, or answered with another version.
+            GatewayError: the gateway refused the call, failed, or answered with another version.
         """
         while True:
             self.check()
             try:
-                return self._answered(call, gateway.infer(call, self._timeout()))
+                return self._record(call, gateway.infer(call, self._timeout()))
             except GatewayUnreachableError as gone:
                 self._wait_for(gone)
                 self._over.wait(_PAUSE)
 
     async def aask(self, gateway: HttpGateway, call: Call) -> Inference:
-        """`ask`, asynchronously."""
+        """Do the same as `ask`, asynchronously."""
         while True:
             self.check()
             try:
-                return self._answered(call, await gateway.ainfer(call, self._timeout()))
+                return self._record(call, await gateway.ainfer(call, self._timeout()))
             except GatewayUnreachableError as gone:
                 self._wait_for(gone)
                 await asyncio.sleep(_PAUSE)
 
     def _timeout(self) -> float:
-        patience = self.served.stage_deadline + 10  # the gateway's own deadline answers with the better reason
+        patience = self.served.stage_deadline + 10  # longer than the gateway's deadline, whose error has the reason
         return patience if self.remaining is None else max(0.05, min(patience, self.remaining))
 
     def _wait_for(self, gone: GatewayUnreachableError) -> None:
-        """Nothing was sent, so the call may be made again, as long as the run may go on."""
+        """Note that the gateway cannot be reached; raise `gone` if the run does not wait.
+
+        Nothing was sent, so the call can be repeated until the deadline.
+        """
         if self.remaining is None:
             raise gone
         self._away = gone
 
-    def _met_deadline(self) -> T0dspyError:
+    def _deadline_error(self) -> T0dspyError:
         after = f"the run of {self.served} met its deadline after {self.seconds:.0f} s"
         return GatewayError(f"{after}, waiting for the gateway: {self._away}") if self._away else RunError(f"{after}.")
 
-    def _answered(self, call: Call, inference: Inference) -> Inference:
+    def _record(self, call: Call, inference: Inference) -> Inference:
         if inference.variant != call.variant:
             self.end(
                 GatewayError(
@@ -158,6 +167,6 @@ class Run:
 
 
 def current_run() -> Run | None:
-    """The run that the calling code is part of; None outside of one."""
+    """Return the run that the calling code is part of; None outside of a run."""
     run: Run | None = dspy.settings.get(SETTING)
     return run

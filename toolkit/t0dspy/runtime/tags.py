@@ -1,4 +1,4 @@
-"""Tags that a user puts on a call or on feedback: read from `K=V`, and checked before anything is sent."""
+"""Parse and check the tags that a user sets on calls and feedback."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,7 +6,7 @@ from t0dspy.errors import SettingsError
 from t0dspy.warehouse.production import BY, TEST
 
 TESTING = {TEST: "true"}
-"""The tags of our own calls that are no production."""
+"""The tags of calls that are not production."""
 
 _RESERVED = {
     "tensorzero::": "the gateway writes these tags itself and refuses them",
@@ -30,8 +30,8 @@ def parse_tags(pairs: Iterable[str], flag: str = "--tag") -> dict[str, str]:
     """Return the tags in `pairs`, each a text `K=V`.
 
     Args:
-        pairs: what was given with `flag`; a value may hold `=` and may be empty.
-        flag: the option, for the error.
+        pairs: the values of `flag`; a tag's value may contain `=` and may be empty.
+        flag: the option, for the error message.
 
     Raises:
         SettingsError: a text is not K=V, a tag is given twice with different values, or its name is reserved.
@@ -46,7 +46,7 @@ def parse_tags(pairs: Iterable[str], flag: str = "--tag") -> dict[str, str]:
 
 
 def checked_tags(tags: Mapping[str, str], source: str = "tags") -> dict[str, str]:
-    """Return `tags` if a user may set them; `source` says in the error where they came from.
+    """Return `tags` if a user may set them; the error message names `source`.
 
     Raises:
         SettingsError: a name or a value is not a text, cannot be sent, or is reserved.
