@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# Each worker runs neighboring tests, which share a stack, and takes over tests of a worker that is behind.
+WORKERS := -n auto --dist worksteal
 DEMO_ARGS ?=
 CHAOS_ARGS ?=
 
-.PHONY: help test demo lint types pytest test-compose test-browser chaos golden docs bench clean
+.PHONY: help test demo lint types pytest coverage test-compose test-browser chaos golden docs bench clean
 
 help:             ## show this help
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*##/:/'
@@ -29,7 +31,13 @@ types: $(VENV)/.installed
 	$(BIN)/mypy
 
 pytest: $(VENV)/.installed
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed   ## the tests once more, and a table of the lines that none of them reaches
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 test-compose: $(VENV)/.installed   ## run the compose file, if a Docker engine answers
 	$(BIN)/python tests/compose/run.py

@@ -9,7 +9,7 @@ import pytest
 
 from chdb_http import directory
 from localkit import private
-from t0dspy.cli.pull import _lines
+from t0dspy.cli.pull import _open_lines
 from t0dspy.flywheel.models.silence import quietly
 from t0dspy.flywheel.retrain.run_directory import Home, write_text
 from t0dspy.flywheel.split.set_state import SetState
@@ -64,13 +64,13 @@ def test_pulled_examples_are_private(tmp_path: Path, capsysbinary: pytest.Captur
         file.chmod(0o644)
     link.symlink_to(target)
     for out in (new, readable, link):
-        with _lines(out) as write:
+        with _open_lines(out) as write:
             write("user text")
             assert [mode(path) for path in tmp_path.glob(".*.partial")] == [0o600]
         assert (mode(out), out.read_text()) == (0o600, "user text\n")
     assert (mode(target), target.read_text()) == (0o644, "old")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new", "readable", "target"]
-    with _lines(None) as write:
+    with _open_lines(None) as write:
         write("to stdout")
     assert capsysbinary.readouterr().out == b"to stdout\n"
 
@@ -78,7 +78,7 @@ def test_pulled_examples_are_private(tmp_path: Path, capsysbinary: pytest.Captur
 def test_pulling_to_a_device_leaves_it_as_it_is() -> None:
     """`--out /dev/null` writes there."""
     before = mode(Path(os.devnull))
-    with _lines(Path(os.devnull)) as write:
+    with _open_lines(Path(os.devnull)) as write:
         write("text")
     assert mode(Path(os.devnull)) == before
     assert not Path(os.devnull).is_file()

@@ -17,6 +17,11 @@ from clickhouse_connect.driver.client import Client
 from chdb_http import command_line
 
 
+def _unmeasured(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without coverage's variables, because the confined server cannot write its data file."""
+    return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
+
+
 class Server:
     """`python -m chdb_http` on a free port, from its first `ready` to its end."""
 
@@ -30,7 +35,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **(environment or {})},
+            env={**_unmeasured(os.environ), **(environment or {})},
         )
         assert self.process.stdout is not None
         first = self.process.stdout.readline()

@@ -13,6 +13,9 @@ _PROCESS = re.compile(
 )
 """What any Python process needs to start as its parent did."""
 
+_MEASURING = re.compile("COV(ERAGE|_CORE)_")
+"""Coverage's own variables. The confined ClickHouse process could not write its data, and would fail at its end."""
+
 _CLICKHOUSE = re.compile(r"CLICKHOUSE_(USER|PASSWORD)|T0DSPY_CLICKHOUSE_\w+")
 
 _GATEWAY = re.compile(
@@ -32,7 +35,12 @@ A request may name a model of any of them (`openai::...`), so these do not depen
 
 def clickhouse_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the embedded ClickHouse gets: nothing of the providers, nothing of the user's programs."""
-    return {name: value for name, value in environ.items() if _PROCESS.fullmatch(name) or _CLICKHOUSE.fullmatch(name)}
+    patterns = (_PROCESS, _CLICKHOUSE)
+    return {
+        name: value
+        for name, value in environ.items()
+        if any(pattern.fullmatch(name) for pattern in patterns) and not _MEASURING.match(name)
+    }
 
 
 def gateway_environment(environ: Mapping[str, str], configs: Iterable[str]) -> dict[str, str]:
