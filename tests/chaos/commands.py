@@ -15,7 +15,7 @@ from t0dspy.artifact.bundle import edited_by_hand, read_tree
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.rollout.pending import Journal
 from t0dspy.rollout.rollout import finish, set_traffic
-from t0dspy.rollout.served import look
+from t0dspy.rollout.served import read_served
 
 FUNCTIONS = ("tales", "tales__plan", "tales__write")
 KINDS = ("traffic", "rollback", "apply", "export")
@@ -74,7 +74,7 @@ def _state(stack: ChaosStack, turn: int) -> str:
 def _served(stack: ChaosStack) -> set[str]:
     """The versions that the program and its stages serve; more than one would be a mix."""
     place = stack.place
-    config = look(place.gateway_url, place.clickhouse_url).config
+    config = read_served(place.gateway_url, place.clickhouse_url).config
     assert config is not None
     entries = [config["functions"][name]["experimentation"]["candidate_variants"] for name in FUNCTIONS]
     return {version for entry in entries for version in entry}

@@ -202,7 +202,7 @@ def killed(project: Project) -> None:
         rollback.kill()
         rollback.wait()
         said = project.tool("traffic", "review")
-        assert "`rollback review` was cut off before the gateway was known to serve it; finishing it now." in said, said
+        assert "`rollback review` was interrupted before the gateway confirmed it; finishing it now." in said, said
         assert "review: serving what is written" in said, said
         variants = {project.call("a spec").json()["variant_name"] for _ in range(5)}
         assert variants == {"v1"}, variants

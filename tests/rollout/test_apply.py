@@ -88,7 +88,7 @@ def test_a_command_of_the_users_applies(project: Project, run: Run, tmp_path: Pa
     project.settings('command = ["sh", "-c", "echo no such model >&2; exit 78"]\n')
     ran = run("rollback", "question")
     assert ran.code == 1
-    assert "did not take it: exit code 78: no such model" in ran.err
+    assert "refused the config: exit code 78: no such model" in ran.err
     assert json.loads(run("traffic", "question", "--json").out)["incumbent"] == "v2"
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from t0dspy.errors import SettingsError
-from t0dspy.rollout.compose import DIRECTORY, PROJECT, chosen
+from t0dspy.rollout.compose import DIRECTORY, PROJECT, choose_containers
 from t0dspy.rollout.pending import same_config
 from t0dspy.settings import ApplySettings, load_settings
 
@@ -19,11 +19,11 @@ def container(name: str, project: str, directory: Path) -> SimpleNamespace:
 def test_the_container_of_this_directory_is_meant(tmp_path: Path) -> None:
     """A machine may run several projects; settings name one where the directory does not."""
     here, there = container("a", "shop", tmp_path), container("b", "blog", tmp_path / "blog")
-    assert chosen([here, there], tmp_path, None) == [here]
-    assert chosen([here, there], tmp_path, "blog") == [there]
-    assert chosen([here, there], tmp_path, "other") == []
-    assert chosen([there], tmp_path, None) == [there]
-    assert chosen([here, there], tmp_path / "elsewhere", None) == [here, there]
+    assert choose_containers([here, there], tmp_path, None) == [here]
+    assert choose_containers([here, there], tmp_path, "blog") == [there]
+    assert choose_containers([here, there], tmp_path, "other") == []
+    assert choose_containers([there], tmp_path, None) == [there]
+    assert choose_containers([here, there], tmp_path / "elsewhere", None) == [here, there]
 
 
 def settings(directory: Path, text: str) -> ApplySettings:

@@ -10,7 +10,7 @@ import t0dspy
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.rollout.change import plan_rollback, plan_traffic
 from t0dspy.rollout.served import Served
-from t0dspy.rollout.status import standing
+from t0dspy.rollout.status import program_status
 
 PROGRAM = """
 import dspy
@@ -62,7 +62,7 @@ def test_traffic_is_honest_about_the_fit(echo: Path) -> None:
     from datetime import UTC, datetime
 
     def looked() -> tuple[dict[str, object], tuple[str, ...]]:
-        shown = standing(ExportedProgram.read(echo, "echo"), Served(None), datetime.now(UTC))
+        shown = program_status(ExportedProgram.read(echo, "echo"), Served(None), datetime.now(UTC))
         return {one["version"]: one["code_changed"] for one in shown.as_json()["versions"]}, tuple(shown.warnings)
 
     assert looked() == ({"v2": "", "v1": "echoing.py"}, ())

@@ -15,7 +15,7 @@ from t0dspy.rollout.apply import Place
 from t0dspy.rollout.pending import Journal, config_files
 from t0dspy.rollout.restore import restore
 from t0dspy.rollout.rollout import apply_all, finish, set_traffic, undo
-from t0dspy.rollout.served import look
+from t0dspy.rollout.served import read_served
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child writes, asks and dies
 
@@ -33,7 +33,7 @@ def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def serving(place: Place) -> set[str]:
     """The versions that the program and its stages serve; more than one would be a mix."""
-    config = look(place.gateway_url, place.clickhouse_url).config
+    config = read_served(place.gateway_url, place.clickhouse_url).config
     assert config is not None
     entries = [config["functions"][name]["experimentation"]["candidate_variants"] for name in FUNCTIONS]
     return {version for entry in entries for version in entry}
@@ -60,7 +60,7 @@ def kill_and_finish(project: Project, action: Callable[[Place], object], prepare
             assert Journal(place.configs).pending() is None
             if pending is not None:
                 left += 1
-                assert "was cut off before the gateway was known to serve it; finishing it now." in notes[0]
+                assert "was interrupted before the gateway confirmed it; finishing it now." in notes[0]
                 program = ExportedProgram.read(place.configs, "tales")
                 assert serving(place) == set(program.shares), f"killed at step {number}"
             _put_back(project, place, saved)
@@ -147,10 +147,10 @@ def test_a_stack_that_starts_finishes(project: Project, migrated: Path, tmp_path
         shutil.copytree(project.directory / name, tmp_path / name)
     with Project(tmp_path, upstream=None) as stack:  # type: ignore[arg-type]
         stack.start()
-        said = stack.wait_said("`rollback question` was cut off before the gateway was known to serve it")
+        said = stack.wait_said("`rollback question` was interrupted before the gateway confirmed it")
         assert "it serves that now." in said
         until(lambda: Journal(stack.configs).pending() is None)
-        served = look(stack.url, stack.urls["clickhouse"] + "/tensorzero")
+        served = read_served(stack.url, stack.urls["clickhouse"] + "/tensorzero")
         assert served.shares(ExportedProgram.read(stack.configs, "question").manifest) == {"v2": 1.0}
         record = Journal(stack.configs).served()
         assert record is not None

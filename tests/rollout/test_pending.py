@@ -57,6 +57,6 @@ def test_files_that_cannot_be_put_back_do_not_stop_a_start(configs: Path, text: 
     with journal.held():
         journal.begin(Pending("traffic ask", old, putting_back=True))
     before_start(configs, said.append)
-    assert said[0] == "`traffic ask` was refused by the gateway and cut off; its files are put back now."
-    assert said[1].startswith("The files could not be put back: ")
+    assert said[0] == "`traffic ask` was refused by the gateway and then interrupted; the old files are restored now."
+    assert said[1].startswith("The files could not be restored: ")
     assert len(said) == 2

@@ -18,15 +18,15 @@ def test_shares_are_read() -> None:
 
 
 MISTAKES = [
-    (["v1"], "'v1' is no share. Write VERSION=SHARE, such as v1=0.9."),
-    (["=1"], "'=1' is no share."),
+    (["v1"], "'v1' is not a share. Write VERSION=SHARE, such as v1=0.9."),
+    (["=1"], "'=1' is not a share."),
     (["v1=all"], "the share of v1 is 'all'; write a number, such as 0.9."),
     (["v1=1", "v2=0"], "a share of 0 for v2: leave it out, and it gets none."),
     (["v1=-1", "v2=2"], "a share of -1 for v1: give more than 0 and at most 1."),
     (["v1=nan"], "a share of nan for v1"),
     (["v1=90", "v2=10"], "a share of 90 for v1: give more than 0 and at most 1."),
-    (["v1=0.5", "v1=0.5"], "v1 is there twice."),
-    (["v1=0.9", "v2=0.2"], "v1=0.9 v2=0.2 add up to 1.1, not 1. Name every version that is to have traffic"),
+    (["v1=0.5", "v1=0.5"], "v1 is given twice."),
+    (["v1=0.9", "v2=0.2"], "v1=0.9 v2=0.2 add up to 1.1, not 1. Name every version that should have traffic"),
     (["v2=0.1"], "v2=0.1 add up to 0.1, not 1."),
 ]
 

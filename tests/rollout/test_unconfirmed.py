@@ -64,7 +64,7 @@ def test_a_later_refusal_goes_back_to_what_was_served(configs: Path) -> None:
     for version in ("v2", "v3"):
         with pytest.raises(UnconfirmedError):
             set_traffic(place_with(configs, "false"), "question", {version: 1.0}, applying=True)
-    with pytest.raises(RolloutError, match="did not take it: exit code 78"):
+    with pytest.raises(RolloutError, match="refused the config: exit code 78"):
         set_traffic(place_with(configs, "sh", "-c", "exit 78"), "question", {"v3": 1.0}, applying=True)
     assert ExportedProgram.read(configs, "question").shares == before
 
@@ -134,7 +134,9 @@ def test_a_stack_that_dies_meanwhile_refuses_nothing(
         assert ExportedProgram.read(stack.configs, "question").manifest.history[-1].undo
         stack.ended()
         stack.start()
-        stack.wait_said("`rollback question` was cut off before the gateway was known to serve it; it serves that now.")
+        stack.wait_said(
+            "`rollback question` was interrupted before the gateway confirmed it; the gateway serves it now."
+        )
         until(lambda: Journal(stack.configs).pending() is None)
         assert stack.pids() != pids
         stack.settings()

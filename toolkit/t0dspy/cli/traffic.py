@@ -12,7 +12,7 @@ from t0dspy.cli.apply import outcome
 if TYPE_CHECKING:
     from t0dspy.artifact.manifest import Change
     from t0dspy.rollout.rollout import Changed
-    from t0dspy.rollout.status import Standing, VersionStanding
+    from t0dspy.rollout.status import ProgramStatus, VersionStatus
 
 
 def traffic(
@@ -54,21 +54,21 @@ def traffic(
         _print_status(status)
 
 
-def _read_status(place: Any, name: str) -> "Standing":
+def _read_status(place: Any, name: str) -> "ProgramStatus":
     from datetime import UTC, datetime
 
     from t0dspy.artifact.exported import ExportedProgram
     from t0dspy.rollout.live import read_live_scores
     from t0dspy.rollout.rollout import finish
-    from t0dspy.rollout.served import look
-    from t0dspy.rollout.status import standing
+    from t0dspy.rollout.served import read_served
+    from t0dspy.rollout.status import program_status
 
     _ = ExportedProgram.read(place.configs, name).shares  # an unknown name or a bad rollout.toml fails first
     finish(place)
     program, now = ExportedProgram.read(place.configs, name), datetime.now(UTC)
-    served = look(place.gateway_url, place.clickhouse_url)
+    served = read_served(place.gateway_url, place.clickhouse_url)
     live = None if served.config_hash is None else read_live_scores(place.clickhouse_url, program.manifest, now)
-    return standing(program, served, now, live)
+    return program_status(program, served, now, live)
 
 
 def print_change(changed: "Changed", *, json: bool, quiet: bool) -> None:
@@ -107,7 +107,7 @@ def _as_json(changed: "Changed") -> dict[str, Any]:
     }
 
 
-def _print_status(status: "Standing") -> None:
+def _print_status(status: "ProgramStatus") -> None:
     rows: list[tuple[str, ...]] = [("", "version", "share", "served", "age", "fits", "scores", "live")]
     rows += [_row(version, version.version == status.incumbent) for version in status.versions]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -119,13 +119,13 @@ def _print_status(status: "Standing") -> None:
         print(f"  {change.time}  {_step(change)}  {change.reason}")
 
 
-def _headline(status: "Standing") -> str:
+def _headline(status: "ProgramStatus") -> str:
     if status.serving is None:
         return f"written; the served config is not known: {status.why}"
     return "serving what is written" if status.serving else "written, not serving: run `t0dspy apply`"
 
 
-def _row(version: "VersionStanding", is_incumbent: bool) -> tuple[str, ...]:
+def _row(version: "VersionStatus", is_incumbent: bool) -> tuple[str, ...]:
     unserved = {None: "?", 0.0: "not loaded" if version.loaded is False else "-"}
     served = unserved.get(version.served) or _percent(version.served or 0)
     fits = {

@@ -1,5 +1,5 @@
-"""What stands in the way of a program that has traffic, although the stack itself runs.
+"""Find reasons why a program with traffic cannot run although the stack itself runs.
 
-keys.py      the environment variables that its models need
-problems.py  programs that cannot run and why, and warnings about those that can
+keys.py      the environment variables that models need
+problems.py  programs that cannot run, the reasons, and warnings about other programs
 """

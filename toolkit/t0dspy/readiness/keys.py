@@ -22,17 +22,17 @@ PROVIDER_KEYS = {
     "together": "TOGETHER_API_KEY",
     "xai": "XAI_API_KEY",
 }
-"""Provider of a shorthand model -> the variable that it reads, as tensorzero 2026.6.0 answers when it is not set."""
+"""Maps the provider of a shorthand model to the variable that tensorzero 2026.6.0 reports if it is not set."""
 
 
 def missing_key(model: str, locations: Mapping[str, str], environment: Mapping[str, str]) -> str | None:
-    """Return the environment variable that `model` needs and that is not set; None where nothing is missing.
+    """Return the environment variable that `model` needs and that is not set; None if nothing is missing.
 
-    A model that the config defines is not asked about: without its keys the gateway does not load the config at all.
+    Models that the config defines are not checked, because the gateway refuses a config whose keys are missing.
 
     Args:
         model: the name of a TensorZero model.
-        locations: provider -> the key's location, where the config sets one; see `configured_locations`.
+        locations: the key locations that the config sets, by provider; see `configured_locations`.
         environment: the environment of the gateway.
     """
     provider, shorthand, _ = model.partition("::")
@@ -44,8 +44,8 @@ def missing_key(model: str, locations: Mapping[str, str], environment: Mapping[s
 
 
 def configured_locations(configs: Path) -> dict[str, str]:
-    """Return provider -> the key location that `[provider_types.PROVIDER.defaults]` below `configs` sets."""
-    found: dict[str, str] = {}
+    """Return the key locations that `[provider_types.PROVIDER.defaults]` below `configs` sets, by provider."""
+    locations: dict[str, str] = {}
     for path in toml_files(configs):
         try:
             types = tomllib.loads(path.read_text(encoding="utf-8")).get("provider_types", {})
@@ -54,12 +54,12 @@ def configured_locations(configs: Path) -> dict[str, str]:
         for provider, table in types.items() if isinstance(types, dict) else ():
             location = _default_location(table)
             if location is not None:
-                found[provider] = location
-    return found
+                locations[provider] = location
+    return locations
 
 
 def _default_location(table: Any) -> str | None:
-    """One location; where the config names a fallback too, only the gateway knows which of the two holds: none."""
+    """Return the location; "none" if the config also names a fallback, between which only the gateway chooses."""
     defaults = table.get("defaults") if isinstance(table, dict) else None
     if not isinstance(defaults, dict):
         return None

@@ -1,4 +1,4 @@
-"""Programs in traffic that cannot run, and what is worth a warning about those that can."""
+"""Find programs with traffic that cannot run, and warnings about those that can."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,32 +15,32 @@ from t0dspy.readiness.keys import configured_locations, missing_key
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What the program server says of the versions that it runs, by `NAME/VERSION`."""
+    """The program server's status of the versions that it runs, by `NAME/VERSION`."""
 
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Why a version cannot be run."""
+    """Why a version cannot run."""
     changed: Mapping[str, str] = field(default_factory=dict)
-    """The files whose code is not that of the export."""
+    """The files whose code changed since the export."""
     known: bool = True
-    """False when the server did not answer, so that nothing is known of the versions that it runs."""
+    """Whether the server answered; if not, nothing is known about the versions that it runs."""
 
 
 @dataclass(frozen=True)
 class Problems:
-    """The programs in traffic, looked at."""
+    """The problems of programs with traffic."""
 
     cannot_run: Mapping[str, str] = field(default_factory=dict)
-    """Program, or `NAME VERSION` where its versions differ -> why it cannot run."""
+    """Maps a program, or `NAME VERSION` if its versions differ, to the reason why it cannot run."""
     warnings: tuple[str, ...] = ()
 
 
 def find_problems(configs: Path, environment: Mapping[str, str] | None, server: ServerStatus) -> Problems:
-    """Look at every version that has traffic.
+    """Find the problems of all versions with traffic.
 
     Args:
         configs: the directory of TensorZero's config.
-        environment: the gateway's environment, for the keys of models; None where it is another machine's.
-        server: what the program server says.
+        environment: the gateway's environment, to check the keys of models; None if the gateway runs elsewhere.
+        server: the status of the program server.
     """
     locations = configured_locations(configs)
     cannot_run: dict[str, str] = {}
@@ -64,7 +64,7 @@ def find_problems(configs: Path, environment: Mapping[str, str] | None, server: 
 
 
 def as_server_status(answer: Any) -> ServerStatus:
-    """Read the program server's answer to `/ready`; of an unknown shape nothing is known."""
+    """Parse the program server's answer to `/ready`; an answer of another form gives an unknown status."""
     programs = answer.get("programs") if isinstance(answer, dict) else None
     if not isinstance(programs, dict):
         return ServerStatus(known=False)
@@ -75,7 +75,7 @@ def as_server_status(answer: Any) -> ServerStatus:
 
 
 def code_warning(name: str, version: str, files: str) -> str:
-    """Return the warning that a version runs other code than that it was exported with, which is in `files`."""
+    """Return the warning that the code in `files` changed since a version was exported."""
     return (
         f"{name} {version} runs code that is not what it was exported with: {files} changed since. t0dspy does not "
         f"change code; restore it, or check the version with `t0dspy verify {name} --version {version}`."
@@ -94,7 +94,7 @@ def _reason(
     environment: Mapping[str, str] | None,
     server: ServerStatus,
 ) -> str:
-    """Why the version cannot run; empty if nothing is known against it."""
+    """Return why the version cannot run; empty if no reason is known."""
     if f"{version}/variant.toml" not in program.files:
         return f"{version}/variant.toml is missing"
     entry = program.manifest.versions[version]
@@ -110,7 +110,7 @@ def _missing_keys(entry: VersionEntry, locations: Mapping[str, str], environment
 
 
 def _by_program(name: str, versions: list[str], reasons: Mapping[str, str]) -> dict[str, str]:
-    """One entry for the program where all its versions in traffic fail for one reason, else one for each."""
+    """Return one entry for the program if all its versions with traffic fail for one reason, else one per version."""
     if len(reasons) == len(versions) and len(set(reasons.values())) == 1:
         return {name: next(iter(reasons.values()))}
     return {f"{name} {version}": reason for version, reason in reasons.items()}

@@ -1,11 +1,12 @@
-"""Traffic: which version answers what, changed, applied to the gateway, undone.
+"""Change the traffic of versions, apply the change to the gateway, and undo it.
 
-    verbs.py      the whole of traffic, rollback and apply     standing.py   how a program's versions stand
-    shares.py     what was asked for, checked                  history.py    which version a rollback goes back to
-    change.py     a change planned and written                 fits.py       whether a version may hold traffic
-    apply.py      the gateway serves it, or it is put back     actions.py    the ways to the gateway; containers.py
-    served.py     what the gateway serves                      record.py     what served last, and what is under way
-    restore.py    the old files back in place                  starting.py   a stack that starts finishes it
+    rollout.py    set traffic, roll back, apply            status.py      shares, scores and fit of each version
+    shares.py     parse and check requested shares         history.py     find the version for a rollback
+    change.py     plan and write a change                  code_fits.py   check that the code fits a version
+    apply.py      apply the written config                 gateways.py    ways to reload a gateway; also compose.py
+    served.py     read what the gateway serves             pending.py     record the served and the pending config
+    restore.py    put old config files back                on_start.py    finish an interrupted change at start
+    live.py       read recent ratings
 
-Only actions.py and containers.py know who runs the gateway.
+Only gateways.py and compose.py depend on how the gateway is run.
 """

@@ -1,6 +1,6 @@
-"""Apply: make the gateway serve what is written, and put the old files back if it refuses them.
+"""Apply the written config to the gateway, and restore the old files if the gateway refuses it.
 
-A gateway that cannot be reached, or that ends meanwhile, refuses nothing: then the files stay as they are.
+A gateway that cannot be reached, or that ends during the apply, has not refused the config, so the files stay.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from t0dspy.rollout.compose import gateway_container
 from t0dspy.rollout.gateways import Action, Command, Verdict, embedded, status
 from t0dspy.rollout.pending import Files, Journal, Pending, config_files, same_config
 from t0dspy.rollout.restore import restore
-from t0dspy.rollout.served import look
+from t0dspy.rollout.served import read_served
 from t0dspy.settings import ApplySettings, Settings
 from t0dspy.stack.processes.locate import locate
 
@@ -26,26 +26,26 @@ Say = Callable[[str], None]
 
 
 def now() -> str:
-    """The time as history records it."""
+    """Return the current time in the format of the history."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the configs are, and who serves them."""
+    """The configs and the gateway that serves them."""
 
     configs: Path
     gateway_url: str
     clickhouse_url: str = field(repr=False)  # may hold a password
     how: ApplySettings = field(default_factory=ApplySettings)
     given: bool = False
-    """Whether somebody named the gateway; else the embedded stack that runs here says where it is."""
+    """Whether the URL of the gateway was given; else it is that of the running embedded stack."""
     say: Say = field(default=lambda text: None, repr=False)
     pause: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     @classmethod
     def of(cls, settings: Settings, say: Say) -> "Place":
-        """The place that `settings` name; where they name none, that of the stack that runs here."""
+        """Return the place from `settings`, completed with the URLs of the running embedded stack."""
         settings = locate(settings)
         gateway, database = settings.gateway_url, settings.clickhouse_url
         return cls(settings.configs_dir, gateway.value, database.value, settings.apply, given=gateway.given, say=say)
@@ -53,22 +53,22 @@ class Place:
 
 @dataclass(frozen=True)
 class Applied:
-    """What an apply did."""
+    """The result of an apply."""
 
     what: str
-    """Whom it talked to."""
+    """The gateway that was reloaded, for people."""
     config_hash: str
-    """What the gateway serves now."""
+    """The hash of the served config."""
     seconds: float
     unchanged: bool = False
-    """True when the gateway served this already, and nothing was done."""
+    """Whether the gateway served this config already, so that nothing was done."""
 
 
 def choose(place: Place) -> Action:
-    """The way to the gateway: the command from the settings, else the embedded stack here, else compose's container.
+    """Choose how to reload the gateway: the settings' command, else the embedded stack, else the compose container.
 
     Raises:
-        RolloutError: there is none, or there are several.
+        RolloutError: there is no gateway, or there are several.
     """
     if place.how.command:
         if shutil.which(place.how.command[0]) is None:
@@ -94,10 +94,10 @@ def choose(place: Place) -> Action:
 
 
 def check_toml(configs: Path) -> None:
-    """Look whether the gateway can read what is written at all.
+    """Check that all config files are TOML, before anything is changed.
 
     Raises:
-        RolloutError: a file below `configs` is no TOML. Nothing has been changed, and nothing need be put back.
+        RolloutError: a file below `configs` is not TOML.
     """
     for path in toml_files(configs):
         try:
@@ -107,16 +107,18 @@ def check_toml(configs: Path) -> None:
 
 
 def apply(place: Place, action: Action, journal: Journal, pending: Pending) -> Applied:
-    """Have the gateway load what is written, and wait until it serves it; call it while the journal is held.
+    """Make the gateway load the written config, and wait until it serves it. The caller must hold the journal.
+
+    If the new config is equivalent to the served one, return immediately.
 
     Args:
-        place: the configs and who serves them.
-        action: the way to the gateway.
-        journal: where the change stands as begun, and where its end is noted.
+        place: the configs and the gateway.
+        action: how to reload the gateway.
+        journal: the journal, which records the change until it is served.
         pending: the change.
 
     Raises:
-        RolloutError: the gateway refused; the old files are back and served, or why not.
+        RolloutError: the gateway refused the config; the message says whether the old files are back and served.
         UnconfirmedError: the gateway could not be reached or ended; the files stay, and the change stays pending.
     """
     began = time.monotonic()
@@ -126,7 +128,7 @@ def apply(place: Place, action: Action, journal: Journal, pending: Pending) -> A
         journal.end()
         return Applied(action.what, known.config_hash, time.monotonic() - began, unchanged=True)
     journal.begin(pending)
-    verdict = _tried(place, action)
+    verdict = _reload(place, action)
     if verdict.unconfirmed:
         raise UnconfirmedError(_unconfirmed(place, pending, verdict.unconfirmed))
     if verdict.config_hash is None:
@@ -137,25 +139,25 @@ def apply(place: Place, action: Action, journal: Journal, pending: Pending) -> A
 
 
 def put_back(place: Place, action: Action, journal: Journal, pending: Pending) -> Applied:
-    """Go on with putting back the files of a change that was refused.
+    """Continue to restore the files of a refused change.
 
     Raises:
-        RolloutError: always; it says what serves now.
+        RolloutError: always; the message says which config the gateway serves.
     """
-    raise _put_back(place, action, journal, pending, Verdict(None, "the gateway did not take it."))
+    raise _put_back(place, action, journal, pending, Verdict(None, "the gateway refused it before."))
 
 
 def _put_back(place: Place, action: Action, journal: Journal, pending: Pending, refused: Verdict) -> RolloutError:
-    why = f"{action.what} did not take it: {refused.refusal}"
+    why = f"{action.what} refused the config: {refused.refusal}"
     if pending.old is None or (pending.stale and refused.still_serving):
         journal.end()
-        serves = "it goes on with what it served" if status(action.gateway_url) else "no gateway answers now"
-        return RolloutError(f"{why}\nThe files that it serves are not known here, so nothing is put back; {serves}.")
+        serves = "it still serves the old config" if status(action.gateway_url) else "no gateway answers now"
+        return RolloutError(f"{why}\nThe files that it served are not known here, so nothing is restored; {serves}.")
     journal.begin(replace(pending, putting_back=True))
-    place.say("the gateway did not take it; putting the old files back")
+    place.say("the gateway refused the config; restoring the old files")
     aside = restore(place.configs, pending.old, now(), refused.refusal.partition("\n")[0])
     kept = f"\nSet aside: {', '.join(aside)}." if aside else ""
-    verdict = Verdict(status(action.gateway_url)) if refused.still_serving else _tried(place, action)
+    verdict = Verdict(status(action.gateway_url)) if refused.still_serving else _reload(place, action)
     journal.end()
     if verdict.unconfirmed or (refused.still_serving and verdict.config_hash is None):
         why_not = verdict.unconfirmed or "it does not answer any more."
@@ -164,7 +166,7 @@ def _put_back(place: Place, action: Action, journal: Journal, pending: Pending, 
             f"Run `t0dspy apply` when it is back.{kept}"
         )
     if verdict.config_hash is None:
-        return RolloutError(f"{why}\nThe old files are back, but it does not take them either: {verdict.refusal}{kept}")
+        return RolloutError(f"{why}\nThe old files are back, but it refuses them too: {verdict.refusal}{kept}")
     journal.note_served(verdict.config_hash, config_files(place.configs))
     return RolloutError(f"{why}\nThe old files are back, and the gateway serves them.{kept}")
 
@@ -178,19 +180,19 @@ def _unconfirmed(place: Place, pending: Pending, why: str) -> str:
     )
 
 
-def _tried(place: Place, action: Action) -> Verdict:
+def _reload(place: Place, action: Action) -> Verdict:
     give_up = time.monotonic() + place.how.timeout
     try:
         action.start()
         while (verdict := action.verdict()) is None and time.monotonic() < give_up:
             place.pause(0.05)
-    except RolloutError as error:  # it could not be asked
+    except RolloutError as error:  # the gateway could not be reached
         return Verdict(None, unconfirmed=str(error))
     return verdict or _overdue(place, action)
 
 
 def _overdue(place: Place, action: Action) -> Verdict:
-    """No word in time: fine where the config means what it meant before, so that its hash is the same."""
+    """Return the verdict after a timeout: served if the hash did not change because the config is equivalent."""
     serving = status(action.gateway_url)
     if serving is not None and traffic_is_served(place, action.gateway_url):
         return Verdict(serving)
@@ -199,8 +201,8 @@ def _overdue(place: Place, action: Action) -> Verdict:
 
 
 def traffic_is_served(place: Place, gateway_url: str) -> bool:
-    """Whether every program's traffic is known to be as written."""
-    served = look(gateway_url, place.clickhouse_url)
+    """Return whether the gateway is known to serve the written traffic of every program."""
+    served = read_served(gateway_url, place.clickhouse_url)
     try:
         written = [(program.manifest, program.shares) for program in ExportedProgram.read_all(place.configs)]
     except T0dspyError:  # files that cannot be read are not served
@@ -209,12 +211,12 @@ def traffic_is_served(place: Place, gateway_url: str) -> bool:
 
 
 def old_files(journal: Journal, gateway_url: str, before: Files | None) -> tuple[Files | None, bool]:
-    """The files to put back if the gateway refuses, and whether it serves something else than those.
+    """Return the files to restore if the gateway refuses the config, and whether it now serves other files.
 
     Args:
-        journal: what served last.
-        gateway_url: who says what serves now.
-        before: the files before the change that is to be applied; None where it was written earlier, by whomever.
+        journal: the journal with the files that were served last.
+        gateway_url: the gateway, which reports the hash of the served config.
+        before: the files before the change; None if the change was written before this command.
     """
     known = journal.served()
     fresh = known is not None and status(gateway_url) == known.config_hash

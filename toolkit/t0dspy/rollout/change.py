@@ -1,4 +1,4 @@
-"""A change of a program's traffic: planned from what is there, then written in one step with its place in history."""
+"""Plan a change of a program's traffic, and write it together with its entry in the history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,38 +16,38 @@ from t0dspy.rollout.shares import check_versions
 
 @dataclass(frozen=True)
 class Planned:
-    """A change that would be written."""
+    """A planned change."""
 
     program: ExportedProgram
     change: Change
     files: Mapping[str, str] = field(repr=False)
-    """Path -> text; empty when the traffic is so already."""
+    """The files to write, by path; empty if the traffic would not change."""
     notes: Sequence[str] = ()
 
 
 def plan_traffic(
     program: ExportedProgram, shares: Mapping[str, float], time: str, reason: str | None = None
 ) -> Planned:
-    """What gives exactly `shares` to the versions of `program`, and nothing to the others.
+    """Plan the change that gives `shares` to the versions of `program`, and no traffic to other versions.
 
     Args:
         program: the program.
-        shares: version -> share.
-        time: now, as history records it.
-        reason: why; by default what was asked for.
+        shares: the share of each version.
+        time: the current time, in the format of the history.
+        reason: the reason for the history; by default the requested shares.
 
     Raises:
-        SettingsError: a version may hold no traffic.
+        SettingsError: a version cannot have traffic.
     """
-    asked = " ".join(f"{version}={share:g}" for version, share in shares.items())
-    return _plan(program, Change(time, reason or f"traffic {asked}", program.shares, shares))
+    requested = " ".join(f"{version}={share:g}" for version, share in shares.items())
+    return _plan(program, Change(time, reason or f"traffic {requested}", program.shares, shares))
 
 
 def plan_rollback(program: ExportedProgram, to: str | None, time: str, reason: str | None = None) -> Planned:
-    """What gives all traffic to the last incumbent other than the present one, or to the version `to`.
+    """Plan the change that gives all traffic to the previous incumbent, or to the version `to`.
 
     Raises:
-        SettingsError: there was no other incumbent, or the version may hold no traffic.
+        SettingsError: there was no previous incumbent, or the version cannot have traffic.
     """
     target = to or previous_incumbent(program.manifest.history, program.shares)
     if target is None:
@@ -58,27 +58,27 @@ def plan_rollback(program: ExportedProgram, to: str | None, time: str, reason: s
 
 
 def write(planned: Planned) -> None:
-    """Write the change; call it while the program's directory is locked, and planned from what is there then."""
+    """Write the change. The caller must hold the lock of the program's directory since before the plan was made."""
     if planned.files:
         bundle.write_tree(planned.program.directory, planned.files)
 
 
 def _canary_ended(program: ExportedProgram) -> list[str]:
-    """What somebody must know who meant to end a canary only."""
+    """Return a note for users who only wanted to end a canary."""
     present = rollout_toml.incumbent(program.shares)
     others = [version for version in program.shares if version != present]
     if not others:
         return []
     command = f"t0dspy traffic {program.name} {present}=1 --apply"
-    return [f"this went back behind {present}, the incumbent. `{command}` keeps it, and ends {', '.join(others)} only."]
+    return [f"this rolled back {present}, the incumbent. To keep it and only end {', '.join(others)}, run `{command}`."]
 
 
 def _nowhere_back(program: ExportedProgram) -> str:
     present = rollout_toml.incumbent(program.shares)
     others = [version for version in program.shares if version != present]
     hint = f"t0dspy traffic {program.name} {present}=1 --apply" if others else f"t0dspy rollback {program.name} --to V"
-    what = f"takes the traffic of {', '.join(others)} away" if others else "goes to a version of your choice"
-    return f"{program.name} had no incumbent before {present}, so there is nothing to go back to. `{hint}` {what}."
+    effect = f"takes the traffic of {', '.join(others)} away" if others else "goes to a version of your choice"
+    return f"{program.name} had no incumbent before {present}, so there is nothing to go back to. `{hint}` {effect}."
 
 
 def _plan(program: ExportedProgram, change: Change) -> Planned:

@@ -1,4 +1,4 @@
-"""Whether the code that is here fits a version: one that does not may hold no traffic."""
+"""Check whether the current code fits a version. A version that does not fit cannot have traffic."""
 
 import contextlib
 import sys
@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fit:
-    """Whether a version fits; None is not known, and `why` says why not, or why it is not known."""
+    """Whether the code fits a version."""
 
     fits: bool | None
+    """None if it is not known."""
     why: str = ""
+    """The reason why it does not fit, or why that is not known."""
     changed: str = ""
-    """The files whose code is not that of the export, although it fits; empty where it is."""
+    """The files whose code changed since the export, although it fits; empty if none did."""
 
 
 class Fits:
-    """The fit of each version of a program; its code is imported on the first question that needs it."""
+    """The fit of each version of a program. The program's code is imported when it is first needed."""
 
     def __init__(self, program: ExportedProgram) -> None:
         self._program, self._manifest = program, program.manifest
 
     def of(self, version: str) -> Fit:
-        """The fit of `version`. What the gateway answers alone has no code that could differ."""
+        """Return the fit of `version`. A version that the gateway answers alone needs no code, so it always fits."""
         if not self._manifest.versions[version].runs_on_server:
             return Fit(True)
         if isinstance(self._live, str):
@@ -43,23 +45,23 @@ class Fits:
         return Fit(False, texts[0]) if texts else Fit(True, changed=self._changed(version))
 
     def check(self, shares: Mapping[str, float]) -> list[str]:
-        """Notes on versions of `shares` whose fit is not known, or whose code changed since their export.
+        """Return notes on versions of `shares` whose fit is not known, or whose code changed since their export.
 
         Raises:
-            SettingsError: one does not fit.
+            SettingsError: a version does not fit.
         """
-        found = {version: self.of(version) for version in shares}
-        for version, fit in found.items():
+        fits = {version: self.of(version) for version in shares}
+        for version, fit in fits.items():
             if fit.fits is False:
                 raise SettingsError(
                     f"{version} of {self._manifest.name} may hold no traffic: the code no longer fits it "
                     f"({fit.why}). Choose a version that fits (t0dspy traffic {self._manifest.name}), or export again."
                 )
         unknown = [
-            f"whether the code fits {version} is not known here: {fit.why}" for version, fit in found.items() if fit.why
+            f"whether the code fits {version} is not known here: {fit.why}" for version, fit in fits.items() if fit.why
         ]
         name = self._manifest.name
-        return unknown + [code_warning(name, version, fit.changed) for version, fit in found.items() if fit.changed]
+        return unknown + [code_warning(name, version, fit.changed) for version, fit in fits.items() if fit.changed]
 
     def _changed(self, version: str) -> str:
         from t0dspy.program.load import changed_code
@@ -70,7 +72,7 @@ class Fits:
 
     @cached_property
     def _live(self) -> "dspy.Module | str":
-        """The program, or why it cannot be had here."""
+        """Return the program, or the reason why it cannot be loaded here."""
         if self._manifest.program is None:
             return "it was exported from a live object, without an import path"
         from t0dspy.program.dspy_version import check_dspy
@@ -79,7 +81,7 @@ class Fits:
             check_dspy()
             from t0dspy.program.load import load_program
 
-            with contextlib.redirect_stdout(sys.stderr):  # what the program's module prints is no result of ours
+            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results only
                 return load_program(self._manifest.program)
         except T0dspyError as error:
             return str(error)

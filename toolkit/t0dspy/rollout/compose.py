@@ -1,4 +1,4 @@
-"""The gateway in a container of compose's: found by its labels, restarted through the Docker SDK."""
+"""Find the gateway's compose container by its labels, and restart it through the Docker SDK."""
 
 import os
 import socket
@@ -14,12 +14,12 @@ from t0dspy.stack.gateway.refusals import is_about_config
 PROJECT, SERVICE, DIRECTORY = (f"com.docker.compose.{name}" for name in ("project", "service", "project.working_dir"))
 _SOCKET = "/var/run/docker.sock"
 _SIGNALS = 128
-"""Exit codes above it are signals."""
+"""An exit code above this number means that a signal ended the process."""
 _GONE = ("exited", "dead", "restarting", "removing")
 
 
 class Restart:
-    """A restart of the gateway's container. What is in flight is finished first, within its `stop_grace_period`."""
+    """Restarts the gateway's container, which first finishes requests in flight within its `stop_grace_period`."""
 
     def __init__(self, container: Any, gateway_url: str) -> None:
         self._container, self._restarts = container, 0
@@ -27,16 +27,16 @@ class Restart:
         self.gateway_url = gateway_url
 
     def start(self) -> None:
-        """Restart it; returns when it was started again."""
-        with _translated():
+        """Restart the container, and return when it was started again."""
+        with _translate_errors():
             self._container.reload()
             self._container.restart(timeout=self._container.attrs["Config"].get("StopTimeout") or 10)
             self._container.reload()
             self._restarts = self._container.attrs["RestartCount"]
 
     def verdict(self) -> Verdict | None:
-        """Served once the gateway answers; refused when its process ended because of the config."""
-        with _translated():
+        """Return "served" if the gateway answers, and "refused" if it ended because of the config."""
+        with _translate_errors():
             self._container.reload()
             ended = self._container.status in _GONE or self._container.attrs["RestartCount"] > self._restarts
             if ended:
@@ -46,18 +46,18 @@ class Restart:
 
     def _last_words(self) -> str:
         lines: list[str] = self._container.logs(tail=20).decode("utf-8", "replace").splitlines()
-        said = [line.strip() for line in lines if line.strip()]
-        wrong = [line for line in said if "error" in line.lower() or line.startswith("t0dspy: ")]
-        return (wrong or said or ["it ended without a word."])[-1].removeprefix("t0dspy: ")
+        texts = [line.strip() for line in lines if line.strip()]
+        errors = [line for line in texts if "error" in line.lower() or line.startswith("t0dspy: ")]
+        return (errors or texts or ["its log is empty."])[-1].removeprefix("t0dspy: ")
 
 
 def ended_verdict(state: Mapping[str, Any], words: str, name: str) -> Verdict:
-    """Return whether a gateway that ended refused its config: not if it was killed, or if its database is the reason.
+    """Return whether a gateway that ended refused its config. It did not if it was killed or its database failed.
 
     Args:
         state: the container's `State`, as Docker reports it.
-        words: the last line of its log that tells of an error.
-        name: the container, for people.
+        words: the last line of its log with an error.
+        name: the container's name for messages.
     """
     code = int(state.get("ExitCode") or 0)
     if state.get("OOMKilled") or code >= _SIGNALS:
@@ -69,35 +69,36 @@ def ended_verdict(state: Mapping[str, Any], words: str, name: str) -> Verdict:
 
 
 def gateway_container(directory: Path, service: str, project: str | None, gateway_url: str) -> Restart | None:
-    """The way to the gateway's container; None without the `docker` package, an engine, or such a container.
+    """Return the restart of the gateway's container; None if there is no `docker` package, engine or container.
 
     Args:
-        directory: the compose file's directory, which tells projects apart.
+        directory: the compose file's directory, which identifies the project.
         service: the gateway's name in the compose file.
-        project: compose's project; by default the one of `directory`, or the only one there is.
-        gateway_url: where it answers.
+        project: the compose project; by default that of `directory`, or the only one.
+        gateway_url: the URL of the gateway.
 
     Raises:
-        RolloutError: there are several.
+        RolloutError: there are several containers.
     """
-    found = chosen(_containers(service), directory, project)
-    if len(found) > 1:
-        listed = ", ".join(sorted(f"{one.name} of {one.labels.get(PROJECT)}" for one in found))
+    containers = choose_containers(_find_containers(service), directory, project)
+    if len(containers) > 1:
+        listed = ", ".join(sorted(f"{container.name} of {container.labels.get(PROJECT)}" for container in containers))
         raise RolloutError(
-            f"there are several containers of a service {service!r}: {listed}. Say which with `project` in "
+            f"there are several containers of a service {service!r}: {listed}. Name one with `project` in "
             "[tool.t0dspy.apply]."
         )
-    return Restart(found[0], gateway_url) if found else None
+    return Restart(containers[0], gateway_url) if containers else None
 
 
-def chosen(found: Sequence[Any], directory: Path, project: str | None) -> list[Any]:
-    """Of several containers those that are meant: of `project`, else of the compose file in `directory`, else all."""
+def choose_containers(containers: Sequence[Any], directory: Path, project: str | None) -> list[Any]:
+    """Return the containers of `project`, else those of the compose file in `directory`, else all of them."""
     if project is not None:
-        return [one for one in found if one.labels.get(PROJECT) == project]
-    return [one for one in found if one.labels.get(DIRECTORY) == str(directory.resolve())] or list(found)
+        return [container for container in containers if container.labels.get(PROJECT) == project]
+    path = str(directory.resolve())
+    return [container for container in containers if container.labels.get(DIRECTORY) == path] or list(containers)
 
 
-def _containers(service: str) -> list[Any]:
+def _find_containers(service: str) -> list[Any]:
     try:
         import docker
         from docker.errors import DockerException
@@ -112,12 +113,12 @@ def _containers(service: str) -> list[Any]:
     except DockerException:  # no engine
         return []
     try:
-        found = list(client.containers.list(all=True, filters={"label": f"{SERVICE}={service}"}))
+        containers = list(client.containers.list(all=True, filters={"label": f"{SERVICE}={service}"}))
     except (DockerException, RequestException):
-        found = []
-    if not found:
+        containers = []
+    if not containers:
         client.close()
-    return found
+    return containers
 
 
 def _listens(path: str) -> bool:
@@ -130,7 +131,7 @@ def _listens(path: str) -> bool:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 

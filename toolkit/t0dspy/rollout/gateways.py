@@ -1,4 +1,4 @@
-"""The ways to make a gateway load what is written: the embedded stack's signal, or a command of the user's."""
+"""Make a gateway load the written config: by a signal to the embedded stack, or by the user's command."""
 
 import os
 import shlex
@@ -17,73 +17,77 @@ from t0dspy.stack.processes.data_dir import Running, find_running
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the gateway took it."""
+    """The result of a reload."""
 
     config_hash: str | None
-    """What it serves now; None when it refused, or when that is not known."""
+    """The hash of the served config; None if the gateway refused the config, or if it is not known."""
     refusal: str = ""
-    """Why the gateway itself refused the config."""
+    """Why the gateway refused the config."""
     still_serving: bool = False
-    """Whether it serves what it served before, although it refused."""
+    """Whether the gateway still serves the previous config after it refused the new one."""
     unconfirmed: str = ""
-    """Why it is not known whether the gateway takes the config, such as that it does not answer: not a refusal."""
+    """Why it is not known whether the gateway accepts the config, such as no answer. This is not a refusal."""
 
 
 REFUSED_EXIT = 78
-"""The exit code by which a user's command reports that the gateway refused the config: EX_CONFIG of sysexits.h."""
+"""The exit code with which a user's command reports a refused config: EX_CONFIG of sysexits.h."""
 
 
 class Action(Protocol):
     """A way to make the gateway load its config."""
 
     what: str
-    """Whom it talks to, for people."""
+    """The gateway or the command, for messages."""
     gateway_url: str
 
     def start(self) -> None:
-        """Ask the gateway to load; raises RolloutError when it cannot be asked."""
+        """Make the gateway load its config.
+
+        Raises:
+            RolloutError: the gateway cannot be signaled or the command cannot be run.
+        """
 
     def verdict(self) -> Verdict | None:
-        """How it went; None while it is not known. Asked again and again after `start`."""
+        """Return the result, or None if it is not known yet. It is called repeatedly after `start`."""
 
 
 class Reload:
-    """SIGHUP to the embedded stack, which goes on serving the old config until the new one holds."""
+    """Sends SIGHUP to the embedded stack, which serves the old config until the new one has loaded."""
 
     def __init__(self, data_dir: Path, running: Running) -> None:
-        self._data_dir, self._pid, self._asked = data_dir, running.pid, 0.0
+        self._data_dir, self._pid, self._signaled = data_dir, running.pid, 0.0
         self.what = f"the embedded stack (process {running.pid})"
         self.configs = Path(running.configs)
         self.gateway_url = running.urls["gateway"]
 
     def start(self) -> None:
         """Send the signal."""
-        self._asked = time.monotonic()
+        self._signaled = time.monotonic()
         try:
             os.kill(self._pid, signal.SIGHUP)
         except OSError as error:
-            raise RolloutError(f"{self.what} cannot be signalled ({error.strerror}).") from error
+            raise RolloutError(f"{self.what} cannot be signaled ({error.strerror}).") from error
 
     def verdict(self) -> Verdict | None:
-        """What the stack says about a load that began after the signal."""
+        """Return the result of a load that began after the signal, as the stack recorded it."""
         running = find_running(self._data_dir)
         if running is None:
             return Verdict(None, unconfirmed=f"{self.what} ended before it served the config.")
-        if running.pid != self._pid:  # started since the signal, so it has read what is written
+        if running.pid != self._pid:  # it started after the signal, so it has read the written config
             config_hash = status(running.urls.get("gateway", self.gateway_url))
             return None if config_hash is None else Verdict(config_hash)
         load = running.load
-        if load is None or load.began < self._asked:
+        if load is None or load.began < self._signaled:
             return None
         refused = load.config_hash is None
         return Verdict(load.config_hash, load.refusal, still_serving=refused, unconfirmed=load.failure)
 
 
 class Command:
-    """A command of the user's that restarts the gateway; it is done when `/status` has another hash than before.
+    """Runs the user's command that restarts the gateway; the config is served when `/status` shows a new hash.
 
-    A command that fails or takes too long may not have reached the gateway, so it is not a refusal. The exit code
-    `REFUSED_EXIT` is.
+    A command that fails or times out may not have reached the gateway, so only the exit code `REFUSED_EXIT` counts as
+    a refusal.
     """
 
     def __init__(self, arguments: Sequence[str], gateway_url: str, seconds: float) -> None:
@@ -93,7 +97,7 @@ class Command:
         self._failure, self._refused = "", False
 
     def start(self) -> None:
-        """Run the command to its end."""
+        """Run the command and wait until it ends."""
         try:
             done = subprocess.run(  # noqa: S603  # the user's own command, from the settings; no shell
                 self._arguments, capture_output=True, text=True, timeout=self._seconds, check=False
@@ -104,8 +108,8 @@ class Command:
             raise RolloutError(f"{self.what} cannot be run ({error.strerror}).") from error
         else:
             if done.returncode != 0:
-                said = (done.stderr or done.stdout).strip().splitlines()
-                self._failure = f"exit code {done.returncode}" + (f": {said[-1]}" if said else ".")
+                lines = (done.stderr or done.stdout).strip().splitlines()
+                self._failure = f"exit code {done.returncode}" + (f": {lines[-1]}" if lines else ".")
                 self._refused = done.returncode == REFUSED_EXIT
 
     def verdict(self) -> Verdict | None:
@@ -119,7 +123,7 @@ class Command:
 
 
 def status(gateway_url: str) -> str | None:
-    """The hash that `/status` says; None when nobody answers."""
+    """Return the config hash from the gateway's `/status`; None if the gateway does not answer."""
     gateway = HttpGateway(gateway_url)
     try:
         return gateway.config_hash(timeout=5.0)
@@ -130,6 +134,6 @@ def status(gateway_url: str) -> str | None:
 
 
 def embedded(data_dir: Path) -> Reload | None:
-    """The way to the stack that runs in `data_dir`; None when none does."""
+    """Return the reload of the stack that runs on `data_dir`; None if no stack runs there."""
     running = find_running(data_dir)
     return Reload(data_dir, running) if running and "gateway" in running.urls else None

@@ -1,4 +1,4 @@
-"""A program's history of traffic, and where a rollback leads."""
+"""Find the previous incumbent and the versions that await review in a program's history of traffic."""
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
@@ -8,11 +8,11 @@ from t0dspy.artifact.rollout_toml import incumbent
 
 
 def incumbents(history: Sequence[Change], present: Mapping[str, float]) -> list[str]:
-    """The incumbents one after the other, the present one last; what a rollback undid is not among them.
+    """Return the incumbents in order, the current one last, without those that a rollback undid.
 
     Args:
         history: the recorded changes, oldest first. Shares that were edited by hand show as the next change's `before`.
-        present: the shares as they are.
+        present: the current shares.
     """
     line: list[str] = []
     for change in history:
@@ -28,7 +28,7 @@ def incumbents(history: Sequence[Change], present: Mapping[str, float]) -> list[
 
 
 def previous_incumbent(history: Sequence[Change], present: Mapping[str, float]) -> str | None:
-    """The last incumbent other than the present one; None when there was none."""
+    """Return the last incumbent other than the current one; None if there was none."""
     line = incumbents(history, present)
     return next((version for version in reversed(line) if version != line[-1]), None)
 

@@ -1,4 +1,4 @@
-"""What people said of a program's versions in production lately, where ClickHouse answers soon."""
+"""Read recent ratings of a program's versions from ClickHouse."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from t0dspy.errors import WarehouseError
 WINDOW = timedelta(days=30)
 """How far back ratings are read."""
 _PATIENCE = 3
-"""Seconds to wait for ClickHouse, since a look at the traffic is about something else."""
+"""Seconds to wait for ClickHouse, because the ratings are only a part of the traffic display."""
 _NOT_PRODUCTION = (
     "tensorzero::evaluation_run_id",
     "tensorzero::workflow_evaluation_run_id",
@@ -19,7 +19,7 @@ _NOT_PRODUCTION = (
     "tensorzero::variant_pinned",
     "t0dspy::test",
 )
-"""Tags of inferences that nobody asked for in production."""
+"""Tags of inferences that are not production."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class LiveScore:
 
     mean: float
     count: int
-    """How many inferences were rated."""
+    """The number of rated inferences."""
 
 
 def read_live_scores(
     clickhouse_url: str, manifest: Manifest, now: datetime
 ) -> Mapping[str, Mapping[str, LiveScore]] | None:
-    """Return version -> metric -> ratings of the last `WINDOW`; None if ClickHouse does not answer soon.
+    """Return the ratings of the last `WINDOW` by version and metric; None if ClickHouse does not answer in time.
 
     A program without a function of its own has no inferences, so it has no ratings.
     """

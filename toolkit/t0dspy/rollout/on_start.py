@@ -1,4 +1,4 @@
-"""A stack that starts serves what is written: what a killed command left is finished by it."""
+"""Finish changes of traffic that a killed command left, when a stack starts."""
 
 from pathlib import Path
 
@@ -10,36 +10,36 @@ from t0dspy.rollout.restore import restore
 
 
 def before_start(configs: Path, say: Say) -> None:
-    """Put in order what a killed command left half done, before a gateway reads it."""
-    pending = _pending(configs, say)
+    """Restore the old files if a killed command had begun to restore them, before the gateway reads the configs."""
+    pending = _read_pending(configs, say)
     if pending is not None and pending.putting_back and pending.old is not None:
-        say(f"`{pending.what}` was refused by the gateway and cut off; its files are put back now.")
+        say(f"`{pending.what}` was refused by the gateway and then interrupted; the old files are restored now.")
         try:
             restore(configs, pending.old, now(), "refused, and cut off")
         except T0dspyError as error:  # the gateway reports what it cannot read
-            say(f"The files could not be put back: {error}")
+            say(f"The files could not be restored: {error}")
 
 
-def _pending(configs: Path, say: Say) -> Pending | None:
+def _read_pending(configs: Path, say: Say) -> Pending | None:
     try:
         return Journal(configs).pending()
-    except RolloutError as error:  # a damaged note is no reason not to start
+    except RolloutError as error:  # a stack starts even if the record of pending changes is damaged
         say(str(error))
         return None
 
 
 def after_start(configs: Path, gateway_url: str, say: Say) -> None:
-    """Remember what is served now, and say so where that was waited for."""
+    """Record the served config, and report an interrupted change that is served now."""
     journal = Journal(configs)
     config_hash = status(gateway_url)
     if config_hash is None:
         return
-    pending = _pending(configs, lambda text: None)
+    pending = _read_pending(configs, lambda text: None)
     try:
         with journal.held(seconds=1.0):
             journal.note_served(config_hash, config_files(configs))
             journal.end()
-    except T0dspyError:  # a directory that cannot be written has no record
+    except T0dspyError:  # without write access there is no record
         return
     if pending is not None and not pending.putting_back:
-        say(f"`{pending.what}` was cut off before the gateway was known to serve it; it serves that now.")
+        say(f"`{pending.what}` was interrupted before the gateway confirmed it; the gateway serves it now.")

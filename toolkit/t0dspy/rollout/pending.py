@@ -1,10 +1,10 @@
-"""What served last, and what is under way: kept beside the configs, so that a killed command can be finished.
+"""Record the last served config and the pending change, so that the change of a killed command can be finished.
 
-In `.t0dspy/rollout/` next to the directory of configs (never in it, where the gateway would look):
+The files are in `.t0dspy/rollout/` next to the directory of configs, because the gateway reads that directory:
 
-    CONFIGS.served.json     the config files as they last were known to be served
-    CONFIGS.pending.json    a change that was begun, and what to put back if the gateway refuses it
-    CONFIGS.lock            held by the command that changes or applies
+    CONFIGS.served.json     the config files that the gateway is known to have served last
+    CONFIGS.pending.json    a change that was begun, and the files to restore if the gateway refuses it
+    CONFIGS.lock            locked by the command that changes or applies configs
 """
 
 import json
@@ -23,12 +23,12 @@ from t0dspy.artifact.bundle import MANIFEST
 from t0dspy.errors import RolloutError
 
 Files = Mapping[str, str]
-"""Path below the configs -> text; bytes that are not UTF-8 as surrogates."""
+"""Maps a path below the configs to the file's text; bytes that are not UTF-8 become surrogates."""
 
 LARGEST = 1 << 20
-"""Bytes; a larger file is no config."""
+"""The largest size of a config file in bytes; larger files are ignored."""
 REFUSED = ".refused"
-"""What a file is called that the gateway did not take; no config glob matches it."""
+"""The suffix of files that the gateway refused; no config glob matches it."""
 
 
 @dataclass(frozen=True)
@@ -41,45 +41,45 @@ class Record:
 
 @dataclass(frozen=True)
 class Pending:
-    """A change that was begun."""
+    """A change that was begun. Its field names are those of the JSON file."""
 
     what: str
-    """For people, such as `rollback shop`."""
+    """The command, such as `rollback shop`."""
     old: Files | None = field(repr=False)
-    """The files to put back if the gateway does not take the new ones; None when they are not known."""
+    """The files to restore if the gateway refuses the new ones; None if they are not known."""
     stale: bool = False
-    """True when the gateway served something else than `old` before the change was begun."""
+    """Whether the gateway served other files than `old` when the change was begun."""
     putting_back: bool = False
-    """True once the gateway has refused."""
+    """Whether the gateway refused the change, so that the old files are being restored."""
 
 
 def config_files(configs: Path) -> dict[str, str]:
-    """The files below `configs`."""
-    found = (path for path in sorted(configs.rglob("*")) if path.is_file())
+    """Read the files below `configs`, without locks, temporary files and refused files."""
+    paths = (path for path in sorted(configs.rglob("*")) if path.is_file())
     return {
         name: path.read_bytes().decode("utf-8", "surrogateescape")
-        for path in found
+        for path in paths
         if not _is_ours(name := path.relative_to(configs).as_posix()) and path.stat().st_size <= LARGEST
     }
 
 
-def same_config(one: Files, other: Files) -> bool:
-    """Whether the gateway would serve the same: it reads no manifests, and no comments in TOML."""
-    read = [name for name in one.keys() | other.keys() if name.rpartition("/")[2] != MANIFEST]
-    return all(name in one and name in other and _same(name, one[name], other[name]) for name in read)
+def same_config(first: Files, second: Files) -> bool:
+    """Return whether two sets of files are equivalent for the gateway, which ignores manifests and TOML comments."""
+    read = [name for name in first.keys() | second.keys() if name.rpartition("/")[2] != MANIFEST]
+    return all(name in first and name in second and _same(name, first[name], second[name]) for name in read)
 
 
-def _same(name: str, one: str, other: str) -> bool:
-    if one == other or not name.endswith(".toml"):
-        return one == other
+def _same(name: str, first: str, second: str) -> bool:
+    if first == second or not name.endswith(".toml"):
+        return first == second
     try:
-        return tomllib.loads(one) == tomllib.loads(other)
+        return tomllib.loads(first) == tomllib.loads(second)
     except ValueError:
         return False
 
 
 def _is_ours(name: str) -> bool:
-    """Locks, what a writer left, and what was refused."""
+    """Return whether a file is a lock, a temporary file, or a refused file."""
     return name.endswith(REFUSED) or any(part.startswith(".") for part in name.split("/"))
 
 
@@ -87,7 +87,7 @@ _Kept = TypeVar("_Kept", Record, Pending)
 
 
 class Journal:
-    """The record of one directory of configs."""
+    """The journal of one directory of configs: its lock, its served config and its pending change."""
 
     def __init__(self, configs: Path) -> None:
         configs = Path(os.path.abspath(configs))
@@ -96,10 +96,13 @@ class Journal:
 
     @contextmanager
     def held(self, seconds: float = 120.0) -> Iterator[None]:
-        """Be the only one who changes or applies.
+        """Hold the lock that every change and every apply needs.
+
+        Args:
+            seconds: how long to wait for the lock.
 
         Raises:
-            RolloutError: somebody else was at it for `seconds`, or nothing can be written here.
+            RolloutError: another process held the lock for `seconds`, or the directory cannot be written.
         """
         with ExitStack() as stack:
             try:
@@ -114,30 +117,30 @@ class Journal:
             yield
 
     def served(self) -> Record | None:
-        """What was served when somebody last looked; None when nobody did."""
+        """Read the last known served config; return None if there is none."""
         try:
             return self._read("served.json", Record)
-        except RolloutError:  # it is only remembered to save time and to have files to put back
+        except RolloutError:  # a damaged record only means that the served config is not known
             return None
 
     def note_served(self, config_hash: str, files: Files) -> None:
-        """Remember what is served now."""
+        """Record the config that is served now."""
         self._write("served.json", Record(config_hash, files))
 
     def pending(self) -> Pending | None:
-        """The change that was begun and not ended: under way while the lock is held, else cut off.
+        """Read the change that was begun and not ended. It was interrupted if no process holds the lock.
 
         Raises:
-            RolloutError: the file is not what `begin` wrote.
+            RolloutError: the file does not have the form that `begin` writes.
         """
         return self._read("pending.json", Pending)
 
     def begin(self, pending: Pending) -> None:
-        """Remember what is about to be done."""
+        """Record a change before it is written."""
         self._write("pending.json", pending)
 
     def end(self) -> None:
-        """What was begun is done."""
+        """Remove the record of the pending change."""
         path = self._path("pending.json")
         try:
             path.unlink(missing_ok=True)
@@ -155,8 +158,8 @@ class Journal:
             return None
         except (OSError, ValueError, RecursionError) as error:
             raise RolloutError(
-                f"{path}: not what t0dspy wrote: {error}. It notes a change that was cut off. Look whether the files "
-                f"in {self._place.parent.parent / self._name} are as you want them, and remove it."
+                f"{path}: not what t0dspy wrote: {error}. It records a change that was interrupted. Check the files "
+                f"in {self._place.parent.parent / self._name}, and remove it."
             ) from error
 
     def _write(self, name: str, value: Record | Pending) -> None:

@@ -1,4 +1,4 @@
-"""Putting config files back as they were; what the gateway refused is kept beside them, never lost."""
+"""Restore config files, and keep the refused files next to them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -17,23 +17,23 @@ from t0dspy.rollout.pending import REFUSED, Files, config_files
 
 
 def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:
-    """Make the files below `configs` those of `old`; done again after a kill, it goes on where it stopped.
+    """Replace the files below `configs` with `old`. After a kill, a repeated call continues where the first stopped.
 
-    A file that changed or is new is kept under its name with `.refused` at the end, but for rollout.toml, whose shares
-    go into the program's history.
+    A changed or new file is kept with the suffix `.refused`, except for rollout.toml, because the program's history
+    records its shares.
 
     Args:
         configs: the directory of configs.
-        old: path -> text.
-        time: now, as history records it.
-        reason: why the gateway refused, for the history.
+        old: the texts of the old files, by path.
+        time: the current time, in the format of the history.
+        reason: why the gateway refused the config, for the history.
 
     Returns:
-        The files that are set aside.
+        The files that were kept with the suffix `.refused`.
 
     Raises:
-        RolloutError: the disk refuses.
-        BundleError: somebody else is writing a program.
+        RolloutError: a file cannot be written.
+        BundleError: another process is writing a program.
     """
     _check_inside(old)
     with ExitStack() as locks:
@@ -42,19 +42,19 @@ def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:
         now = config_files(configs)
         target = {**old, **dict(_manifests(configs, old, now, time, reason))}
         try:
-            return sorted(_replaced(configs, target, now))
+            return sorted(_replace(configs, target, now))
         except OSError as error:
-            raise RolloutError(f"{error.filename}: cannot be put back ({error.strerror}).") from error
+            raise RolloutError(f"{error.filename}: cannot be restored ({error.strerror}).") from error
 
 
 def _check_inside(old: Files) -> None:
-    """The record is a file that anybody could have changed, and its names become paths."""
+    """Check that all paths are below the configs, because the record of old files may have been tampered with."""
     for name in old:
         if name.startswith("/") or {"", ".."} & set(name.split("/")) or "\0" in name:
-            raise RolloutError(f"the record of what served names {quoted(name)}, which is not below the configs.")
+            raise RolloutError(f"the record of served files names {quoted(name)}, which is not below the configs.")
 
 
-def _replaced(configs: Path, target: Files, now: Files) -> Iterator[str]:
+def _replace(configs: Path, target: Files, now: Files) -> Iterator[str]:
     for name in now.keys() - target.keys():
         (configs / name).replace(configs / f"{name}{REFUSED}")
         yield f"{name}{REFUSED}"
@@ -72,23 +72,23 @@ def _write(path: Path, text: str) -> None:
     replace_file(path, text.encode("utf-8", "surrogateescape"), keep_mode=True)
 
 
-def _history(text: str, where: str) -> Sequence[Change]:
+def _history(text: str, path: str) -> Sequence[Change]:
     try:
-        return parse_manifest(text, where).history
-    except BundleError:  # broken by hand: the old one comes back whole
+        return parse_manifest(text, path).history
+    except BundleError:  # a damaged manifest is replaced by the old one
         return ()
 
 
 def _manifests(configs: Path, old: Files, now: Files, time: str, reason: str) -> Iterator[tuple[str, str]]:
-    """The old manifests, their histories telling of the shares that were refused."""
+    """Yield the old manifests, with the refused shares added to their histories."""
     for name, text in old.items():
         rollout = f"{name.removesuffix(MANIFEST)}{ROLLOUT}"
         if not name.endswith(f"/{MANIFEST}") or name not in now or now[name] == text or rollout not in old:
             continue
         manifest = parse_manifest(text, str(configs / name))
         history = _history(now[name], str(configs / name))
-        told = [change for change in history if change not in manifest.history and change.before == change.after]
-        if not told and now.get(rollout) != old[rollout]:
+        added = [change for change in history if change not in manifest.history and change.before == change.after]
+        if not added and now.get(rollout) != old[rollout]:
             shares = read_shares(old[rollout], manifest, str(configs / rollout))
-            told = [Change(time, f"put back: {reason}", shares, shares)]
-        yield name, replace(manifest, history=(*manifest.history, *told)).to_json()
+            added = [Change(time, f"put back: {reason}", shares, shares)]
+        yield name, replace(manifest, history=(*manifest.history, *added)).to_json()

@@ -1,4 +1,4 @@
-"""The whole of `t0dspy traffic`, `rollback` and `apply`: change, apply, and finish what was cut off."""
+"""Set traffic, roll back and apply, and finish changes that were interrupted."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,34 +20,37 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Changed:
-    """What a change of traffic did."""
+    """The result of a change of traffic."""
 
     name: str
     before: Mapping[str, float]
+    """The share of each version before the change."""
     after: Mapping[str, float]
+    """The share of each version after the change."""
     written: bool
-    """False when the traffic was so already."""
+    """Whether files were written; False if the shares did not change."""
     applied: Applied | None
-    """None when it was not to be applied: written, not serving."""
+    """The result of the apply; None if the change was only written."""
     notes: Sequence[str]
     seconds: float
+    """The duration of the change, including the apply."""
 
 
 def set_traffic(
     place: Place, name: str, shares: Mapping[str, float], *, applying: bool, reason: str | None = None
 ) -> Changed:
-    """Give exactly `shares` to the versions of a program.
+    """Give `shares` to the versions of a program, and no traffic to its other versions.
 
     Args:
-        place: the configs and who serves them.
+        place: the configs and the gateway.
         name: the program.
-        shares: version -> share, all of the traffic.
-        applying: make the gateway serve it.
-        reason: why, for the history.
+        shares: the share of each version; they add up to 1.
+        applying: whether to apply the change to the gateway.
+        reason: the reason for the history.
 
     Raises:
-        SettingsError: a version may hold no traffic.
-        RolloutError: the gateway refused it, and the old shares are back.
+        SettingsError: a version cannot have traffic.
+        RolloutError: the gateway refused the change, and the old shares are back.
         UnconfirmedError: the gateway could not be reached; the shares are written, and nothing is undone.
     """
     return _change(place, name, lambda program: plan_traffic(program, shares, now(), reason), applying, "traffic")
@@ -56,11 +59,11 @@ def set_traffic(
 def undo(
     place: Place, name: str, to: str | None = None, *, applying: bool = True, reason: str | None = None
 ) -> Changed:
-    """Give all traffic of a program to the last incumbent other than the present one, or to the version `to`.
+    """Give all traffic of a program to its previous incumbent, or to the version `to`.
 
     Raises:
-        SettingsError: there was no other incumbent, or the version may hold no traffic.
-        RolloutError: the gateway refused it, and the old shares are back.
+        SettingsError: there was no previous incumbent, or the version cannot have traffic.
+        RolloutError: the gateway refused the change, and the old shares are back.
         UnconfirmedError: the gateway could not be reached; the shares are written, and nothing is undone.
     """
     return _change(place, name, lambda program: plan_rollback(program, to, now(), reason), applying, "rollback")
@@ -75,19 +78,22 @@ def rollback(
     apply: bool = True,
     reason: str | None = None,
 ) -> Changed:
-    """Take a program's last change of incumbent back, and have the gateway serve that.
+    """Restore the previous incumbent of a program, and apply the config to the gateway.
 
     Args:
         name: the program.
-        to: the version to go back to; by default the last incumbent other than the present one.
+        to: the version to restore; by default the last incumbent other than the current one.
         configs: the directory of TensorZero's config.
-        gateway_url: the gateway; by default that of the settings, or the embedded stack that runs here.
-        apply: False only writes.
-        reason: why, for the history.
+        gateway_url: the URL of the gateway; by default from the settings, else that of the running embedded stack.
+        apply: whether to apply the change; if False, it is only written.
+        reason: the reason for the history.
+
+    Returns:
+        The shares before and after, the result of the apply, notes, and the duration in seconds.
 
     Raises:
-        SettingsError: there was no other incumbent, or the version may hold no traffic.
-        RolloutError: the gateway refused it, and the old shares are back.
+        SettingsError: there was no previous incumbent, or the version cannot have traffic.
+        RolloutError: the gateway refused the change, and the old shares are back.
         UnconfirmedError: the gateway could not be reached; the shares are written, and nothing is undone.
     """
     place = Place.of(load_settings(configs=configs, gateway_url=gateway_url), say=lambda text: None)
@@ -95,33 +101,35 @@ def rollback(
 
 
 def apply_all(place: Place) -> Applied:
-    """Make the gateway serve all that is written.
+    """Apply the written config to the gateway.
 
     Raises:
-        RolloutError: it did not take it; the files that served last are back, where they are known.
+        RolloutError: the gateway refused the config; the previously served files are back if they are known.
+        UnconfirmedError: the gateway could not be reached; nothing is undone.
     """
-    return applied_after(place, "apply", lambda: None)[1]
+    return write_and_apply(place, "apply", lambda: None)[1]
 
 
-def applied_after(place: Place, what: str, work: Callable[[], T]) -> tuple[T, Applied]:
-    """Do `work`, which writes below the configs, then make the gateway serve it.
+def write_and_apply(place: Place, action_name: str, work: Callable[[], T]) -> tuple[T, Applied]:
+    """Do `work`, which writes below the configs, then apply the config to the gateway.
 
     Args:
-        place: the configs and who serves them.
-        what: what is done, for whoever finds it cut off.
-        work: writes, or raises and leaves everything as it was.
+        place: the configs and the gateway.
+        action_name: the command, for the journal.
+        work: writes files, or raises without changing any.
 
     Raises:
-        RolloutError: there is no gateway to apply to, and nothing was done; or it refused, and the old files are back.
+        RolloutError: there is no gateway, and nothing was done; or the gateway refused, and the old files are back.
+        UnconfirmedError: the gateway could not be reached; nothing is undone.
     """
     journal = Journal(place.configs)
     with journal.held():
         action = choose(place)
         _finish(place, journal, action)
         check_toml(place.configs)
-        before = None if what == "apply" else config_files(place.configs)
+        before = None if action_name == "apply" else config_files(place.configs)
         left = journal.pending()  # an earlier change that is still not confirmed
-        pending = _begun(journal, action, what, before, left)
+        pending = _pending(journal, action, action_name, before, left)
         journal.begin(pending)
         try:
             done = work()
@@ -134,32 +142,33 @@ def applied_after(place: Place, what: str, work: Callable[[], T]) -> tuple[T, Ap
         return done, apply(place, action, journal, pending)
 
 
-def apply_written(place: Place, what: str, before: Files) -> Applied:
-    """Make the gateway serve what was written a moment ago.
+def apply_written(place: Place, action_name: str, before: Files) -> Applied:
+    """Apply files that the caller has just written.
 
     Args:
-        place: the configs and who serves them.
-        what: what was done, for whoever finds it cut off.
-        before: the files as they were, to put back if the gateway refuses.
+        place: the configs and the gateway.
+        action_name: the command, for the journal.
+        before: the files before the change, to restore if the gateway refuses the new ones.
 
     Raises:
-        RolloutError: it did, and the old files are back.
+        RolloutError: the gateway refused the config, and the old files are back.
+        UnconfirmedError: the gateway could not be reached; nothing is undone.
     """
     journal = Journal(place.configs)
     with journal.held():
         action = choose(place)
-        return apply(place, action, journal, _begun(journal, action, what, before, journal.pending()))
+        return apply(place, action, journal, _pending(journal, action, action_name, before, journal.pending()))
 
 
-def _begun(journal: Journal, action: Action, what: str, before: Files | None, left: Pending | None) -> Pending:
-    """Return the pending change; the files to put back are those from before a change that is not confirmed yet."""
+def _pending(journal: Journal, action: Action, name: str, before: Files | None, left: Pending | None) -> Pending:
+    """Return the pending change. Its old files are those from before an earlier change that was not confirmed."""
     if left is not None and not left.putting_back:
-        return Pending(what, left.old, left.stale)
-    return Pending(what, *old_files(journal, action.gateway_url, before))
+        return Pending(name, left.old, left.stale)
+    return Pending(name, *old_files(journal, action.gateway_url, before))
 
 
 def finish(place: Place) -> None:
-    """Finish what a killed command had begun, and say so; without a gateway say that it waits."""
+    """Finish the change of a killed command and report it; without a gateway, report that it is still pending."""
     journal = Journal(place.configs)
     pending = journal.pending()
     if pending is None:
@@ -168,14 +177,14 @@ def finish(place: Place) -> None:
         with journal.held(seconds=0):
             _finish(place, journal, choose(place))
     except RolloutError as error:
-        place.say(f"`{pending.what}` is not known to be served: {error}")
+        place.say(f"`{pending.what}` is not confirmed: {error}")
 
 
 def _finish(place: Place, journal: Journal, action: Action) -> None:
     pending = journal.pending()
     if pending is None:
         return
-    place.say(f"`{pending.what}` was cut off before the gateway was known to serve it; finishing it now.")
+    place.say(f"`{pending.what}` was interrupted before the gateway confirmed it; finishing it now.")
     try:
         (put_back if pending.putting_back else apply)(place, action, journal, pending)
     except RolloutError as error:  # refused: the old files are back; unconfirmed: the change stays pending
@@ -185,7 +194,7 @@ def _finish(place: Place, journal: Journal, action: Action) -> None:
 def _change(place: Place, name: str, plan: Callable[[ExportedProgram], Planned], applying: bool, verb: str) -> Changed:
     began = time.monotonic()
     present = ExportedProgram.read(place.configs, name)
-    _ = present.shares  # errors of the name and of rollout.toml come before anything is done
+    _ = present.shares  # an unknown name or a bad rollout.toml fails before anything is done
 
     def work() -> Planned:
         with bundle.locked(present.directory):
@@ -194,14 +203,14 @@ def _change(place: Place, name: str, plan: Callable[[ExportedProgram], Planned],
         return planned
 
     if applying:
-        planned, applied = applied_after(place, f"{verb} {name}", work)
+        planned, applied = write_and_apply(place, f"{verb} {name}", work)
     else:
-        planned, applied = _written(place, work), None
+        planned, applied = _write_only(place, work), None
     change = planned.change
     seconds = time.monotonic() - began
     return Changed(name, change.before, change.after, bool(planned.files), applied, planned.notes, seconds)
 
 
-def _written(place: Place, work: Callable[[], T]) -> T:
+def _write_only(place: Place, work: Callable[[], T]) -> T:
     with Journal(place.configs).held():
         return work()

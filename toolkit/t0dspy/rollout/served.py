@@ -1,4 +1,4 @@
-"""What the gateway serves now: the hash that it says, and the config that it logged under that hash."""
+"""Read what the gateway serves: its config hash, and the config that it logged under that hash."""
 
 import tomllib
 from collections.abc import Mapping
@@ -10,66 +10,66 @@ from t0dspy.errors import GatewayError, WarehouseError
 from t0dspy.gateway import HttpGateway
 
 _CLOSE = 1e-6
-"""Shares that differ by less are the same: the gateway keeps them as floats."""
+"""Shares that differ by less are equal, because the gateway stores them as floats."""
 _PATIENCE = 10
-"""Seconds to wait for ClickHouse: it is asked for one short row."""
+"""Seconds to wait for ClickHouse, which only has to return one short row."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """What is known about the config that a gateway serves."""
+    """The config that a gateway serves, as far as it is known."""
 
     config_hash: str | None
-    """As `/status` spells it; None when the gateway did not answer."""
+    """The hash from `/status`; None if the gateway did not answer."""
     config: Mapping[str, Any] | None = field(default=None, repr=False)
-    """The whole config as the gateway resolved it; None when that is not known."""
+    """The whole config as the gateway resolved it; None if it is not known."""
     why: str = ""
     """Why something is not known."""
 
     def shares(self, manifest: Manifest) -> dict[str, float] | None:
-        """Version -> share of the calls, of a program; empty when it is not served at all, None when not known."""
+        """Return the served share of each version; empty if the program is not served, None if it is not known."""
         if self.config is None:
             return None
         if manifest.name in manifest.functions:
             return self._candidates(manifest.name)
         for version, entry in reversed(list(manifest.versions.items())):
-            stages = [self._candidates(one.function) for one in entry.predictors.values()]
-            if all(list(one) == [version] for one in stages):
+            stages = [self._candidates(predictor.function) for predictor in entry.predictors.values()]
+            if all(list(candidates) == [version] for candidates in stages):
                 return {version: 1.0}
         return {}
 
     def loaded(self, manifest: Manifest, version: str) -> bool | None:
-        """Whether the gateway knows a version at all, with traffic or without; None when that is not known."""
+        """Return whether the served config has a version, with or without traffic; None if it is not known."""
         if self.config is None:
             return None
         name = manifest.name
         if name not in manifest.functions:
-            name = next(one.function for one in manifest.versions[version].predictors.values())
+            name = next(predictor.function for predictor in manifest.versions[version].predictors.values())
         return version in self.config.get("functions", {}).get(name, {}).get("variants", {})
 
     def serves(self, manifest: Manifest, shares: Mapping[str, float]) -> bool | None:
-        """Whether a program's traffic is as written; None when that is not known."""
+        """Return whether the gateway serves `shares` of a program; None if it is not known."""
         served = self.shares(manifest)
         return None if served is None else same_shares(served, shares)
 
     def _candidates(self, function: str) -> dict[str, float]:
         entry = (self.config or {}).get("functions", {}).get(function, {})
-        found = entry.get("experimentation", {}).get("candidate_variants", {})
-        weights = dict.fromkeys(found, 1.0) if isinstance(found, list) else dict(found)
+        candidates = entry.get("experimentation", {}).get("candidate_variants", {})
+        weights = dict.fromkeys(candidates, 1.0) if isinstance(candidates, list) else dict(candidates)
         total = sum(weights.values())
         return {version: weight / total for version, weight in weights.items() if weight > 0} if total else {}
 
 
-def same_shares(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Whether two sets of weights mean the same traffic."""
-    totals = sum(one.values()) or 1.0, sum(other.values()) or 1.0
-    return one.keys() == other.keys() and all(
-        abs(one[version] / totals[0] - other[version] / totals[1]) < _CLOSE for version in one
+def same_shares(first: Mapping[str, float], second: Mapping[str, float]) -> bool:
+    """Return whether two sets of weights give the same shares."""
+    totals = sum(first.values()) or 1.0, sum(second.values()) or 1.0
+    return first.keys() == second.keys() and all(
+        abs(first[version] / totals[0] - second[version] / totals[1]) < _CLOSE for version in first
     )
 
 
-def look(gateway_url: str, clickhouse_url: str) -> Served:
-    """Ask the gateway at `gateway_url`, and the ClickHouse that it logs to; says what could not be known."""
+def read_served(gateway_url: str, clickhouse_url: str) -> Served:
+    """Read the served config from the gateway and from the ClickHouse that it logs to."""
     try:
         config_hash = _config_hash(gateway_url)
     except GatewayError as error:

@@ -1,4 +1,4 @@
-"""Shares as somebody asks for them: parsed and checked, before anything is written."""
+"""Parse and check requested shares before anything is written."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ _TOLERANCE = 1e-6
 
 
 def parse_shares(texts: Sequence[str]) -> rollout_toml.Shares:
-    """The shares that `texts`, such as `v1=0.9`, ask for.
+    """Parse shares from texts such as `v1=0.9`.
 
     Raises:
-        SettingsError: a text is none, a version is there twice, or they do not add up to 1.
+        SettingsError: a text is not a share, a version is given twice, or the shares do not add up to 1.
     """
     shares: rollout_toml.Shares = {}
     for text in texts:
         version, equals, number = text.partition("=")
         if not equals or not version:
-            raise SettingsError(f"{text!r} is no share. Write VERSION=SHARE, such as v1=0.9.")
+            raise SettingsError(f"{text!r} is not a share. Write VERSION=SHARE, such as v1=0.9.")
         if version in shares:
-            raise SettingsError(f"{version} is there twice. Give each version one share.")
+            raise SettingsError(f"{version} is given twice. Give each version one share.")
         shares[version] = _share(version, number)
     check_sum(shares)
     return shares
@@ -40,16 +40,16 @@ def _share(version: str, text: str) -> float:
 
 
 def check_sum(shares: Mapping[str, float]) -> None:
-    """Check that `shares` are the whole traffic.
+    """Check that `shares` add up to 1.
 
     Raises:
-        SettingsError: they do not add up to 1.
+        SettingsError: they do not.
     """
     total = math.fsum(shares.values())
     if abs(total - 1) > _TOLERANCE:
         listed = " ".join(f"{version}={share:g}" for version, share in shares.items())
         raise SettingsError(
-            f"{listed} add up to {total:.6g}, not 1. Name every version that is to have traffic; the others get none."
+            f"{listed} add up to {total:.6g}, not 1. Name every version that should have traffic; the others get none."
         )
 
 
@@ -66,11 +66,11 @@ def check_versions(shares: Mapping[str, float], program: ExportedProgram) -> Non
             raise SettingsError(f"{manifest.unknown_version(version, name)}.")
         if f"{version}/variant.toml" not in program.files:
             raise SettingsError(
-                f"{version} of {name} has no folder {version}/ any more, so nothing can answer for it. "
+                f"{version} of {name} has no folder {version}/ any more, so it cannot answer. "
                 "Restore it from version control."
             )
     if len(shares) > 1 and name not in manifest.functions:
         raise SettingsError(
-            f"{name} was exported as its predictors only, and those have no shares. Give one version "
-            f"the whole: t0dspy traffic {name} {known[-1]}=1"
+            f"{name} was exported without a program function, so its calls cannot be shared. Give one version "
+            f"all of them: t0dspy traffic {name} {known[-1]}=1"
         )

@@ -1,4 +1,4 @@
-"""How a program's versions stand: written and served shares, scores, age, fit."""
+"""The status of a program's versions: written and served shares, scores, age and fit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,72 +17,74 @@ from t0dspy.rollout.served import Served
 
 
 @dataclass(frozen=True)
-class VersionStanding:
-    """One version."""
+class VersionStatus:
+    """The status of one version."""
 
     version: str
     share: float
-    """As written; 0 for none."""
+    """The written share; 0 if it has no traffic."""
     served: float | None
-    """The share that the gateway gives it; None when that is not known."""
+    """The served share; None if it is not known."""
     loaded: bool | None
-    """Whether the gateway knows it; None when that is not known."""
+    """Whether the served config has the version; None if it is not known."""
     scores: Mapping[str, Any] | None
+    """The scores from the manifest."""
     live: Mapping[str, LiveScore] | None
-    """Metric -> what people said of it lately; None when that is not known."""
+    """Recent ratings by metric; None if they are not known."""
     created: str
     age: float
-    """Seconds since it was exported."""
+    """Seconds since the export."""
     fit: Fit
     awaits_review: bool = False
-    """Whether a retrain exported it for a person's decision, which the history does not have yet."""
+    """Whether a retrain exported it without traffic and the history has no decision about it yet."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A program."""
+class ProgramStatus:
+    """The status of a program."""
 
     name: str
     incumbent: str | None
-    versions: Sequence[VersionStanding]
+    versions: Sequence[VersionStatus]
     serving: bool | None
-    """Whether the gateway serves what is written; None when that is not known, and `why` says why."""
+    """Whether the gateway serves the written shares; None if it is not known."""
     why: str
+    """Why `serving` is not known."""
     config_hash: str | None
     history: Sequence[Change]
     warnings: Sequence[str] = ()
-    """Versions in traffic whose code changed since their export, and generated files that were changed by hand."""
+    """Warnings about changed code of versions with traffic, and about generated files that were edited by hand."""
 
     def as_json(self) -> dict[str, Any]:
-        """The standing as values that JSON knows."""
+        """Return the status as a JSON object."""
         return {
             "name": self.name,
             "incumbent": self.incumbent,
             "serving": self.serving,
             "why": self.why,
             "config_hash": self.config_hash,
-            "versions": [_version_json(one) for one in self.versions],
+            "versions": [_version_json(version) for version in self.versions],
             "history": [asdict(change) for change in self.history],
             "warnings": list(self.warnings),
         }
 
 
-def standing(
+def program_status(
     program: ExportedProgram, served: Served, now: datetime, live: Mapping[str, Mapping[str, LiveScore]] | None = None
-) -> Standing:
-    """How the versions of `program` stand, newest first.
+) -> ProgramStatus:
+    """Return the status of `program` with its versions, newest first.
 
     Args:
-        program: the program as it is written.
-        served: what the gateway serves.
-        now: the time, with its zone.
-        live: version -> metric -> what people said lately; None when that is not known.
+        program: the written program.
+        served: the config that the gateway serves.
+        now: the current time, with a time zone.
+        live: recent ratings by version and metric; None if they are not known.
     """
     manifest = program.manifest
     fits, shares = Fits(program), served.shares(manifest)
     awaiting = awaiting_review(manifest)
     versions = [
-        VersionStanding(
+        VersionStatus(
             version,
             share=program.shares.get(version, 0.0),
             served=None if shares is None else shares.get(version, 0.0),
@@ -100,14 +102,16 @@ def standing(
     present = incumbent(program.shares)
     warnings = hand_edit_notes(program)
     warnings += [
-        code_warning(program.name, one.version, one.fit.changed) for one in versions if one.share and one.fit.changed
+        code_warning(program.name, version.version, version.fit.changed)
+        for version in versions
+        if version.share and version.fit.changed
     ]
-    return Standing(
+    return ProgramStatus(
         program.name, present, versions, serving, served.why, served.config_hash, manifest.history, warnings
     )
 
 
-def _version_json(one: VersionStanding) -> dict[str, Any]:
-    raw = asdict(one)
+def _version_json(version: VersionStatus) -> dict[str, Any]:
+    raw = asdict(version)
     fit = raw.pop("fit")
     return {**raw, "fits": fit["fits"], "fits_why": fit["why"], "code_changed": fit["changed"]}

@@ -1,4 +1,4 @@
-"""What a project needs for t0dspy: settings, a base config and a metric stub, beside what is there already."""
+"""Plan and write the files that a project needs for t0dspy: settings, a base config and a metric stub."""
 
 import os
 import tomllib
@@ -18,23 +18,23 @@ _TEXTS = {SETTINGS: "settings.toml", CONFIG: "tensorzero.toml", METRIC: "metric.
 
 @dataclass(frozen=True)
 class Scaffold:
-    """Files to write below `directory`, none of which is there."""
+    """The files to write below `directory`, none of which exists."""
 
     directory: Path
     files: Mapping[str, str] = field(repr=False)
-    """Path -> text."""
+    """The text of each file, by path."""
     kept: Sequence[str]
-    """What is there in place of a file that is not written, each with the reason."""
+    """The reasons why other files are not written, such as `t0dspy.toml is there`."""
 
 
 def plan(directory: Path) -> Scaffold:
-    """What `directory` lacks.
+    """Plan the files that `directory` lacks.
 
     Args:
-        directory: a project; it need not exist.
+        directory: a project, which need not exist.
 
     Raises:
-        SettingsError: it is no directory, or what is there cannot be read.
+        SettingsError: it is not a directory, or a file in it cannot be read.
     """
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"{directory} is a file. Name the directory of your project.")
@@ -46,10 +46,10 @@ def plan(directory: Path) -> Scaffold:
 
 
 def write(scaffold: Scaffold) -> None:
-    """Write the files of a plan; never over one that is there.
+    """Write the files of a plan, and never overwrite a file.
 
     Raises:
-        SettingsError: the disk refuses, or somebody made one of the files meanwhile; what was written stays.
+        SettingsError: a file cannot be written, or it was created after the plan was made; earlier files stay.
     """
     for path, text in scaffold.files.items():
         place = scaffold.directory / path
@@ -58,7 +58,7 @@ def write(scaffold: Scaffold) -> None:
             with place.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError as error:
-            raise SettingsError(f"{place} is there now, made by somebody else. Look at it, and start again.") from error
+            raise SettingsError(f"{place} was just created by another process. Check it, and try again.") from error
         except OSError as error:
             raise SettingsError(f"{place} cannot be written: {error.strerror or error}.") from error
 
@@ -83,10 +83,10 @@ def _settings(directory: Path) -> str | None:
 def _config(directory: Path) -> str | None:
     configs = directory / "configs"
     if os.path.lexists(configs) and not configs.is_dir():
-        raise SettingsError(f"{configs} is a file, but TensorZero's config is to be in a directory of that name.")
+        raise SettingsError(f"{configs} is a file, but TensorZero's config must be in a directory of that name.")
     with suppress(FileNotFoundError):
-        found = sorted(one.name for one in configs.iterdir() if one.suffix == ".toml" or one.name == Path(CONFIG).name)
-        return f"configs/{found[0]} is there" if found else None
+        names = sorted(path.name for path in configs.iterdir() if path.suffix == ".toml" or path == directory / CONFIG)
+        return f"configs/{names[0]} is there" if names else None
     return None
 
 
