@@ -14,7 +14,7 @@ from t0dspy.flywheel.retrain.run_directory import Beginning, Home, Last, Pulled,
 from t0dspy.model import PromptForm
 from t0dspy.rollout.on_start import after_start, before_start
 from t0dspy.rollout.pending import Journal, Pending
-from t0dspy.stack.processes.data_dir import Load, Running, held
+from t0dspy.stack.processes.data_dir import Load, Running, hold
 
 ANYTHING: list[Any] = [None, True, 0, -1, 1.5, 10**30, "text", "", [], [0], {}, {"a": 0}, [[{}]], {"a": {"b": []}}]
 CHANGE = Change("2026-01-01T00:00:00Z", "why", {"v1": 1.0}, {"v1": 1.0})
@@ -104,7 +104,7 @@ def test_a_pending_change(tmp_path: Path) -> None:
     configs.mkdir()
     journal = Journal(configs)
     path = tmp_path / ".t0dspy" / "rollout" / "configs.pending.json"
-    with journal.held():
+    with journal.hold():
         journal.begin(Pending("apply", {"a.toml": ""}, putting_back=True))
     assert check(journal.pending, path, asdict(Pending("apply", {"a.toml": "text"}))) > 20
     said: list[str] = []
@@ -119,10 +119,10 @@ def test_a_pending_change(tmp_path: Path) -> None:
 def test_the_run_file_of_a_stack_is_only_a_hint(tmp_path: Path) -> None:
     """Whatever is in `stack.json`, the data directory can be held, which is what a start does first."""
     data = tmp_path / "data"
-    with held(data, ("gateway",)):
+    with hold(data, ("gateway",)):
         pass
     running = Running(1, "configs", {"gateway": 2**40}, {"gateway": "url"}, Load(1.0, None, "why"))
     for mutant in mutants(clean(asdict(running))):
         (data / "stack.json").write_text(json.dumps(mutant))
-        with held(data, ("gateway",)):
+        with hold(data, ("gateway",)):
             pass

@@ -15,7 +15,7 @@ from t0dspy.errors import GatewayError
 from t0dspy.gateway import embedded_gateway
 from t0dspy.readiness.keys import PROVIDER_KEYS, configured_locations, missing_key
 from t0dspy.readiness.problems import Problems, ServerStatus, as_server_status, find_problems
-from t0dspy.stack.processes.watched_files import changes, look
+from t0dspy.stack.processes.watched_files import changes, read_stamps
 
 MODEL = "projects/p/locations/l/publishers/google/models/m"  # Vertex wants such a name, and others take any
 VARIANT = '[functions.{0}]\ntype = "chat"\n[functions.{0}.variants.v1]\ntype = "chat_completion"\nmodel = "{0}::{1}"\n'
@@ -123,7 +123,7 @@ def test_changes_come_once_they_are_over(tmp_path: Path) -> None:
     (project / "venv/pyvenv.cfg").touch()
 
     async def watched() -> list[list[str]]:
-        stream = changes(project, configs, look(project, configs), every=0.02)
+        stream = changes(project, configs, read_stamps(project, configs), every=0.02)
         first = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0.1)
         for path in (project / ".t0dspy/a.py", project / "venv/b.py", configs / "programs/ask/manifest.json"):

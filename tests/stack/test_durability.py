@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from support.stack import HELLO, Stack, until
-from t0dspy.stack.gateway.process import Written
+from t0dspy.stack.gateway.process import GatewayConfig
 from t0dspy.stack.gateway.witness import KINDS, ClickHouse, look_up
 
 MANY = int(os.environ.get("T0DSPY_TEST_MANY", "400"))
@@ -168,7 +168,7 @@ def test_whether_the_gateway_writes_first(tmp_path: Path, files: dict[str, str],
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    written = Written.in_directory(tmp_path)
+    written = GatewayConfig.read(tmp_path)
     assert (written.base_path, written.writes_first) == expected
 
 

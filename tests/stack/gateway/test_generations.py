@@ -41,8 +41,8 @@ def test_a_reload_without_a_database_refuses_nothing(make_stack: MakeStack) -> N
     write_config(stack.configs, "Other instructions.")
     stack.rows("RENAME TABLE ConfigSnapshot TO Gone")
     stack.process.send_signal(signal.SIGHUP)
-    said = stack.wait_said("The gateway keeps serving the config it had, because it could not load again: ")
-    assert "does not take the config" not in said
+    said = stack.wait_said("The gateway keeps serving the old config, because it could not reload: ")
+    assert "refuses the config" not in said
     running = find_running(stack.data_dir)
     assert running is not None
     assert running.load is not None

@@ -83,14 +83,14 @@ async def witness_of(url: str) -> Any:
 async def listening(seeing: Witness) -> None:
     """Return when it hears, or when it has found that there is nothing to be heard."""
     async with asyncio.timeout(20):
-        while not (seeing._listener.hears or seeing._listener._task.done()):
+        while not (seeing._listener.connected or seeing._listener._task.done()):
             await asyncio.sleep(0.01)
 
 
 async def believed(seeing: Witness, server: Server) -> None:
     """Return once what is told of inferences is believed: one was asked for, and the next one was not."""
     for _ in range(2):
-        assert await seeing.saw("inference", await in_thread(inference, server))
+        assert await seeing.wait_until_stored("inference", await in_thread(inference, server))
 
 
 async def in_thread(work: Callable[..., str], *arguments: Any, **more: Any) -> str:
@@ -102,15 +102,17 @@ def test_the_first_row_is_asked_for_and_the_next_are_heard_of(server: Server) ->
 
     async def story() -> None:
         async with witness_of(server.url) as (seeing, clickhouse):
-            assert await seeing.saw("inference", await in_thread(inference, server))
+            assert await seeing.wait_until_stored("inference", await in_thread(inference, server))
             assert clickhouse.asked == 1
             for size in (10, 1000, 500_000):
-                assert await seeing.saw("inference", await in_thread(inference, server, input="x" * size))
+                assert await seeing.wait_until_stored("inference", await in_thread(inference, server, input="x" * size))
             assert clickhouse.asked == 1
             for turn in range(3):
                 target = await in_thread(inference, server)
                 row = {"target_id": target, "metric_name": "good", "value": True, "tags": {}}
-                assert await seeing.saw("boolean", await in_thread(write, server, "BooleanMetricFeedback", row), target)
+                assert await seeing.wait_until_stored(
+                    "boolean", await in_thread(write, server, "BooleanMetricFeedback", row), target
+                )
                 assert clickhouse.asked == 2, turn
 
     asyncio.run(story())
@@ -122,10 +124,10 @@ def test_a_row_that_never_comes_is_not_seen(server: Server, monkeypatch: pytest.
 
     async def story() -> None:
         async with witness_of(server.url) as (seeing, _):
-            assert await seeing.saw("inference", await in_thread(inference, server))
-            never = asyncio.create_task(seeing.saw("inference", new_episode()))
+            assert await seeing.wait_until_stored("inference", await in_thread(inference, server))
+            never = asyncio.create_task(seeing.wait_until_stored("inference", new_episode()))
             for _ in range(5):
-                assert await seeing.saw("inference", await in_thread(inference, server))
+                assert await seeing.wait_until_stored("inference", await in_thread(inference, server))
             assert await never is False
 
     asyncio.run(story())
@@ -141,7 +143,7 @@ def test_a_view_that_is_gone_is_noticed(server: Server, monkeypatch: pytest.Monk
             assert clickhouse.asked == 1
             await in_thread(server.run, "DROP TABLE ChatInferenceByIdView SYNC", database="tensorzero")
             for _ in range(2):
-                assert not await seeing.saw("inference", await in_thread(inference, server))
+                assert not await seeing.wait_until_stored("inference", await in_thread(inference, server))
 
     asyncio.run(story())
 
@@ -150,7 +152,7 @@ def test_a_clickhouse_that_starts_again_is_heard_again(data: Path) -> None:
     """While it is away nothing is believed; once it is back, it is asked first and heard after that."""
 
     async def story() -> None:
-        port = ports.free("127.0.0.1", 0, "clickhouse")
+        port = ports.find_free("127.0.0.1", 0, "clickhouse")
         with Server(data, port=port) as server:
             async with witness_of(server.url) as (seeing, clickhouse):
                 await believed(seeing, server)
@@ -158,9 +160,9 @@ def test_a_clickhouse_that_starts_again_is_heard_again(data: Path) -> None:
                 await asyncio.to_thread(server.stop)
                 with Server(data, port=port) as again:
                     await listening(seeing)
-                    assert await seeing.saw("inference", await in_thread(inference, again))
+                    assert await seeing.wait_until_stored("inference", await in_thread(inference, again))
                     assert clickhouse.asked == before + 1
-                    assert await seeing.saw("inference", await in_thread(inference, again))
+                    assert await seeing.wait_until_stored("inference", await in_thread(inference, again))
                     assert clickhouse.asked == before + 1
 
     asyncio.run(story())
@@ -171,7 +173,7 @@ def test_what_was_believed_is_forgotten_with_the_connection(data: Path, monkeypa
     monkeypatch.setattr(witness, "PATIENCE", 1.0)
 
     async def story() -> None:
-        port = ports.free("127.0.0.1", 0, "clickhouse")
+        port = ports.find_free("127.0.0.1", 0, "clickhouse")
         with Server(data, port=port) as server:
             async with witness_of(server.url) as (seeing, _):
                 await believed(seeing, server)
@@ -179,7 +181,7 @@ def test_what_was_believed_is_forgotten_with_the_connection(data: Path, monkeypa
                 with Server(data, port=port) as again:
                     await in_thread(again.run, "DROP TABLE ChatInferenceByIdView SYNC", database="tensorzero")
                     await listening(seeing)
-                    assert not await seeing.saw("inference", await in_thread(inference, again))
+                    assert not await seeing.wait_until_stored("inference", await in_thread(inference, again))
 
     asyncio.run(story())
 
@@ -190,7 +192,7 @@ def test_who_waits_is_told_when_nobody_speaks_any_more(server: Server, monkeypat
 
     async def story() -> None:
         async with witness_of(server.url) as (seeing, _):
-            waiting = asyncio.create_task(seeing._listener.heard(new_episode(), ["ChatInference"]))
+            waiting = asyncio.create_task(seeing._listener.wait_until_stored(new_episode(), ["ChatInference"]))
             await asyncio.sleep(0.1)
             await asyncio.to_thread(server.stop)
             async with asyncio.timeout(10):
@@ -210,13 +212,13 @@ def test_nothing_is_waited_for_while_others_write(server: Server) -> None:
             for _ in range(3):
                 id = await in_thread(inference, server)
                 began = time.monotonic()
-                assert await seeing.saw("inference", id)
+                assert await seeing.wait_until_stored("inference", id)
                 assert time.monotonic() - began < listener.PATIENCE
             await slow
             id = await in_thread(inference, server)
             await in_thread(server.run, "INSERT INTO default.own VALUES (1)")
             began = time.monotonic()
-            assert await seeing.saw("inference", id)
+            assert await seeing.wait_until_stored("inference", id)
             assert time.monotonic() - began < listener.PATIENCE
 
     asyncio.run(story())
@@ -230,11 +232,11 @@ def test_an_id_of_another_kind_is_not_seen(server: Server, monkeypatch: pytest.M
         async with witness_of(server.url) as (seeing, _):
             for _ in range(2):
                 target = await in_thread(inference, server)
-                assert await seeing.saw("inference", target)
+                assert await seeing.wait_until_stored("inference", target)
                 row = {"target_id": target, "target_type": "inference", "value": "fine", "tags": {}}
                 comment = await in_thread(write, server, "CommentFeedback", row)
-                assert await seeing.saw("comment", comment, target)
-            assert not await seeing.saw("inference", comment)
+                assert await seeing.wait_until_stored("comment", comment, target)
+            assert not await seeing.wait_until_stored("inference", comment)
 
     asyncio.run(story())
 
@@ -249,8 +251,8 @@ def test_a_password_in_the_url(data: Path) -> None:
         try:
             await listening(seeing)
             server.http.auth = ("ada", "s3cret")
-            assert seeing._listener.hears
-            return bool(await seeing.saw("inference", await in_thread(inference, server)))
+            assert seeing._listener.connected
+            return bool(await seeing.wait_until_stored("inference", await in_thread(inference, server)))
         finally:
             await seeing.close()
             await clickhouse.close()
@@ -269,7 +271,7 @@ def test_any_other_clickhouse_is_asked(server: Server) -> None:
             for number in itertools.count(1):
                 id = await in_thread(inference, server)
                 began = time.monotonic()
-                assert await seeing.saw("inference", id)
+                assert await seeing.wait_until_stored("inference", id)
                 assert clickhouse.asked == number
                 assert time.monotonic() - began < listener.PATIENCE
                 if number == 3:
@@ -291,7 +293,7 @@ async def silent(url: str) -> Any:
         return Response(answer.content, answer.status_code)
 
     routes = [Route("/{path:path}", passed_on, methods=["GET", "POST"])]
-    port = ports.free("127.0.0.1", 0, "clickhouse")
+    port = ports.find_free("127.0.0.1", 0, "clickhouse")
     front = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_config=None, lifespan="off"))
     serving: Awaitable[None] = asyncio.create_task(front.serve())
     while not front.started:

@@ -86,7 +86,7 @@ def test_ways_that_are_not_ports(make_stack: Callable[..., Stack], scripted: Scr
         more = "\n[metrics.more]\ntype = 'boolean'\nlevel = 'inference'\noptimize = 'max'\n"
         file.write_text(file.read_text() + more)
         running.process.send_signal(signal.SIGHUP)
-        running.wait_said("serves what")
+        running.wait_said("serves the new config")
         scripted.script = at_once(20)
         with ThreadPoolExecutor(20) as clients:
             answers = list(clients.map(lambda _: running.post("/openai/v1/chat/completions", body), range(20)))

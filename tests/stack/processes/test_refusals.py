@@ -76,7 +76,7 @@ def test_no_config_at_all(make_stack: MakeStack) -> None:
     shutil.rmtree(stack.configs)
     assert "no config directory" in refused(stack)
     stack.configs.mkdir()
-    assert "holds no TOML file" in refused(stack)
+    assert "has no TOML file" in refused(stack)
 
 
 def test_turned_off_observability_is_refused(make_stack: MakeStack) -> None:

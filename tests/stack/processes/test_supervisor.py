@@ -61,7 +61,7 @@ def test_a_stop_is_bounded(make_stack: Callable[..., Stack], silent: str) -> Non
         assert any("was cut" in line and '"error"' in line for line in lines)
     said = stack.said()
     assert "Finishing 2 requests in flight, for at most 1 s; Ctrl-C again stops at once." in said
-    assert "2 requests had not ended 1 s after the stop" in said
+    assert "Cut 2 requests that had not ended 1 s after the stop" in said
     assert "a statement did not end in time and was cut." in said
     assert "Traceback" not in said
     assert not any(alive(pid) for pid in pids.values())

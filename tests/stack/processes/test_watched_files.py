@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from t0dspy.stack.processes import programs
-from t0dspy.stack.processes.watched_files import changes, look
+from t0dspy.stack.processes.watched_files import changes, read_stamps
 
 
 def test_an_edit_before_the_watch_begins_is_noticed(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_an_edit_before_the_watch_begins_is_noticed(tmp_path: Path) -> None:
     config.write_text("")
 
     async def watch() -> list[list[str]]:
-        known = look(tmp_path, configs)
+        known = read_stamps(tmp_path, configs)
         code.write_text("the_second = 2\n")
         watching = changes(tmp_path, configs, known, every=0.01)
         reported = [await asyncio.wait_for(anext(watching), 20)]

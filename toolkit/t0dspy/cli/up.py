@@ -151,7 +151,7 @@ def _clickhouse_url(port: int, data_dir: Path) -> str:
     if given:
         return given
     url = f"http://127.0.0.1:{port}/tensorzero"
-    secret = credentials.chosen(os.environ) or credentials.stored(data_dir)
+    secret = credentials.read_environment(os.environ) or credentials.read_stored(data_dir)
     return secret.in_url(url) if secret else url
 
 

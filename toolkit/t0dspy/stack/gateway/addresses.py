@@ -1,8 +1,8 @@
-"""Where models live in this run: compose service names mapped to local ports.
+"""Replace compose service names in the config by local addresses.
 
-A config that compose serves names its own services (`http://programs:8100/v1`). On one machine without Docker those
-names lead nowhere, so for a run of the embedded stack they are replaced in a copy of the config; the user's files are
-not touched, and nothing but those strings differs.
+A config for compose contains service names (`http://programs:8100/v1`), which do not resolve without Docker. The
+embedded stack therefore loads a copy of the config in which only these names are replaced. The user's files stay
+unchanged.
 """
 
 import re
@@ -19,23 +19,28 @@ from tomlkit.exceptions import TOMLKitError
 from t0dspy.errors import SettingsError
 
 Addresses = Mapping[str, str]
-"""Service name -> `host:port` on this machine."""
+"""Maps a service name to `host:port` on this machine."""
 
 _HOST_AND_PORT = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
 
 
 def parse_address(name: str, value: object) -> str:
-    """`value` if it is `host:port`; raises SettingsError otherwise."""
-    found = _HOST_AND_PORT.fullmatch(value) if isinstance(value, str) else None
-    if not found or not 0 < int(found["port"]) < 65536:
+    """Return `value` if it is an address.
+
+    Raises:
+        SettingsError: `value` is not `host:port`.
+    """
+    match = _HOST_AND_PORT.fullmatch(value) if isinstance(value, str) else None
+    if not match or not 0 < int(match["port"]) < 65536:
         raise SettingsError(f"The address of {name!r} is {value!r}. Write it as host:port, such as 127.0.0.1:8200.")
-    return found[0]
+    return match[0]
 
 
 def configured_addresses(project: Path) -> dict[str, str]:
-    """The table `[tool.t0dspy.stack.addresses]` of pyproject.toml, or `[stack.addresses]` of t0dspy.toml.
+    """Read the table `[tool.t0dspy.stack.addresses]` of pyproject.toml, or `[stack.addresses]` of t0dspy.toml.
 
-    Raises SettingsError when the file cannot be read or an address is not `host:port`.
+    Raises:
+        SettingsError: the file cannot be read, or an address is not `host:port`.
     """
     for file, path in (
         ("t0dspy.toml", ("stack", "addresses")),
@@ -53,17 +58,17 @@ def _table(file: Path, path: tuple[str, ...]) -> Mapping[str, object] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}. Correct it, or take it away.") from error
+        raise SettingsError(f"{file} cannot be read: {error}. Correct or remove it.") from error
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else None
 
 
 def resolve(configs: Path, addresses: Addresses, scratch: Path) -> Path:
-    """The directory to load: `configs` itself, or under `scratch` its likeness with the addresses of this run in it.
+    """Return the directory to load: `configs`, or a copy of it below `scratch` that contains `addresses`.
 
-    The likeness holds real directories, rewritten TOML files, and links for all the rest, so templates are still found
-    at the paths they have always had. `scratch` is emptied first.
+    The copy has real directories, rewritten TOML files, and symbolic links to all other files, so that relative paths
+    of templates stay valid. `scratch` is emptied first.
     """
     rewritten = {path: text for path in configs.rglob("*.toml") if (text := _rewritten(path, addresses)) is not None}
     shutil.rmtree(scratch, ignore_errors=True)
@@ -83,7 +88,7 @@ def _rewritten(path: Path, addresses: Addresses) -> str | None:
     try:
         document = tomlkit.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, TOMLKitError):
-        return None  # the gateway reads it too, and says what is wrong in its own words
+        return None  # the gateway reads the file too, and reports the error
     changed = False
     for provider in _providers(document):
         base = provider.get("api_base")
@@ -114,7 +119,7 @@ def _localized(url: str, addresses: Addresses) -> str | None:
 
 
 def _mirror(source: Path, target: Path) -> None:
-    """Directories that hold TOML are made anew, since paths are relative to them; everything else is a link."""
+    """Create the directories that contain TOML, because paths are relative to them, and link everything else."""
     target.mkdir(parents=True)
     for entry in source.iterdir():
         if entry.is_dir() and not entry.is_symlink() and any(entry.rglob("*.toml")):
@@ -124,7 +129,7 @@ def _mirror(source: Path, target: Path) -> None:
 
 
 def _mirror_surroundings(configs: Path, likeness: Path) -> None:
-    """What the config reaches through `../` lies beside the likeness too, as links."""
+    """Link the files outside `configs` that the config can reach through `../`."""
     up = max((text.count("../") for text in map(_text, configs.rglob("*.toml"))), default=0)
     for source, target in list(zip(configs.parents, likeness.parents, strict=False))[: min(up, len(configs.parents))]:
         for entry in source.iterdir():

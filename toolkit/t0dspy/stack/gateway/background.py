@@ -1,4 +1,4 @@
-"""Work that goes on when its client has gone: the gateway finishes, and stores, what it has begun."""
+"""Run work that continues after its client has disconnected, so that begun inferences are finished and stored."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -8,38 +8,38 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 KEEP_ALIVE = 15.0
-"""Seconds of silence after which a stream says that it is still there, as the gateway does."""
+"""Seconds without data after which a stream sends a comment, as the gateway does."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
 
 class Background:
-    """Tasks that outlive the requests they came from, until `finish`."""
+    """Tasks that continue after their requests have ended, until `finish`."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.is_cut = False
-        """Whether `cut` was called; what is cancelled since then was cut."""
+        """Whether `cut` was called, so that a cancelled task was cut."""
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run `work` to its end, whatever becomes of whoever waits for it."""
+        """Start `work` as a task that runs to its end even if the request that waits for it is cancelled."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._discard)
         return task
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
+    def _discard(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report it when the client has gone
+            task.exception()  # asyncio logs an exception that nobody retrieved, as when the client is gone
 
     async def finish(self) -> None:
-        """Return when nothing is running any more."""
+        """Wait until all tasks have ended."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut(self) -> int:
-        """Cancel everything that is running; returns how much that is. Streams end with an error event."""
+        """Cancel all running tasks, and return their number. Streams end with an error event."""
         self.is_cut = True
         for task in list(self._tasks):
             task.cancel()
@@ -48,17 +48,19 @@ class Background:
     def relay(
         self, produce: Callable[[Send], Coroutine[Any, Any, None]], last_if_cut: bytes = b""
     ) -> AsyncIterator[bytes]:
-        """The bytes that `produce` sends; it runs to its end even if nobody reads them to theirs.
+        """Yield the bytes that `produce` sends. It runs to its end even if nobody reads all of them.
 
-        A stream that is cut ends with `last_if_cut`.
+        Args:
+            produce: sends the bytes.
+            last_if_cut: the last bytes of a stream that is cut.
         """
         pipe = _Pipe()
-        task = self.start(_filled(pipe, produce, last_if_cut))
+        task = self.start(_fill(pipe, produce, last_if_cut))
         return pipe.read(task)
 
 
 class _Pipe:
-    """A short queue whose writer is never held up by a reader that left."""
+    """A short queue that does not block its writer after its reader has left."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=64)
@@ -82,7 +84,7 @@ class _Pipe:
         try:
             while (piece := await self._next()) is not None:
                 yield piece
-            with suppress(Exception, asyncio.CancelledError):  # what went wrong was sent as the stream's last event
+            with suppress(Exception, asyncio.CancelledError):  # the stream's last event has the error
                 await task
         finally:
             self._reader_left.set()
@@ -94,7 +96,7 @@ class _Pipe:
             return b":\n\n"
 
 
-async def _filled(pipe: _Pipe, produce: Callable[[Send], Coroutine[Any, Any, None]], last_if_cut: bytes) -> None:
+async def _fill(pipe: _Pipe, produce: Callable[[Send], Coroutine[Any, Any, None]], last_if_cut: bytes) -> None:
     try:
         await produce(pipe.send)
     except asyncio.CancelledError:

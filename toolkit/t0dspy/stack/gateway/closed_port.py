@@ -1,9 +1,9 @@
-"""A TCP port of this process that accepts connections of this process alone.
+"""Restrict a TCP port of this process to connections from this process.
 
 The `tensorzero` wheel (2026.6.0) serves its OpenAI-compatible routes on a free port of 127.0.0.1, and has no option for
-a Unix socket or a key. Its listening socket belongs to our process, so a socket filter (classic BPF, socket(7)) drops
-every packet that comes from elsewhere. Each connection of ours is made from a source port that is bound exclusively,
-and the filter admits this port only while the connection is being made.
+a Unix socket or a key. Its listening socket belongs to this process, so a socket filter (classic BPF, socket(7)) can
+drop all packets from other processes. Each allowed connection uses a source port that is bound exclusively, and the
+filter accepts this port only while the connection is being made.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ Instruction = tuple[int, int, int, int]
 
 
 class ClosedPort:
-    """The door to a server that listens on `port` in this process; everybody else's packets are dropped.
+    """A client of the server that listens on `port` in this process. The packets of other processes are dropped.
 
-    Where the kernel has no socket filters (macOS), the port stays open to this machine.
+    If the kernel has no socket filters (macOS), the port stays open to this machine.
     """
 
     def __init__(self, port: int) -> None:
-        """Close `port` from now on; `settle` cuts what others have opened before."""
+        """Close `port` to new connections. Call `settle` to cut connections that were made before."""
         self._port, self._lock = port, asyncio.Lock()
         # Workaround (tensorzero 2026.6): the OpenAI-compatible routes listen on a free TCP port, without an option for
         # a Unix socket or a key; remove when the wheel has one.
@@ -46,9 +46,9 @@ class ClosedPort:
             self.close()
 
     async def settle(self) -> None:
-        """Cut the connections that others have made before the port was closed.
+        """Cut the connections that other processes made before the port was closed.
 
-        The server accepts connections in their order, so all of them are accepted once a later one is answered.
+        The server accepts connections in order, so it has accepted all of them when it answers a later one.
         """
         if self._listener is None:
             return
@@ -61,11 +61,15 @@ class ClosedPort:
                 stranger.shutdown(socket.SHUT_RDWR)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A new connection. Raises OSError."""
+        """Open a connection.
+
+        Raises:
+            OSError: the server does not accept it.
+        """
         ours = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             ours.setblocking(False)
-            ours.bind((_LOOPBACK, 0))  # without SO_REUSEADDR: nobody else may send from this port
+            ours.bind((_LOOPBACK, 0))  # without SO_REUSEADDR, no other process can send from this port
             async with self._lock:
                 self._filter(_from_port(ours.getsockname()[1]))
                 try:
@@ -78,7 +82,7 @@ class ClosedPort:
             raise
 
     def close(self) -> None:
-        """Let go of the listening socket, so that the server can end."""
+        """Close the duplicate of the listening socket, so that the server can end."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -106,7 +110,7 @@ def _from_port(port: int) -> list[Instruction]:
 
 
 def _sockets(port: int, *, listening: bool) -> Iterator[socket.socket]:
-    """Duplicates of this process's TCP sockets that are bound to `port` of the loopback address."""
+    """Yield duplicates of this process's TCP sockets that are bound to `port` of the loopback address."""
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):
             if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
@@ -121,25 +125,25 @@ def _sockets(port: int, *, listening: bool) -> Iterator[socket.socket]:
 
 
 class ClosedPortTransport(httpx.AsyncHTTPTransport):
-    """HTTP over a `ClosedPort`."""
+    """An HTTP transport over a `ClosedPort`."""
 
-    def __init__(self, door: ClosedPort, keepalive: int) -> None:
-        """Any number of connections at once, of which `keepalive` stay open."""
+    def __init__(self, port: ClosedPort, keepalive: int) -> None:
+        """Make a transport with unlimited connections, of which `keepalive` stay open while they are idle."""
         super().__init__()
         # Workaround (httpx 0.28): a transport accepts no network backend; remove when it accepts one. See
         # encode/httpx#3749.
         self._pool = httpcore.AsyncConnectionPool(
-            max_connections=None, max_keepalive_connections=keepalive, network_backend=_Backend(door)
+            max_connections=None, max_keepalive_connections=keepalive, network_backend=_Backend(port)
         )
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
-    def __init__(self, door: ClosedPort) -> None:
-        self._door = door
+    def __init__(self, port: ClosedPort) -> None:
+        self._port = port
 
     async def connect_tcp(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
         try:
-            return _Stream(*await self._door.connect())
+            return _Stream(*await self._port.connect())
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""What the routes of the gateway share."""
+"""The state that the routes of the gateway share."""
 
 from dataclasses import dataclass, field
 
@@ -7,12 +7,12 @@ from t0dspy.stack.gateway.generations import Generations
 from t0dspy.stack.gateway.wire import refusal
 from t0dspy.stack.gateway.witness import PATIENCE, ClickHouse, Witness
 
-CUT = "The stack stops, and this had not ended when its time was over, so it was cut. Send it again."
+CUT = "The stack is stopping, and this request did not end in time, so it was cut. Send it again."
 
 
 @dataclass
 class Gateway:
-    """What the routes share: the config that answers, the database, and work in the background."""
+    """The loaded config, the database and the background tasks."""
 
     generations: Generations
     clickhouse: ClickHouse
@@ -21,22 +21,27 @@ class Gateway:
     def __post_init__(self) -> None:
         self.witness = Witness(self.clickhouse)
 
-    async def stored(self, kind: str, id: str, target: str = "") -> None:
-        """Return once the row is in ClickHouse; raises a Refusal (503) when it does not come."""
-        # An inference is two rows, written side by side; only the gateway knows when the second one is there.
+    async def wait_until_stored(self, kind: str, id: str, target: str = "") -> None:
+        """Wait until a row is in ClickHouse.
+
+        Raises:
+            Refusal: 503, because the row is not stored after the witness's patience.
+        """
+        # An inference has two rows that are written concurrently. ClickHouse's news of the first row does not show
+        # that the second one is stored, unless the gateway writes both before it answers.
         listen = kind != "inference" or self.generations.current.writes_first
-        if await self.witness.saw(kind, id, target, listen=listen):
+        if await self.witness.wait_until_stored(kind, id, target, listen=listen):
             return
         if await self.witness.is_half_stored(kind, id):
             raise refusal(
                 503,
-                f"The {kind} row {id} is in its table in ClickHouse, but after {PATIENCE:.0f} s not in the view that "
-                "finds it. Sending it again would store a second row.",
+                f"The {kind} row {id} is in its table in ClickHouse, but after {PATIENCE:.0f} s it is not in the view "
+                "that is used to find it. Sending it again would store a second row.",
             )
         raise refusal(503, f"The {kind} row {id} did not reach ClickHouse within {PATIENCE:.0f} s. Send it again.")
 
     async def close(self) -> None:
-        """Finish what is in flight, then let go of the gateway and the database."""
+        """Finish the requests in flight, then close the gateway and the database."""
         await self.background.finish()
         await self.generations.close()
         await self.witness.close()

@@ -1,8 +1,8 @@
-"""The real gateway, embedded: one loaded config, asked in the gateway's own JSON.
+"""The embedded TensorZero gateway: one loaded config, called with the gateway's JSON.
 
-The `tensorzero` wheel holds the Rust gateway. It serves its OpenAI-compatible routes over HTTP by itself; everything
-else it offers as Python calls that turn each answer into Python classes. The HTTP front must send what the gateway
-itself serialized, so those builders are replaced by the identity here, before their first use, in this process only.
+The `tensorzero` wheel contains the Rust gateway. It serves its OpenAI-compatible routes over HTTP; all other routes are
+Python calls that convert each answer to Python classes. The HTTP routes here must send the JSON that the gateway
+serialized, so this module replaces the conversions with the identity, in this process only.
 """
 
 import asyncio
@@ -33,28 +33,29 @@ _FEEDBACK = ("episode_id", "inference_id", "metric_name", "value", "internal", "
 
 
 class NotLoadedError(GatewayError):
-    """The gateway did not load, and the config is not the reason: its database is, or the machine."""
+    """The gateway did not load because of its database or the machine, not because of the config."""
 
 
 class Native:
-    """One generation of the gateway: a config as it was loaded, and the calls that it answers."""
+    """A gateway with one loaded config."""
 
     def __init__(self, client: AsyncTensorZeroGateway, openai: Any) -> None:
         self._client: AsyncTensorZeroGateway | None = client
         self._openai = openai
         base = httpx.URL(str(openai.base_url).removesuffix("/openai/v1"))
-        self._door = ClosedPort(base.port or 80)
-        transport = ClosedPortTransport(self._door, keepalive=128)
+        self._port = ClosedPort(base.port or 80)
+        transport = ClosedPortTransport(self._port, keepalive=128)
         self.http = httpx.AsyncClient(base_url=base, timeout=None, transport=transport)  # noqa: S113
 
     @classmethod
     async def load(cls, config_glob: str, clickhouse_url: str) -> "Native":
         """Load the config, connect to ClickHouse and migrate it.
 
-        Raises GatewayError with TensorZero's own words when it refuses the config, and NotLoadedError when ClickHouse
-        or the machine is the reason.
+        Raises:
+            GatewayError: TensorZero refused the config; the message is TensorZero's.
+            NotLoadedError: the load failed because of ClickHouse or the machine.
         """
-        _speak_json()
+        _return_json()
         try:
             client = await cast("Any", AsyncTensorZeroGateway).build_embedded(
                 config_file=config_glob, clickhouse_url=clickhouse_url
@@ -68,13 +69,13 @@ class Native:
             )
         except TensorZeroInternalError as error:
             kind = GatewayError if is_about_config(str(error)) else NotLoadedError
-            raise kind(own_words(str(error))) from error
+            raise kind(error_message(str(error))) from error
         native = cls(client, openai)
-        await native._door.settle()
+        await native._port.settle()
         return native
 
     async def inference(self, body: Mapping[str, Json]) -> Json:
-        """Answer `/inference`: the response, or an async iterator of chunks when the body asks for a stream."""
+        """Answer `/inference` with the response, or with an async iterator of chunks if the body requests a stream."""
         unknown = next((key for key in body if key not in _INFERENCE), None)
         if unknown is not None:
             raise refusal(400, f"unknown field `{unknown}`")
@@ -82,7 +83,7 @@ class Native:
         return await self._ask("inference", body, required=("input",))
 
     async def chunks(self, stream: Any) -> AsyncIterator[Json]:
-        """Everything a stream says; an error in the middle is a chunk with `error`, and the stream goes on."""
+        """Yield all chunks of a stream; an error becomes a chunk with `error`, and the stream continues."""
         while True:
             try:
                 yield await anext(stream)
@@ -94,7 +95,7 @@ class Native:
                 yield {"error": str(error)}
 
     async def feedback(self, body: Mapping[str, Json]) -> str:
-        """Answer `/feedback`: the id of a row that is being written."""
+        """Answer `/feedback` with the id of the row, which the gateway then writes in the background."""
         unknown = next((key for key in body if key not in _FEEDBACK), None)
         if unknown is not None:
             known = ", ".join(f"`{key}`" for key in _FEEDBACK)
@@ -125,11 +126,11 @@ class Native:
             raise refusal(400, str(error)) from error
 
     async def close(self) -> None:
-        """Let go of the gateway; returns when the rows it was still writing are written."""
+        """Close the gateway, and return when its pending rows are written."""
         # Workaround (tensorzero 2026.6): closing the inner server waits for its open connections; remove when it closes
         # idle ones.
         await self.http.aclose()
-        self._door.close()
+        self._port.close()
         await asyncio.to_thread(self._drop)
 
     def _drop(self) -> None:
@@ -137,18 +138,18 @@ class Native:
         self._client = None
 
 
-def own_words(text: str) -> str:
-    """The sentence TensorZero wrote, out of the Rust debug print that the wheel wraps around it."""
+def error_message(text: str) -> str:
+    """Return TensorZero's message from the Rust debug print of an error."""
     # Workaround (tensorzero 2026.6): an error of a config is the debug print of a Rust value; remove when it is the
     # message alone.
-    said: list[str] = re.findall(r'message: "((?:[^"\\]|\\.)*)"', text)
-    return _unescape(said[-1]).strip() if said else text
+    messages: list[str] = re.findall(r'message: "((?:[^"\\]|\\.)*)"', text)
+    return _unescape(messages[-1]).strip() if messages else text
 
 
 def _unescape(text: str) -> str:
     plain = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
-    text = re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: chr(int(found[1], 16)), text)
-    return re.sub(r"\\(.)", lambda found: plain.get(found[1], found[1]), text)
+    text = re.sub(r"\\u\{([0-9a-f]+)\}", lambda match: chr(int(match[1], 16)), text)
+    return re.sub(r"\\(.)", lambda match: plain.get(match[1], match[1]), text)
 
 
 def _internal(error: TensorZeroInternalError) -> Refusal:
@@ -158,7 +159,7 @@ def _internal(error: TensorZeroInternalError) -> Refusal:
     if text.startswith("Failed to deserialize JSON to "):
         reason = text.removeprefix("Failed to deserialize JSON to ").split(": ", 1)[-1]
         return refusal(400, re.sub(r" at line \d+ column \d+$", "", reason))
-    # these are refused before anything is sent; whatever else the wheel raises is a failure of ours
+    # requests with these messages are refused before they are sent; other exceptions are failures of the gateway
     return refusal(400 if "output_source" in text or "Invalid" in text else 500, text)
 
 
@@ -173,10 +174,10 @@ def _only_function_tools(body: Mapping[str, Json]) -> None:
     tools = body.get("additional_tools") or ()
     kinds = {tool.get("type", "function") for tool in tools if isinstance(tool, dict)}
     if kinds - {"function"}:
-        raise refusal(501, f"The embedded stack passes on function tools only, not {sorted(map(str, kinds))}.")
+        raise refusal(501, f"The embedded stack supports function tools only, not {sorted(map(str, kinds))}.")
 
 
-def _speak_json() -> None:
+def _return_json() -> None:
     # Workaround (tensorzero 2026.6): the client turns each answer into dataclasses that lose keys, while the HTTP
     # routes must send the gateway's JSON; remove when it can return JSON.
     types = cast("Any", tensorzero.types)

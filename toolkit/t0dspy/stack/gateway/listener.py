@@ -1,4 +1,4 @@
-"""Hearing from the stack's own ClickHouse which rows it has stored; any other ClickHouse has to be asked."""
+"""Receive news of stored rows from the stack's ClickHouse. Any other ClickHouse must be queried for its rows."""
 
 import asyncio
 import json
@@ -12,55 +12,58 @@ import httpx
 from chdb_http.news import CONTENT_TYPE, PATH
 
 PATIENCE = 0.5
-"""Seconds to wait for news of a row; then its table is asked."""
+"""Seconds to wait for news of a row before its table is queried."""
 
 _PAUSE = 1.0
 _MOST_KEPT = 10_000
 
 
 class Listener:
-    """Knows which rows are stored, as far as ClickHouse has told of them.
+    """Keeps the news of stored rows that ClickHouse sends.
 
-    That a row is stored is believed where a row of the same table, told of before, was found by a query, both are sure,
-    and no statement has run since that may have changed tables: then it lies where that one lay.
+    News of a row counts only if a query has found an earlier row of the same table after its news, if both pieces of
+    news are sure, and if no statement that may have changed tables has run since then.
     """
 
     def __init__(self, url: httpx.URL, auth: httpx.BasicAuth | None, tables: Collection[str]) -> None:
-        """Listens from now on, for rows of `tables` in the database that `url` ends in; needs a running event loop."""
+        """Start to listen for rows of `tables` in the database that `url` ends in. It needs a running event loop."""
         self._auth = auth
         self._url = url.copy_with(path=PATH).copy_merge_params({"database": url.path.strip("/") or "default"})
         self._tables = frozenset(tables)
-        self._told: OrderedDict[str, _Told] = OrderedDict()
-        self._believed: set[str] = set()
+        self._news: OrderedDict[str, _News] = OrderedDict()
+        self._confirmed: set[str] = set()
         self._changes = 0
         self._waiting: dict[str, asyncio.Future[None]] = {}
-        self.hears = False
-        """Whether there is somebody who tells."""
+        self.connected = False
+        """Whether ClickHouse sends news."""
         self._task = asyncio.get_running_loop().create_task(self._listen())
 
-    async def heard(self, id: str, tables: Collection[str]) -> bool:
-        """Whether the row is known to be stored in one of `tables`; False may be too early, or that nobody tells."""
-        if self.hears and id not in self._told:
-            await self._news_of(id)
-        told = self._told.get(id)
-        return self._is_fresh(told) and told.table in self._believed and told.table in tables
+    async def wait_until_stored(self, id: str, tables: Collection[str]) -> bool:
+        """Wait for news of a row, and return whether it is known to be stored in one of `tables`.
 
-    def found(self, id: str) -> None:
-        """A query has found the row where it belongs."""
-        told = self._told.get(id)
-        if self._is_fresh(told):
-            self._believed.add(told.table)
+        False means that it is not known: the news may come later, or ClickHouse sends none.
+        """
+        if self.connected and id not in self._news:
+            await self._wait_for_news(id)
+        news = self._news.get(id)
+        return self._is_fresh(news) and news.table in self._confirmed and news.table in tables
+
+    def confirm(self, id: str) -> None:
+        """Note that a query has found the row, so that later news of its table counts."""
+        news = self._news.get(id)
+        if self._is_fresh(news):
+            self._confirmed.add(news.table)
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
 
-    def _is_fresh(self, told: "_Told | None") -> TypeGuard["_Told"]:
-        return told is not None and told.sure and told.changes == self._changes
+    def _is_fresh(self, news: "_News | None") -> TypeGuard["_News"]:
+        return news is not None and news.sure and news.changes == self._changes
 
-    async def _news_of(self, id: str) -> None:
+    async def _wait_for_news(self, id: str) -> None:
         news = self._waiting.setdefault(id, asyncio.get_running_loop().create_future())
         try:
             await asyncio.wait({news}, timeout=PATIENCE)
@@ -68,59 +71,59 @@ class Listener:
             self._waiting.pop(id, None)
 
     async def _listen(self) -> None:
-        # trust_env: no proxy between the parts of one stack
+        # trust_env=False, because the parts of a stack need no proxy
         async with httpx.AsyncClient(timeout=30.0, trust_env=False, auth=self._auth) as http:
-            speaks = True
-            while speaks:
+            supported = True
+            while supported:
                 try:
-                    speaks = await self._hear(http)
-                except (httpx.HTTPError, ValueError):  # it restarts, or is about to start
-                    speaks = True
+                    supported = await self._receive(http)
+                except (httpx.HTTPError, ValueError):  # ClickHouse is starting
+                    supported = True
                 finally:
-                    self.hears = False
+                    self.connected = False
                     self._forget()
                     for news in self._waiting.values():
                         _wake(news)
                 await asyncio.sleep(_PAUSE)
 
-    async def _hear(self, http: httpx.AsyncClient) -> bool:
-        """Take all news until they end; False if this ClickHouse has none, which it says at once."""
+    async def _receive(self, http: httpx.AsyncClient) -> bool:
+        """Receive news until the connection ends; return False if this ClickHouse does not send news."""
         async with http.stream("GET", self._url) as answer:
             if answer.status_code >= 500:
                 return True
             if answer.status_code != 200 or answer.headers.get("content-type") != CONTENT_TYPE:
                 return False
             async for line in answer.aiter_lines():
-                self._take(_parsed(line))
-                self.hears = True
+                self._handle(_parse(line))
+                self.connected = True
         return True
 
-    def _take(self, news: dict[str, Any]) -> None:
+    def _handle(self, news: dict[str, Any]) -> None:
         if news.get("changed"):
             self._forget()
         elif news.get("table") in self._tables:
-            self._told[news["id"]] = _Told(news["table"], news["sure"], self._changes)
+            self._news[news["id"]] = _News(news["table"], news["sure"], self._changes)
             if news["id"] in self._waiting:
                 _wake(self._waiting[news["id"]])
-            if len(self._told) > _MOST_KEPT:
-                self._told.popitem(last=False)
+            if len(self._news) > _MOST_KEPT:
+                self._news.popitem(last=False)
 
     def _forget(self) -> None:
-        """Believe nothing of what has been told so far."""
+        """Invalidate all news and confirmations so far."""
         self._changes += 1
-        self._believed.clear()
+        self._confirmed.clear()
 
 
-class _Told(NamedTuple):
-    """What was said of a row."""
+class _News(NamedTuple):
+    """News of a row."""
 
     table: str
     sure: bool
     changes: int
-    """How often all that was told before had been forgotten."""
+    """The number of invalidations before this news."""
 
 
-def _parsed(line: str) -> dict[str, Any]:
+def _parse(line: str) -> dict[str, Any]:
     news = json.loads(line)
     if not isinstance(news, dict) or ("table" in news and not news.keys() >= {"id", "sure"}):
         raise ValueError(line)

@@ -1,4 +1,4 @@
-"""The wheel's own OpenAI-compatible routes, passed through byte for byte; an answer is held until its row is stored."""
+"""Relay the wheel's OpenAI-compatible routes byte for byte, and hold each answer until its row is stored."""
 
 import json
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ _DONE = b"data: [DONE]"
 async def relay_embeddings(gateway: Gateway, body: bytes, request: Request) -> Response:
     """Answer `/openai/v1/embeddings`; embeddings are not stored."""
     async with gateway.generations.current.lease() as native:
-        return _passed_on(await _sent(native, body, request, stream=False))
+        return _to_response(await _send(native, body, request, stream=False))
 
 
 async def relay_openai(gateway: Gateway, body: bytes, request: Request) -> Response:
@@ -27,12 +27,12 @@ async def relay_openai(gateway: Gateway, body: bytes, request: Request) -> Respo
     native = await lease.__aenter__()
     streaming = False
     try:
-        answer = await _sent(native, body, request, stream=True)
+        answer = await _send(native, body, request, stream=True)
         streaming = answer.headers.get("content-type", "").startswith("text/event-stream")
         if not streaming:
             await answer.aread()
-            await _stored(gateway, answer, body)
-            return _passed_on(answer)
+            await _wait_until_stored(gateway, answer, body)
+            return _to_response(answer)
     finally:
         if not streaming:
             await lease.__aexit__(None, None, None)
@@ -49,19 +49,19 @@ async def relay_openai(gateway: Gateway, body: bytes, request: Request) -> Respo
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def _sent(native: Native, body: bytes, request: Request, *, stream: bool) -> httpx.Response:
+async def _send(native: Native, body: bytes, request: Request, *, stream: bool) -> httpx.Response:
     headers = {"content-type": request.headers.get("content-type", "application/json")}
     message = native.http.build_request("POST", request.url.path, content=body, headers=headers)
     try:
         return await native.http.send(message, stream=stream)
     except httpx.HTTPError as error:
-        raise refusal(502, f"The gateway's own server did not answer: {error!r}") from error
+        raise refusal(502, f"The gateway's server did not answer: {error!r}") from error
 
 
-async def _stored(gateway: Gateway, answer: httpx.Response, body: bytes) -> None:
+async def _wait_until_stored(gateway: Gateway, answer: httpx.Response, body: bytes) -> None:
     if answer.status_code == 200 and not _is_dry(body):
         try:
-            await gateway.stored("inference", answer.json()["id"])
+            await gateway.wait_until_stored("inference", answer.json()["id"])
         except Refusal as lost:
             raise _openai_shaped(lost) from lost
 
@@ -71,7 +71,7 @@ async def _pass_events(gateway: Gateway, answer: httpx.Response, body: bytes, se
     async for event in _events(answer):
         if event.startswith(_DONE) and first and not broken and not _is_dry(body):
             try:
-                await gateway.stored("inference", first)
+                await gateway.wait_until_stored("inference", first)
             except Refusal as lost:
                 await send(b"data: " + _openai_shaped(lost).body + b"\n\n")
         chunk = _data(event)
@@ -106,6 +106,6 @@ def _openai_shaped(lost: Refusal) -> Refusal:
     return Refusal(lost.status, json.dumps({"error": {"message": message}}).encode())
 
 
-def _passed_on(answer: httpx.Response) -> Response:
+def _to_response(answer: httpx.Response) -> Response:
     media_type = answer.headers.get("content-type")
     return Response(answer.content, answer.status_code, media_type=media_type)

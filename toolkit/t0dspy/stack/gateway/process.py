@@ -1,4 +1,4 @@
-"""The gateway's process: `python -m t0dspy.stack.gateway`, started by the supervisor."""
+"""Run the gateway's process, which the supervisor starts as `python -m t0dspy.stack.gateway`."""
 
 import argparse
 import asyncio
@@ -32,23 +32,23 @@ from t0dspy.stack.gateway.addresses import parse_address, resolve
 from t0dspy.stack.gateway.context import Gateway
 from t0dspy.stack.gateway.embedded import Native, NotLoadedError
 from t0dspy.stack.gateway.generations import Generation, Generations
-from t0dspy.stack.gateway.loaded_config import clock_of, config_hash_since, from_the_future
+from t0dspy.stack.gateway.loaded_config import config_hash_since, read_clock, warn_of_future_rows
 from t0dspy.stack.gateway.refusals import is_about_config
 from t0dspy.stack.gateway.reports import Reporter
 from t0dspy.stack.gateway.routes import application
 from t0dspy.stack.gateway.witness import ClickHouse
 
-_LOOK = 2.0
-"""Seconds between two looks at whether rows can be stored."""
+_CHECK_EVERY = 2.0
+"""Seconds between two checks whether rows can be stored."""
 _CLOSING = 4.0
-"""Seconds to close after what was in flight was cut."""
+"""Seconds to close after the requests in flight were cut."""
 _CLOSE_EVERY = 0.5
-"""Seconds between two looks at connections that were accepted while the server shuts down."""
+"""Seconds between two checks for connections that were accepted while the server shuts down."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the gateway process is started with."""
+    """The options of the gateway process."""
 
     configs: Path
     clickhouse_url: str = field(repr=False)  # may hold a password
@@ -62,17 +62,21 @@ class Options:
 
 
 async def load(options: Options, clickhouse: ClickHouse) -> Generation:
-    """Load the configs as they are on disk now. Raises GatewayError with TensorZero's own words."""
+    """Load the configs from disk.
+
+    Raises:
+        GatewayError: the load failed; the message is TensorZero's.
+    """
     directory = resolve(options.configs, options.addresses, options.scratch)
     if not any(directory.rglob("*.toml")):
-        raise GatewayError(f"{options.configs} holds no TOML file. Name the directory of your config with --configs.")
-    before = await clock_of(clickhouse)
+        raise GatewayError(f"{options.configs} has no TOML file. Give the directory of your config with --configs.")
+    before = await read_clock(clickhouse)
     try:
         native = await Native.load(f"{_escaped(directory)}/**/*.toml", options.clickhouse_url)
     except GatewayError as error:
         raise type(error)(str(error).replace(str(directory), str(options.configs))) from error
     try:
-        loaded = Written.in_directory(directory)
+        loaded = GatewayConfig.read(directory)
         config_hash = await config_hash_since(clickhouse, before)
         return Generation(native, config_hash, loaded.base_path, loaded.writes_first)
     except GatewayError:
@@ -81,17 +85,17 @@ async def load(options: Options, clickhouse: ClickHouse) -> Generation:
 
 
 @dataclass(frozen=True)
-class Written:
-    """What we must know of a config that has been loaded."""
+class GatewayConfig:
+    """The settings of a loaded config that the HTTP routes need."""
 
     base_path: str
     """`gateway.base_path`, as a prefix of paths."""
     writes_first: bool
-    """Whether `gateway.observability.async_writes` is off, which it is not by itself."""
+    """Whether `gateway.observability.async_writes` is set to false; its default is true."""
 
     @classmethod
-    def in_directory(cls, directory: Path) -> "Written":
-        """Of the files in `directory`, which the gateway has read without complaint."""
+    def read(cls, directory: Path) -> "GatewayConfig":
+        """Read the settings from `directory`, which the gateway has loaded."""
         texts = (file.read_text(encoding="utf-8") for file in toml_files(directory))
         tables = [tomllib.loads(text).get("gateway", {}) for text in texts]
         path = next((table["base_path"] for table in tables if "base_path" in table), "").strip("/")
@@ -104,7 +108,7 @@ def _escaped(directory: Path) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Signals are ours: uvicorn would die of the ones it has caught."""
+    """A uvicorn server that leaves signals to `serve`."""
 
     @contextlib.contextmanager
     # Workaround (uvicorn 0.54): uvicorn raises the signals that it caught again after its shutdown, which ends the
@@ -113,11 +117,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close connections that are accepted while the server shuts down, too.
-
-        Uvicorn 0.54 closes idle connections once. A connection that it accepts just after that stays open after its
-        response, as long as the client likes.
-        """
+        """Shut down, and also close connections that are accepted during the shutdown."""
         # Workaround (uvicorn 0.54): a shutdown closes idle connections once, so a connection that is accepted just
         # after that stays open; remove when it closes them until the end.
         closing = asyncio.create_task(self._close_late_connections())
@@ -135,9 +135,12 @@ class _Server(uvicorn.Server):
 
 
 async def serve(options: Options) -> None:
-    """Load, answer until SIGTERM, finish what is in flight. A second SIGTERM cuts that. SIGHUP loads again.
+    """Load the configs and serve until SIGTERM, then finish the requests in flight.
 
-    Raises GatewayError when the first load fails.
+    A second SIGTERM cuts those requests. SIGHUP reloads the configs.
+
+    Raises:
+        GatewayError: the first load failed.
     """
     reporter = Reporter(options.report_fd)
     clickhouse = ClickHouse(options.clickhouse_url)
@@ -145,10 +148,10 @@ async def serve(options: Options) -> None:
     reloader = Reloader(options, gateway, reporter)
     outer, inner = (_Listener(gateway, fd, options.allowed) for fd in (options.listen_fd, options.inner_fd))
     cut = _on_signals(outer, gateway, reloader, reporter)
-    await outer.started()
-    await inner.started()
-    if ahead := await from_the_future(clickhouse):
-        reporter.say("note", ahead)
+    await outer.wait_started()
+    await inner.wait_started()
+    if warning := await warn_of_future_rows(clickhouse):
+        reporter.say("note", warning)
     reporter.say("ready", gateway.generations.current.config_hash)
     health = asyncio.create_task(_report_trouble(clickhouse, reporter))
     drain = asyncio.create_task(_drain(outer, inner, gateway, reloader, health))
@@ -166,7 +169,7 @@ async def serve(options: Options) -> None:
 
 
 async def _report_trouble(clickhouse: ClickHouse, reporter: Reporter) -> None:
-    """Report each time that rows can no longer be stored, or can be again."""
+    """Report whenever rows can no longer be stored, and when they can be stored again."""
     before = ""
     while True:
         trouble = await clickhouse.trouble()
@@ -175,24 +178,24 @@ async def _report_trouble(clickhouse: ClickHouse, reporter: Reporter) -> None:
         elif before and not trouble:
             reporter.say("note", "Rows can be stored again.")
         before = trouble
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_CHECK_EVERY)
 
 
 async def _drain(
     outer: "_Listener", inner: "_Listener", gateway: Gateway, reloader: "Reloader", health: "asyncio.Task[None]"
 ) -> None:
-    await outer.drained()
+    await outer.wait_ended()
     health.cancel()
-    # Programs in flight still call the gateway for their stages, so their door closes last.
+    # Programs in flight still call the gateway for their stages, so the inner listener closes last.
     await gateway.background.finish()
     inner.stop()
-    await inner.drained()
+    await inner.wait_ended()
     await reloader.finish()
     await gateway.close()
 
 
 class _Listener:
-    """One listening socket (none, if `fd` is None) and its server."""
+    """A listening socket and its server; nothing if `fd` is None."""
 
     def __init__(self, gateway: Gateway, fd: int | None, allowed: Allowed) -> None:
         sockets = [] if fd is None else [socket.socket(fileno=fd)]
@@ -201,14 +204,14 @@ class _Listener:
         self._server = _Server(_uvicorn(application(gateway, allowed, local_only=local_only)))
         self._task = asyncio.create_task(self._server.serve(sockets=sockets)) if sockets else None
 
-    async def started(self) -> None:
+    async def wait_started(self) -> None:
         while self._task and not self._server.started and not self._task.done():
             await asyncio.sleep(0.01)
 
     def stop(self) -> None:
         self._server.should_exit = True
 
-    async def drained(self) -> None:
+    async def wait_ended(self) -> None:
         if self._task:
             await self._task
 
@@ -222,12 +225,12 @@ def _uvicorn(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         backlog=2048,
-        timeout_keep_alive=75,  # longer than clients keep a connection, so that they are the ones to close it
+        timeout_keep_alive=75,  # longer than the clients', so that clients close idle connections first
     )
 
 
 def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", reporter: Reporter) -> asyncio.Event:
-    """Return the event that is set when what is in flight is to be cut."""
+    """Install the signal handlers, and return the event that is set when the requests in flight must be cut."""
     stopping, cut = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
@@ -246,17 +249,17 @@ def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", report
 
 
 class _Variables:
-    """Environment variables that the supervisor writes to our standard input before it asks for a reload.
+    """Reads environment variables that the supervisor writes to standard input before it requests a reload.
 
-    A process gets only the variables that its config names; a changed config may name more.
+    A gateway process gets only the variables that its config names, and a changed config may name others.
     """
 
     def __init__(self) -> None:
         os.set_blocking(sys.stdin.fileno(), False)
         self._rest = b""
 
-    def added(self) -> dict[str, str]:
-        """The variables that were written since the last call and are not set yet."""
+    def read_new(self) -> dict[str, str]:
+        """Read the variables that were written since the last call, and return those that are not set yet."""
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(sys.stdin.fileno(), 1 << 16):
                 self._rest += piece
@@ -266,29 +269,29 @@ class _Variables:
 
 
 class Reloader:
-    """Loads the configs again, one load at a time; what was asked for meanwhile is done after it."""
+    """Runs one reload at a time; all requests that arrive during a reload cause one more reload."""
 
     def __init__(self, options: Options, gateway: Gateway, reporter: Reporter) -> None:
         self._options, self._gateway, self._reporter = options, gateway, reporter
-        self._asked = False
+        self._requested = False
         self._variables = _Variables()
         self._task: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
-        """Load again soon; safe in a signal handler."""
-        self._asked = True
+        """Request a reload. Signal handlers may call this."""
+        self._requested = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def finish(self) -> None:
-        """Return when no load is under way."""
+        """Wait until no reload is running."""
         if self._task is not None:
             await self._task
 
     async def _run(self) -> None:
-        while self._asked:
-            self._asked, began = False, time.monotonic()
-            os.environ.update(self._variables.added())
+        while self._requested:
+            self._requested, began = False, time.monotonic()
+            os.environ.update(self._variables.read_new())
             try:
                 new = await load(self._options, self._gateway.clickhouse)
             except (T0dspyError, OSError) as error:
@@ -304,24 +307,34 @@ def _options(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--configs", type=Path, required=True, help="directory of the TensorZero config")
     parser.add_argument("--scratch", type=Path, required=True, help="directory for the config with local addresses")
     parser.add_argument("--listen-fd", type=int, required=True, help="a bound socket, inherited")
-    parser.add_argument("--inner-fd", type=int, help="another, for the program server; it stays open while we drain")
-    parser.add_argument("--parent-pid", type=int, help="end when this parent is gone")
-    parser.add_argument("--report-fd", type=int, help="where to say what happens")
-    parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
-    parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
+    parser.add_argument(
+        "--inner-fd", type=int, help="a second socket, for the program server; it stays open during the drain"
+    )
+    parser.add_argument("--parent-pid", type=int, help="exit when this parent process is gone")
+    parser.add_argument("--report-fd", type=int, help="the file descriptor for reports")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="H", help="a host name that requests may use"
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="O",
+        help="the origin of a web page that may send requests",
+    )
     parser.add_argument("--address", action="append", default=[], metavar="NAME=HOST:PORT")
     args = parser.parse_args(argv)
     pairs = (text.split("=", 1) for text in args.address)
     addresses = {name: parse_address(name, value) for name, value in pairs}
     if args.parent_pid is not None:
         die_with(args.parent_pid)
-    url = os.environ["TENSORZERO_CLICKHOUSE_URL"]  # in the environment, since it may hold a password
+    url = os.environ["TENSORZERO_CLICKHOUSE_URL"]  # not an argument, because it may hold a password
     allowed = Allowed.parse(args.allow_host, args.allow_origin)
     return Options(args.configs, url, args.scratch, addresses, args.listen_fd, args.inner_fd, args.report_fd, allowed)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the gateway's process; 0 after a clean stop, 1 when it could not start."""
+    """Run the gateway's process. Return 0 after a clean stop, and 1 if it could not start."""
     options = _options(argv)
     private.close_to_others()  # `[object_storage]` of a config may be a directory
     try:

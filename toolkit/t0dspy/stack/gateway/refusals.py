@@ -1,4 +1,4 @@
-"""What TensorZero says about a config, and what to do about it."""
+"""Interpret TensorZero's messages about a config."""
 
 import re
 from pathlib import Path
@@ -16,17 +16,17 @@ _NOT_THE_CONFIG = re.compile(
 )
 
 
-def is_about_config(words: str) -> bool:
-    """Return whether a gateway that did not load gives the config as the reason, not its database or the machine."""
-    return _NOT_THE_CONFIG.search(words) is None
+def is_about_config(message: str) -> bool:
+    """Return whether a load failed because of the config, not because of the database or the machine."""
+    return _NOT_THE_CONFIG.search(message) is None
 
 
-def config_refused(configs: Path, words: str) -> str:
-    """One message for a config that the gateway does not take, with TensorZero's own words."""
-    missing = _MISSING_KEY.search(words)
+def refusal_message(configs: Path, message: str) -> str:
+    """Return the message for a config that the gateway refuses, which includes TensorZero's message."""
+    missing = _MISSING_KEY.search(message)
     if missing:
         return (
             f"The environment variable {missing['name']} is not set, and the model {missing['model']!r} (provider "
-            f"{missing['provider']!r}) in {configs} wants it. Set it and start again. TensorZero says: {words}"
+            f"{missing['provider']!r}) in {configs} needs it. Set it and start again. TensorZero's message: {message}"
         )
-    return f"TensorZero does not take the config in {configs}: {words}"
+    return f"TensorZero refuses the config in {configs}: {message}"

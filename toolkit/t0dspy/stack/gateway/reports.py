@@ -1,4 +1,4 @@
-"""What a child process tells the supervisor: one JSON object a line, over a pipe that nothing else writes to."""
+"""Reports of a child process to the supervisor: one JSON object per line, over a pipe of their own."""
 
 import json
 import os
@@ -10,35 +10,36 @@ Event = Literal["ready", "failed", "reloaded", "kept", "unloaded", "draining", "
 
 @dataclass(frozen=True)
 class Report:
-    """`ready` and `reloaded` carry a config hash, `failed` and `kept` (the old config) a reason.
+    """A report; the meaning of its text depends on the event.
 
-    `draining` and `cut` carry a count of requests.
-    `unloaded` is a load that failed for a reason that is not the config's; `note` is a sentence for people.
+    The text is a config hash for `ready` and `reloaded`; a reason for `failed`, for `kept` (the config was refused, and
+    the old one stays) and for `unloaded` (the load failed for another reason); a number of requests for `draining` and
+    `cut`; and a sentence for people for `note`.
     """
 
     event: Event
     text: str = ""
     began: float = 0.0
-    """When the load of a config began that `reloaded` and `kept` tell of, as `time.monotonic` says."""
+    """The `time.monotonic` at which the load began, for `reloaded`, `kept` and `unloaded`."""
 
     def line(self) -> bytes:
-        """The report as it is written."""
+        """Return the report as a line of JSON."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
 def parse_report(line: bytes) -> Report:
-    """A report as it was written."""
+    """Parse a line that `Report.line` returned."""
     return Report(**json.loads(line))
 
 
 class Reporter:
-    """Writes reports to file descriptor `fd`; without one (a part started by hand) to nobody."""
+    """Writes reports to file descriptor `fd`; if it is None, as for a part started by hand, reports are dropped."""
 
     def __init__(self, fd: int | None) -> None:
         self._fd = fd
 
     def say(self, event: Event, text: str = "", began: float = 0.0) -> None:
-        """Send one report; a supervisor that is gone is no reason to fail."""
+        """Write one report; do nothing if the supervisor is gone."""
         if self._fd is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""The gateway's HTTP routes over an embedded gateway: TensorZero's shapes, status codes and error bodies."""
+"""Serve TensorZero's HTTP routes from the embedded gateway, with its JSON, status codes and error bodies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -29,7 +29,7 @@ _SERVED = (
 
 
 def application(gateway: Gateway, allowed: Allowed, *, local_only: bool) -> ASGIApp:
-    """The ASGI application that serves `gateway`; no web page reaches it that `allowed` does not name."""
+    """Return the ASGI application that serves `gateway`, and refuses web pages that are not in `allowed`."""
     routes = [
         Route("/inference", _route(gateway, _inference), methods=["POST"]),
         Route("/feedback", _route(gateway, _feedback), methods=["POST"]),
@@ -69,7 +69,7 @@ async def _inference(gateway: Gateway, body: bytes, _: Request) -> Response:
     async with gateway.generations.current.lease() as native:
         answer = await native.inference(params)
         if not params.get("dryrun"):
-            await gateway.stored("inference", answer["inference_id"])
+            await gateway.wait_until_stored("inference", answer["inference_id"])
     return _json(answer)
 
 
@@ -98,9 +98,9 @@ async def _send_chunks(gateway: Gateway, stream: AsyncIterator[Json], send: Send
     async for chunk in stream:
         inference, broken = chunk.get("inference_id", inference), broken or "error" in chunk
         await send(b"data: " + to_json(chunk) + b"\n\n")
-    if keep and inference and not broken:  # a broken stream is no answer, so nothing is promised about its row
+    if keep and inference and not broken:  # a broken stream is not an answer, so its row need not be stored
         try:
-            await gateway.stored("inference", inference)
+            await gateway.wait_until_stored("inference", inference)
         except Refusal as lost:
             await send(b"data: " + lost.body + b"\n\n")
     await send(b"data: [DONE]\n\n")
@@ -108,17 +108,17 @@ async def _send_chunks(gateway: Gateway, stream: AsyncIterator[Json], send: Send
 
 async def _feedback(gateway: Gateway, body: bytes, _: Request) -> Response:
     params = read_object(body)
-    _only_stored_numbers(params.get("value"))
+    _check_number(params.get("value"))
     async with gateway.generations.current.lease() as native:
         feedback = await native.feedback(params)
         if not params.get("dryrun"):
             target = params.get("inference_id") or params.get("episode_id")
-            await gateway.stored(_feedback_kind(params), feedback, str(UUID(str(target))))
+            await gateway.wait_until_stored(_feedback_kind(params), feedback, str(UUID(str(target))))
     return _json({"feedback_id": feedback})
 
 
-def _only_stored_numbers(value: Json) -> None:
-    """Refuse a score that ClickHouse would keep as infinity, which every reading of scores leaves out."""
+def _check_number(value: Json) -> None:
+    """Refuse a score that ClickHouse would store as infinity, which all queries of scores leave out."""
     # Workaround (tensorzero 2026.6): scores are stored as 32-bit floats, and larger ones as infinity; remove when they
     # are refused or stored as 64-bit floats.
     if isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) <= LARGEST_SCORE:
@@ -148,8 +148,8 @@ async def _status(gateway: Gateway, _: bytes, __: Request) -> Response:
 async def _health(gateway: Gateway, _: bytes, __: Request) -> Response:
     trouble = await gateway.clickhouse.trouble()
     stores = {"clickhouse": "error" if trouble else "ok", "postgres": "ok", "valkey": "ok", "valkey_cache": "ok"}
-    why = {"reason": trouble} if trouble else {}
-    return _json({"gateway": "ok", **stores, **why}, 503 if trouble else 200)
+    reason = {"reason": trouble} if trouble else {}
+    return _json({"gateway": "ok", **stores, **reason}, 503 if trouble else 200)
 
 
 def _json(value: Json, status: int = 200) -> Response:
@@ -157,7 +157,7 @@ def _json(value: Json, status: int = 200) -> Response:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)  # noqa: S101 - tells mypy what the table above says
+    assert isinstance(error, Refusal)  # noqa: S101 - for mypy; Starlette calls this for a Refusal
     return Response(error.body, error.status, media_type="application/json")
 
 
@@ -176,7 +176,7 @@ async def _wrong_method(_: Request, error: Exception) -> Response:
 
 
 def _prefixed(app: ASGIApp, gateway: Gateway) -> ASGIApp:
-    """Serves `app` below the config's `base_path` too; the program server asks without it."""
+    """Serve `app` also below the config's `base_path`, which the program server does not use."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         base = gateway.generations.current.base_path
@@ -189,7 +189,7 @@ def _prefixed(app: ASGIApp, gateway: Gateway) -> ASGIApp:
 
 
 def _versioned(app: ASGIApp) -> ASGIApp:
-    """Clients of TensorZero look for the gateway's version in every response."""
+    """Add the gateway's version to every response, because TensorZero's clients check it."""
     header = (b"x-tensorzero-gateway-version", TENSORZERO.encode())
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:

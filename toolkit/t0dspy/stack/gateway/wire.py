@@ -1,4 +1,4 @@
-"""Bodies as they cross the wire: JSON in, JSON out, refusals in TensorZero's shape."""
+"""Read and write the bodies of requests and responses; errors have TensorZero's form."""
 
 import gzip
 import io
@@ -13,29 +13,33 @@ from starlette.requests import ClientDisconnect, Request
 Json = Any
 
 BODY_LIMIT = 100 * 1024 * 1024
-"""The gateway's own limit."""
+"""The size limit of a request body in bytes, the same as the gateway's."""
 
 
 @dataclass
-class Refusal(Exception):  # noqa: N818 - an answer, not a failure
-    """A request is answered with an error: the status and the body for it."""
+class Refusal(Exception):  # noqa: N818 - becomes a response
+    """A request is answered with an error that has this status and body."""
 
     status: int
     body: bytes
 
 
 def refusal(status: int, message: str) -> Refusal:
-    """A refusal in the shape of TensorZero's error bodies."""
+    """Return a refusal with an error body like TensorZero's."""
     return Refusal(status, to_json({"error": message}))
 
 
 def to_json(value: Json) -> bytes:
-    """Serialize as the gateway does: compact, UTF-8."""
+    """Serialize `value` like the gateway, as compact UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, decompressed; raises a Refusal when it is too large or compressed in an unknown way."""
+    """Read and decompress the body.
+
+    Raises:
+        Refusal: the body is too large, cannot be decompressed, or the client disconnected.
+    """
     pieces, size = [], 0
     try:
         async for piece in request.stream():
@@ -44,14 +48,18 @@ async def read_body(request: Request) -> bytes:
                 raise _too_large()
             pieces.append(piece)
     except ClientDisconnect:
-        raise refusal(400, "The client went away before it had sent the whole request.") from None
-    return _decompressed(b"".join(pieces), request.headers.get("content-encoding", "identity"))
+        raise refusal(400, "The client disconnected before it had sent the whole request.") from None
+    return _decompress(b"".join(pieces), request.headers.get("content-encoding", "identity"))
 
 
 def read_object(body: bytes) -> dict[str, Json]:
-    """The JSON object in `body`; raises a Refusal that says where it is broken."""
+    """Parse the JSON object in `body`.
+
+    Raises:
+        Refusal: the body is not a JSON object; the message has the position of the error.
+    """
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise refusal(400, f"Failed to parse the request body as JSON: {error} (400 Bad Request)") from error
     if not isinstance(value, dict):
@@ -59,7 +67,7 @@ def read_object(body: bytes) -> dict[str, Json]:
     return value
 
 
-def _decompressed(body: bytes, encoding: str) -> bytes:
+def _decompress(body: bytes, encoding: str) -> bytes:
     if encoding == "identity":
         return body
     try:
@@ -73,14 +81,14 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
 
 
 def _gunzip(body: bytes) -> bytes:
-    return _bounded(gzip.GzipFile(fileobj=io.BytesIO(body)).read(BODY_LIMIT + 1))
+    return _check_size(gzip.GzipFile(fileobj=io.BytesIO(body)).read(BODY_LIMIT + 1))
 
 
 def _unzstd(body: bytes) -> bytes:
-    return _bounded(zstandard.ZstdDecompressor().stream_reader(body).read(BODY_LIMIT + 1))
+    return _check_size(zstandard.ZstdDecompressor().stream_reader(body).read(BODY_LIMIT + 1))
 
 
-def _bounded(body: bytes) -> bytes:
+def _check_size(body: bytes) -> bytes:
     if len(body) > BODY_LIMIT:
         raise _too_large()
     return body
@@ -90,7 +98,7 @@ def _too_large() -> Refusal:
     return refusal(400, "Failed to buffer the request body: length limit exceeded (413 Payload Too Large)")
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 

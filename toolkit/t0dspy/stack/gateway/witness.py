@@ -1,8 +1,8 @@
-"""Rows in ClickHouse: which are there.
+"""Wait until rows are stored in ClickHouse.
 
-The gateway writes feedback in the background and swallows the errors of its inserts, so its answer alone proves
-nothing. A `Witness` reads rows back, or hears of them where ClickHouse is the stack's own. Reads of many requests share
-a query: while one query runs, the ids of the next gather.
+The gateway writes feedback in the background and ignores errors of its inserts, so its answer does not prove that a row
+is stored. A `Witness` queries the rows, or receives news of them from the stack's own ClickHouse. Many requests share a
+query: while one query runs, the ids for the next one are collected.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from t0dspy.errors import GatewayError
 from t0dspy.stack.gateway.listener import Listener
 
 PATIENCE = 20.0
-"""Seconds after which a row that is not there counts as not written."""
+"""Seconds after which a missing row counts as not stored."""
 
-# Views keyed by the id that a request knows: a look-up by key, however much is stored.
+# The views are keyed by the ids that a request knows, so these queries are fast however many rows there are.
 _QUERIES = {
     "inference": "SELECT toString(uint_to_uuid(id_uint)) FROM InferenceById WHERE id_uint IN {keys:Array(UInt128)}",
     "boolean": "SELECT toString(id) FROM BooleanMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
@@ -41,24 +41,28 @@ _TABLES = {
     "comment": ("CommentFeedback",),
     "demonstration": ("DemonstrationFeedback",),
 }
-"""Where a row itself is: what ClickHouse tells of, or, for the row that no view knows, a scan."""
-_BATCH = 200  # ids travel in the URL
+"""The tables of the rows themselves, which ClickHouse's news names. A query for an id must scan them."""
+_BATCH = 200  # the ids are part of the URL, whose length is limited
 
 
 class ClickHouse:
-    """Queries over ClickHouse's HTTP interface; `url` ends in the database's name."""
+    """A client of ClickHouse's HTTP interface; its URL ends in the name of the database."""
 
     def __init__(self, url: str) -> None:
         given = httpx.URL(url)
         self.url = given.copy_with(userinfo=b"")
-        """Without the user and the password, so that no error, log or traceback can hold them."""
+        """The URL without user and password, so that no error, log or traceback contains them."""
         self.auth = httpx.BasicAuth(given.username, given.password) if given.userinfo else None
         self.name = f"{self.url.host}:{self.url.port}"
-        # trust_env: no proxy between the parts of one stack
+        # trust_env=False, because the parts of a stack need no proxy
         self._http = httpx.AsyncClient(timeout=30.0, trust_env=False, auth=self.auth)
 
     async def column(self, sql: str, **parameters: str) -> list[str]:
-        """The first column of a query's rows. Raises GatewayError with ClickHouse's words."""
+        """Return the first column of a query's rows.
+
+        Raises:
+            GatewayError: ClickHouse does not answer or refuses the query; the message is ClickHouse's.
+        """
         url = self.url.copy_merge_params({f"param_{name}": value for name, value in parameters.items()})
         try:
             answer = await self._http.post(url, content=f"{sql} FORMAT TabSeparated")
@@ -69,16 +73,16 @@ class ClickHouse:
         return [line.split("\t")[0] for line in answer.text.splitlines()]
 
     async def healthy(self) -> bool:
-        """Whether it answers a query now."""
+        """Return whether ClickHouse answers a query."""
         try:
             return await self.column("SELECT 1") == ["1"]
         except GatewayError:
             return False
 
     async def trouble(self) -> str:
-        """Why rows cannot be stored now; empty when they can, as far as the server says.
+        """Return why rows cannot be stored now; empty if no reason is known.
 
-        Only the stack's own ClickHouse says so before a row is sent; another one is asked whether it answers.
+        The stack's own ClickHouse reports reasons in advance. For another ClickHouse, the only reason is no answer.
         """
         if not await self.healthy():
             return f"ClickHouse at {self.name} does not answer."
@@ -89,7 +93,7 @@ class ClickHouse:
         return answer.text.strip() if answer.status_code == 503 else ""
 
     async def is_there(self) -> bool:
-        """Whether a server answers, with or without the database."""
+        """Return whether a server answers, with or without the database."""
         try:
             return (await self._http.get(self.url.join("/ping"))).status_code == 200
         except httpx.HTTPError:
@@ -109,10 +113,10 @@ class _Expected:
 
 
 class Witness:
-    """Answers whether a row is stored: by what ClickHouse tells, else asking it for many rows at once."""
+    """Waits for rows to be stored, by ClickHouse's news or by queries for many rows at once."""
 
     def __init__(self, clickhouse: ClickHouse) -> None:
-        """Needs a running event loop."""
+        """Start to listen for news. It needs a running event loop."""
         self._clickhouse = clickhouse
         self._listener = Listener(
             clickhouse.url, clickhouse.auth, [table for tables in _TABLES.values() for table in tables]
@@ -120,25 +124,29 @@ class Witness:
         self._expected: dict[str, list[_Expected]] = defaultdict(list)
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
-    async def saw(self, kind: str, id: str, target: str = "", *, listen: bool = True) -> bool:
-        """True once the row is there, False when it has not come within `PATIENCE`. `kind` is one of `KINDS`.
+    async def wait_until_stored(self, kind: str, id: str, target: str = "", *, listen: bool = True) -> bool:
+        """Wait until a row is stored; return False if it is not stored after `PATIENCE` seconds.
 
-        Without `listen`, ClickHouse is asked even if it has told of the row.
+        Args:
+            kind: the kind of row; a key of `_QUERIES`.
+            id: the id of the row.
+            target: for feedback, the id of its inference or episode.
+            listen: whether ClickHouse's news of the row is enough; if not, the row is always queried.
         """
         # Workaround (tensorzero 2026.6): the gateway writes feedback in the background and ignores failed inserts;
         # remove when its answer waits for the insert.
-        if listen and await self._listener.heard(id, _TABLES[kind]):
+        if listen and await self._listener.wait_until_stored(id, _TABLES[kind]):
             return True
-        found = await self._found(kind, id, target)
-        if found:
-            self._listener.found(id)
-        return found
+        stored = await self._query_until_stored(kind, id, target)
+        if stored:
+            self._listener.confirm(id)
+        return stored
 
     async def close(self) -> None:
-        """Listen no more to what ClickHouse tells."""
+        """Stop listening for news."""
         await self._listener.close()
 
-    async def _found(self, kind: str, id: str, target: str) -> bool:
+    async def _query_until_stored(self, kind: str, id: str, target: str) -> bool:
         row = _Expected(id, target, time.monotonic() + PATIENCE)
         self._expected[kind].append(row)
         if kind not in self._watchers:
@@ -146,10 +154,10 @@ class Witness:
         return await row.seen
 
     async def is_half_stored(self, kind: str, id: str) -> bool:
-        """Whether a row that `saw` did not see is in its table all the same."""
-        looks = [f"SELECT 1 FROM {table} WHERE id = {{id:UUID}}" for table in _TABLES[kind]]  # noqa: S608  # ours
+        """Return whether a row that is not in its view is in its table."""
+        queries = [f"SELECT 1 FROM {table} WHERE id = {{id:UUID}}" for table in _TABLES[kind]]  # noqa: S608  # ours
         try:
-            return bool(await self._clickhouse.column(" UNION ALL ".join(looks), id=id))
+            return bool(await self._clickhouse.column(" UNION ALL ".join(queries), id=id))
         except GatewayError:
             return False
 
@@ -158,34 +166,39 @@ class Witness:
         while expected := self._expected.pop(kind, []):
             rows, later = expected[:_BATCH], expected[_BATCH:]
             started = time.monotonic()
-            stored = await self._stored(kind, rows)
-            waiting = [row for row in rows if not _settled(row, stored)]
+            stored = await self._query_stored(kind, rows)
+            waiting = [row for row in rows if not _settle(row, stored)]
             self._expected[kind] = later + self._expected[kind] + waiting
             misses = misses + 1 if len(waiting) == len(rows) else 0
-            # No more than half of the time goes to looking: the pause is as long as the look, and grows with misses.
+            # Queries take at most half of the time: the pause is as long as the query, and grows with misses.
             await asyncio.sleep(min(max(time.monotonic() - started, 0.002) * (1 + misses), 0.1))
         del self._watchers[kind]
 
-    async def _stored(self, kind: str, rows: list[_Expected]) -> set[str]:
+    async def _query_stored(self, kind: str, rows: list[_Expected]) -> set[str]:
         sql, parameters = look_up(kind, {row.id: row.target for row in rows})
         try:
             return set(await self._clickhouse.column(sql, **parameters))
         except GatewayError:
-            return set()  # not seen; asked again until the deadline
+            return set()  # queried again until the deadline
 
 
 def look_up(kind: str, rows: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The query for which of `rows`, id to target, are stored, and its parameters."""
-    if kind == "inference":  # plain numbers: ClickHouse looks up no key that it has to compute
+    """Return the query for the stored ones of `rows`, and its parameters.
+
+    Args:
+        kind: the kind of the rows.
+        rows: the target of each row, by the row's id.
+    """
+    if kind == "inference":  # keys as plain numbers, because ClickHouse uses no index for computed keys
         return _QUERIES[kind], {"keys": _array(str(UUID(id).int) for id in rows)}
-    ids, targets = (_array(f"'{one}'" for one in some) for some in (rows, set(rows.values())))
+    ids, targets = (_array(f"'{id}'" for id in group) for group in (rows, set(rows.values())))
     return _QUERIES[kind], {"ids": ids, "targets": targets}
 
 
-def _settled(row: _Expected, stored: set[str]) -> bool:
+def _settle(row: _Expected, stored: set[str]) -> bool:
     if row.id not in stored and time.monotonic() < row.deadline:
         return False
-    if not row.seen.done():  # its request may be gone
+    if not row.seen.done():  # it is done if the request was cancelled
         row.seen.set_result(row.id in stored)
     return True
 

@@ -1,4 +1,4 @@
-"""One process of the stack, as its supervisor sees it."""
+"""A process of the stack, started and stopped by the supervisor."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ _PREFIX = re.compile(r"^(?:t0dspy|chdb_http): ")
 
 
 class Child:
-    """A running process: what it says, what it reports, and how it ends."""
+    """A child process with its output and its reports."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, say: Callable[[str], None]) -> None:
         self.name, self.process, self._say = name, process, say
@@ -34,9 +34,16 @@ class Child:
         fds: tuple[int, ...] = (),
         reporting: bool = False,
     ) -> "Child":
-        """Start `command`; what it prints is kept until `speak_up`; from then on it goes line by line to `say`.
+        """Start a process, and collect its output until `start_relaying`.
 
-        With `reporting` the command also gets `--report-fd`, and `write_line` reaches its standard input.
+        Args:
+            name: the part of the stack.
+            command: the command line.
+            say: called with each line of output after `start_relaying`.
+            env: the environment of the process.
+            fds: file descriptors that the process inherits.
+            reporting: whether the command gets `--report-fd` for its reports, and a pipe as its standard input, to
+                which `write_line` writes.
         """
         ours, theirs = os.pipe() if reporting else (-1, -1)
         process = await asyncio.create_subprocess_exec(
@@ -47,7 +54,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE if reporting else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the supervisor, which stops the parts in order
+            start_new_session=True,  # only the supervisor gets Ctrl-C; it stops the parts in order
         )
         child = cls(name, process, say)
         if reporting:
@@ -57,15 +64,15 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """Return the process id."""
         return self.process.pid
 
-    def speak_up(self) -> None:
-        """From now on pass on what the process prints; what it said while it started well is of no interest."""
+    def start_relaying(self) -> None:
+        """Relay further output of the process, and drop the output from its start, because it started well."""
         self._silent = None
 
     async def last_words(self) -> str:
-        """What a process that has ended, and was silent so far, said last."""
+        """Return the last line of output of a process that ended during its start."""
         await asyncio.wait(self._readers, timeout=1)
         lines = [_PREFIX.sub("", line) for line in self._silent or () if line.strip()]
         return lines[-1] if lines else f"exit code {self.process.returncode}"
@@ -82,9 +89,13 @@ class Child:
             self.process.stdin.write(f"{text}\n".encode())
 
     async def stop(self, patience: float, grace: float = 0.0) -> None:
-        """End the process: SIGTERM, after `patience` seconds again, and after `grace` more seconds SIGKILL.
+        """Stop the process with SIGTERM, with a second SIGTERM after `patience` seconds, and at last with SIGKILL.
 
-        A part finishes what is in flight on the first SIGTERM, and cuts it on the second one.
+        A part finishes its requests in flight after the first SIGTERM, and cuts them after the second one.
+
+        Args:
+            patience: seconds between the first and the second SIGTERM.
+            grace: seconds between the second SIGTERM and SIGKILL; if 0, there is no second SIGTERM.
         """
         self.signal(signal.SIGTERM)
         await asyncio.wait({self.ended}, timeout=patience)

@@ -1,4 +1,4 @@
-"""Who may use the embedded ClickHouse: a user and a password, made up once for a data directory unless they are set."""
+"""The user and the password of the embedded ClickHouse: from the environment, or generated once per data directory."""
 
 import re
 import secrets
@@ -11,9 +11,9 @@ from localkit.atomic import replace_file
 from t0dspy.errors import StackError
 
 FILE = "clickhouse-password"
-"""In the data directory, for its owner alone; the database's process cannot read it."""
+"""The password's file in the data directory. Only its owner can read it, but not the confined database process."""
 USER_VARIABLE, PASSWORD_VARIABLE = "CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD"
-"""Environment variables that decide instead, the same as of ClickHouse's own image."""
+"""Environment variables that take precedence, the same as in ClickHouse's image."""
 
 _USUAL_USER = "default"
 _PASSWORD = re.compile(r"[A-Za-z0-9_-]{20,}")
@@ -21,24 +21,24 @@ _PASSWORD = re.compile(r"[A-Za-z0-9_-]{20,}")
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user of ClickHouse and the password."""
+    """A user of ClickHouse with its password."""
 
     user: str
     password: str = field(repr=False)
 
     def in_url(self, url: str) -> str:
-        """Return `url` with the user and the password in it: a secret."""
+        """Return `url` with the user and the password, so the result is a secret."""
         parts = urlsplit(url)
         return urlunsplit(
             parts._replace(netloc=f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@{parts.netloc}")
         )
 
 
-def chosen(environment: Mapping[str, str]) -> Credentials | None:
+def read_environment(environment: Mapping[str, str]) -> Credentials | None:
     """Return the credentials that the environment sets; None if it sets none.
 
     Raises:
-        StackError: it names a user and no password.
+        StackError: it sets a user without a password.
     """
     user, password = environment.get(USER_VARIABLE), environment.get(PASSWORD_VARIABLE)
     if user and not password:
@@ -46,11 +46,11 @@ def chosen(environment: Mapping[str, str]) -> Credentials | None:
     return Credentials(user or _USUAL_USER, password) if password else None
 
 
-def stored(data_dir: Path) -> Credentials | None:
-    """Return the credentials that were made up for `data_dir`; None if there are none yet.
+def read_stored(data_dir: Path) -> Credentials | None:
+    """Read the credentials that were generated for `data_dir`; return None if there are none yet.
 
     Raises:
-        StackError: the file cannot be read, or does not hold a password of ours.
+        StackError: the file cannot be read, or does not contain a generated password.
     """
     path = data_dir / FILE
     try:
@@ -60,25 +60,25 @@ def stored(data_dir: Path) -> Credentials | None:
     except (OSError, UnicodeDecodeError) as error:
         raise StackError(f"{path}, the password of ClickHouse, cannot be read: {error}.") from error
     if not _PASSWORD.fullmatch(password):
-        raise StackError(f"{path} does not hold a password that t0dspy made. Delete it, and the next start makes one.")
+        raise StackError(f"{path} does not hold a password that t0dspy made. Delete it; the next start makes one.")
     return Credentials(_USUAL_USER, password)
 
 
 def ensure(data_dir: Path, environment: Mapping[str, str]) -> Credentials:
-    """Return the credentials for ClickHouse in `data_dir`; make up a password, once, where nobody has set one.
+    """Return the credentials for ClickHouse in `data_dir`; generate and store a password if there is none.
 
-    Call it while `data_dir` is held.
+    The caller must hold `data_dir`.
 
     Raises:
-        StackError: see `chosen` and `stored`, or the password cannot be written.
+        StackError: see `read_environment` and `read_stored`, or the password cannot be written.
     """
-    return chosen(environment) or stored(data_dir) or _make(data_dir)
+    return read_environment(environment) or read_stored(data_dir) or _generate(data_dir)
 
 
-def _make(data_dir: Path) -> Credentials:
+def _generate(data_dir: Path) -> Credentials:
     password = secrets.token_urlsafe(24)
     try:
         replace_file(data_dir / FILE, f"{password}\n")
     except OSError as error:
-        raise StackError(f"The password of ClickHouse cannot be kept in {data_dir / FILE}: {error}.") from error
+        raise StackError(f"The password of ClickHouse cannot be written to {data_dir / FILE}: {error}.") from error
     return Credentials(_USUAL_USER, password)

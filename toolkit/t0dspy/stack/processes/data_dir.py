@@ -1,4 +1,4 @@
-"""The stack's data directory: ours or nobody's, one stack at a time, and a file that says who runs here."""
+"""The stack's data directory: its checks, its locks for one stack at a time, and the files about the running stack."""
 
 import json
 import os
@@ -21,7 +21,7 @@ PARTS = ("clickhouse", "gateway", "programs")
 
 _MOST_PIDS = 1 << 31
 RUN_FILES = {"gateway": "stack.json", "clickhouse": "clickhouse.json"}
-"""Who runs here, by the part: of a stack with a gateway, and of ClickHouse run without one."""
+"""The file about the running stack, for a stack with a gateway, and for ClickHouse without a gateway."""
 _MARKER = "t0dspy-stack"
 _OURS = {
     *(_MARKER, ".gitignore", "clickhouse", "configs", SOCKET, credentials.FILE),
@@ -32,43 +32,43 @@ _OURS = {
 
 @dataclass(frozen=True)
 class Load:
-    """How the gateway fared when it was last told to load its configs again."""
+    """The result of the gateway's last reload."""
 
     began: float
-    """By `time.monotonic`, which all processes of a machine share."""
+    """The `time.monotonic` of its start; all processes of a machine share this clock."""
     config_hash: str | None
-    """What it serves since then; None when it serves what it had."""
+    """The hash of the new config; None if the gateway still serves the old one."""
     refusal: str = ""
-    """Why it refused, in TensorZero's words."""
+    """Why the gateway refused the config, with TensorZero's message."""
     failure: str = ""
-    """Why it could not load, where the config is not the reason, such as a full disk."""
+    """Why the load failed for another reason than the config, such as a full disk."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A running stack, as its `stack.json` says; `pids` and `urls` by part."""
+    """A running stack, as described by its `stack.json`; `pids` and `urls` are by part."""
 
     pid: int
     configs: str
     pids: dict[str, int] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict, repr=False)
-    """The one of ClickHouse holds the user and the password, so it must not be shown."""
+    """ClickHouse's URL contains the user and the password, so it must not be printed."""
     load: Load | None = None
-    """None until it was told to load again."""
+    """None until the first reload."""
     cannot_run: dict[str, str] = field(default_factory=dict)
-    """Program, or `NAME VERSION` -> why it cannot run although it has traffic."""
+    """Maps a program with traffic, or `NAME VERSION`, to the reason why it cannot run."""
 
 
 def find_running(data_dir: Path) -> Running | None:
-    """The stack that serves a gateway from `data_dir` now, or None; a file left behind by a killed one is None too.
+    """Return the stack that runs a gateway on `data_dir`; None if none runs, even if a killed stack left its file.
 
-    Send `SIGHUP` to its `pid` to make it load the configs again.
+    Send `SIGHUP` to its `pid` to make it reload the configs.
     """
     return _running(data_dir, "gateway")
 
 
 def find_clickhouse(data_dir: Path) -> str | None:
-    """Return the URL, with user and password, of the ClickHouse that runs on `data_dir` now; None if none does."""
+    """Return the URL, with user and password, of the ClickHouse that runs on `data_dir`; None if none runs."""
     for part in RUN_FILES:
         running = _running(data_dir, part)
         if running and "clickhouse" in running.urls:
@@ -82,10 +82,11 @@ def _running(data_dir: Path, part: str) -> Running | None:
 
 
 @contextmanager
-def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
-    """Hold `data_dir`, made if need be, for `parts` of a stack until the end of the block.
+def hold(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
+    """Hold `data_dir` for `parts` of a stack until the end of the block, and create it if it does not exist.
 
-    Raises StackError if it cannot be used, belongs to something else, or a stack already runs those parts there.
+    Raises:
+        StackError: it cannot be used, has files of another program, or a stack already runs one of the parts on it.
     """
     with ExitStack() as stack:
         try:
@@ -94,7 +95,7 @@ def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
             private.tighten(data_dir)
             for part in parts:
                 stack.enter_context(_lock(data_dir, part))
-            _let_leftovers_end(data_dir)
+            _wait_for_leftovers(data_dir)
             (data_dir / _MARKER).touch()
         except OSError as error:
             reason = error.strerror or error
@@ -109,13 +110,13 @@ def held(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
 
 
 def write_run_file(data_dir: Path, running: Running) -> None:
-    """Say who runs here; readable by the user alone, since it holds ClickHouse's password."""
+    """Write the file about the running stack. Only the user can read it, because it contains ClickHouse's password."""
     name = RUN_FILES["gateway" if "gateway" in running.urls else "clickhouse"]
     atomic.replace_file(data_dir / name, json.dumps(asdict(running), indent=2))
 
 
-def _let_leftovers_end(data_dir: Path) -> None:
-    """The parts of a stack that was killed end by themselves; give them the moment they need."""
+def _wait_for_leftovers(data_dir: Path) -> None:
+    """Wait at most 5 seconds for the parts of a killed stack, which end by themselves."""
     left, give_up = [_read_run_file(data_dir / name) for name in RUN_FILES.values()], time.monotonic() + 5
     pids = [pid for running in left if running for pid in running.pids.values() if 0 < pid < _MOST_PIDS]
     while any(_is_alive(pid) for pid in pids) and time.monotonic() < give_up:
@@ -127,7 +128,7 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
-        return sys.platform != "linux"  # elsewhere there is no /proc to ask about zombies
+        return sys.platform != "linux"  # other systems have no /proc, so zombies count as alive
     except OSError:
         return False
 
@@ -136,7 +137,7 @@ def _read_run_file(path: Path) -> Running | None:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         return shaped(Running, raw, known_only=False)
-    except (OSError, ValueError, RecursionError):  # it only helps others; the locks say whether a stack runs
+    except (OSError, ValueError, RecursionError):  # the locks, not this file, show whether a stack runs
         return None
 
 
@@ -153,7 +154,7 @@ def _refuse_foreign(data_dir: Path) -> None:
 def _lock(data_dir: Path, part: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(data_dir / f"{part}.lock", 0.3))  # find_running may be looking
+            stack.enter_context(locks.hold(data_dir / f"{part}.lock", 0.3))  # find_running takes the lock for a moment
         except LockedError as error:
             raise StackError(_taken(data_dir, part)) from error
         yield
@@ -161,8 +162,8 @@ def _lock(data_dir: Path, part: str) -> Iterator[None]:
 
 def _taken(data_dir: Path, part: str) -> str:
     running = find_running(data_dir)
-    who = f" (process {running.pid}, {running.urls.get('gateway', '')})" if running else ""
+    holder = f" (process {running.pid}, {running.urls.get('gateway', '')})" if running else ""
     return (
-        f"Another stack already runs the part {part} on the data directory {data_dir}{who}. "
+        f"Another stack already runs the part {part} on the data directory {data_dir}{holder}. "
         "Stop that one, or choose another directory with --data-dir."
     )

@@ -1,4 +1,4 @@
-"""Which variables of the user's environment a part of the stack gets: those that it needs."""
+"""Select the variables of the user's environment that a part of the stack needs."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,17 @@ _PROCESS = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|LOCALE_ARCHIVE|TZ|TZDIR|TMPDIR|PYTHON\w*|LD_LIBRARY_PATH"
     r"|DYLD_\w*LIBRARY_PATH|VIRTUAL_ENV|COVERAGE_\w+|COV_CORE_\w+"
 )
-"""What any Python process needs to start as its parent did."""
+"""The variables that any Python process needs."""
 
 _MEASURING = re.compile("COV(ERAGE|_CORE)_")
-"""Coverage's own variables. The confined ClickHouse process could not write its data, and would fail at its end."""
+"""Coverage's variables. The confined ClickHouse process cannot write coverage data, so it would fail at its end."""
 
 _CLICKHOUSE = re.compile(r"CLICKHOUSE_(USER|PASSWORD)|T0DSPY_CLICKHOUSE_\w+")
 
 _GATEWAY = re.compile(
     r"RUST_\w+|TENSORZERO_\w+|T0DSPY_PROGRAMS_KEY|OTEL_\w+|SSL_CERT_(FILE|DIR)"
     r"|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy"
-    # where providers' SDKs look for credentials
+    # credentials of providers' SDKs
     r"|AWS_\w+|S3_(ACCESS_KEY_ID|SECRET_ACCESS_KEY)|GOOGLE_\w+|GCP_\w+|GCLOUD_\w+|CLOUDSDK_\w+|AZURE_\w+"
     r"|IDENTITY_(ENDPOINT|HEADER)|MSI_(ENDPOINT|SECRET)"
 )
@@ -34,7 +34,7 @@ A request may name a model of any of them (`openai::...`), so these do not depen
 
 
 def clickhouse_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the embedded ClickHouse gets: nothing of the providers, nothing of the user's programs."""
+    """Return the environment of the embedded ClickHouse, without variables of providers and of the user's programs."""
     patterns = (_PROCESS, _CLICKHOUSE)
     return {
         name: value
@@ -44,7 +44,7 @@ def clickhouse_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def gateway_environment(environ: Mapping[str, str], configs: Iterable[str]) -> dict[str, str]:
-    """Return what the gateway gets.
+    """Return the environment of the gateway.
 
     Args:
         environ: the user's environment.

@@ -1,4 +1,4 @@
-"""Where the gateway and ClickHouse are, where nobody has named them: those of the embedded stack that runs here."""
+"""Use the URLs of the running embedded stack if no others are given."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +10,9 @@ DATABASE = "tensorzero"
 
 
 def locate(settings: Settings) -> Settings:
-    """Return `settings` with the URLs of the embedded stack of this project, if it runs, in place of the defaults.
+    """Return `settings` with the URLs of this project's embedded stack, if it runs, instead of the default URLs.
 
-    What a flag, the environment or the settings file names stays. The URL of ClickHouse holds its password.
+    URLs from a flag, the environment or the settings file stay. The URL of ClickHouse contains its password.
     """
     data_dir = Path(settings.apply.data_dir)
     origin = f"the embedded stack in {data_dir}"

@@ -1,4 +1,4 @@
-"""What a stack is to run, and where."""
+"""The configuration of a stack."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,24 +19,24 @@ class Plan:
     programs_port: int = 8100
     parts: tuple[str, ...] = PARTS
     addresses: Mapping[str, str] = field(default_factory=dict)
-    """Where models live in this run, by the host name that their `api_base` has in the config."""
+    """The addresses of models, by the host name in their `api_base`."""
     clickhouse_url: str | None = field(default=None, repr=False)
-    """For a gateway run alone; may hold a password."""
+    """The database of a gateway that runs alone; it may contain a password."""
 
     allowed_flags: Sequence[str] = ()
-    """What `web_pages.Allowed.flags` returns, for each part."""
+    """The flags from `web_pages.Allowed.flags`, for each part."""
     drain: float = 30.0
-    """Seconds that what is in flight has to finish after SIGTERM; then it is cut."""
+    """Seconds that requests in flight may take after SIGTERM before they are cut."""
 
     watched: tuple[Path, Path] | None = None
-    """The project and the configs, whose changed files are loaded at once; None for neither."""
+    """The directories of the project and the configs, which are reloaded when a file changes; None for no reloads."""
 
     @property
     def reachable_host(self) -> str:
-        """An address on which this machine reaches what listens on `host`."""
+        """Return the address at which this machine reaches a server that listens on `host`."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104
 
     def url(self, port: int) -> str:
-        """The base URL of a part that listens on `port`."""
+        """Return the base URL of a part that listens on `port`."""
         host = f"[{self.reachable_host}]" if ":" in self.reachable_host else self.reachable_host
         return f"http://{host}:{port}"

@@ -1,4 +1,4 @@
-"""Ports to listen on: bound before anything starts, so that a taken one is known at once."""
+"""Bind the ports of a stack before it starts, so that a port in use is reported at once."""
 
 import contextlib
 import errno
@@ -14,21 +14,26 @@ from t0dspy.errors import StackError
 SOCKET = "gateway.sock"
 
 
-def listen(host: str, port: int, what: str) -> socket.socket:
-    """A socket bound to `host` and `port` (0: a free one) for `what`; raises StackError when that cannot be."""
+def listen(host: str, port: int, part: str) -> socket.socket:
+    """Return an inheritable socket that is bound to `host` and `port`, or to a free port if `port` is 0.
+
+    Raises:
+        StackError: the port cannot be bound; the message names `part`.
+    """
     try:
         bound = bind(host, port)
     except OSError as error:
-        raise StackError(_why(host, port, what, error)) from error
+        raise StackError(_bind_error(host, port, part, error)) from error
     bound.set_inheritable(True)
     return bound
 
 
 @contextlib.contextmanager
 def private_socket(directory: Path) -> Iterator[tuple[socket.socket, Path]]:
-    """A bound Unix socket that only this user can connect to, and its path; the path is removed at the end.
+    """Yield a bound Unix socket that only this user can connect to, and its path, which is removed at the end.
 
-    It is in `directory` (mode 0700), or in a temporary one if the path is too long or the file system has no sockets.
+    It is in `directory` (mode 0700), or in a temporary directory if the path is too long or the file system does not
+    support sockets.
     """
     with contextlib.ExitStack() as stack, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
         path = directory / SOCKET
@@ -43,25 +48,29 @@ def private_socket(directory: Path) -> Iterator[tuple[socket.socket, Path]]:
         yield bound, path
 
 
-def free(host: str, port: int, what: str) -> int:
-    """The port, or a free one for 0, after a look that nobody holds it; raises StackError when somebody does."""
-    with contextlib.closing(listen(host, port, what)) as bound:
-        bound.listen(1)  # a bind alone succeeds beside a socket that has not begun to listen
+def find_free(host: str, port: int, part: str) -> int:
+    """Return `port`, or any free port if it is 0, after a check that it is free.
+
+    Raises:
+        StackError: the port is in use; the message names `part`.
+    """
+    with contextlib.closing(listen(host, port, part)) as bound:
+        bound.listen(1)  # bind alone succeeds if another socket is bound to the port but does not listen yet
         return int(bound.getsockname()[1])
 
 
-def _why(host: str, port: int, what: str, error: OSError) -> str:
-    option = f"--{what}-port"
+def _bind_error(host: str, port: int, part: str, error: OSError) -> str:
+    option = f"--{part}-port"
     if error.errno == errno.EADDRINUSE:
-        holder = _holder(port) or "another process"
-        return f"Port {port}, wanted for {what}, is in use by {holder}. Stop it, or choose another port with {option}."
+        holder = _find_holder(port) or "another process"
+        return f"Port {port}, wanted for {part}, is in use by {holder}. Stop it, or choose another port with {option}."
     if error.errno == errno.EACCES:
         return f"Port {port} may not be opened by this user. Choose one above 1023 with {option}."
-    return f"Cannot listen on {host}:{port} for {what}: {error.strerror or error}. See --host and {option}."
+    return f"Cannot listen on {host}:{port} for {part}: {error.strerror or error}. See --host and {option}."
 
 
-def _holder(port: int) -> str | None:
-    """Who listens on `port`, as far as /proc shows it to us."""
+def _find_holder(port: int) -> str | None:
+    """Return the name of the process that listens on `port`, if /proc shows it."""
     inodes = _listening_inodes(port)
     for link in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
         with contextlib.suppress(OSError):
@@ -72,9 +81,10 @@ def _holder(port: int) -> str | None:
 
 
 def _listening_inodes(port: int) -> set[str]:
-    found = set()
+    inodes = set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         with contextlib.suppress(OSError):
             rows = [line.split() for line in table.read_text().splitlines()[1:]]
-            found |= {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].split(":")[-1], 16) == port}
-    return found
+            listening = (row for row in rows if row[3] == "0A" and int(row[1].split(":")[-1], 16) == port)
+            inodes |= {f"socket:[{row[9]}]" for row in listening}
+    return inodes

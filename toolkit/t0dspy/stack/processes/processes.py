@@ -1,4 +1,4 @@
-"""The processes of a stack: how each is started, when it is ready, and how all of them end."""
+"""Start, watch, reload and stop the processes of a stack."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ import chdb_http
 from t0dspy.artifact.user_config import toml_files
 from t0dspy.errors import GatewayError, StackError
 from t0dspy.readiness.problems import Problems, as_server_status, find_problems
-from t0dspy.stack.gateway.refusals import config_refused
+from t0dspy.stack.gateway.refusals import refusal_message
 from t0dspy.stack.gateway.reports import Report
 from t0dspy.stack.gateway.witness import ClickHouse
 from t0dspy.stack.processes import credentials, data_dir, ports, programs
@@ -28,11 +28,11 @@ from t0dspy.stack.processes.environment import clickhouse_environment, gateway_e
 from t0dspy.stack.processes.plan import Plan
 
 _LEAST = 1.0
-"""Seconds between two SIGTERMs, at least: two at once may arrive as a single one."""
+"""The least number of seconds between two SIGTERMs, because two at once may arrive as a single one."""
 _GRACE = 8.0
-"""Seconds that a part has to cut what is in flight and to close its files."""
+"""Seconds that a part may take to cut its requests in flight and to close its files."""
 MIGRATIONS = 47
-"""Rows that the first start of TensorZero 2026.6.0 leaves in TensorZeroMigration."""
+"""The number of rows in TensorZeroMigration after the first start of TensorZero 2026.6.0."""
 
 
 class Parts:
@@ -47,24 +47,32 @@ class Parts:
         self._env.setdefault("T0DSPY_PROGRAMS_KEY", secrets.token_urlsafe(32))
         self._programs_port = 0
         self._load: Load | None = None
-        self._clickhouse_url = ""  # with user and password: for stack.json and the gateway's environment alone
+        self._clickhouse_url = ""  # with user and password, only for stack.json and the gateway's environment
         self._secrets: dict[str, dict[str, str]] = {}
         self.urls: dict[str, str] = {}
-        """By part, without passwords."""
+        """The URL of each part, without passwords."""
         self.problems = Problems()
 
     async def start(self) -> None:
-        """Start the parts in order; returns when all are ready. Raises StackError, saying which one is not, and why."""
-        starts = {"clickhouse": self._clickhouse, "gateway": self._gateway, "programs": self._programs}
-        bound = self._bind()
+        """Start the parts in order, and return when all of them are ready.
+
+        Raises:
+            StackError: a part did not start; the message has the reason.
+        """
+        starts = {
+            "clickhouse": self._start_clickhouse,
+            "gateway": self._start_gateway,
+            "programs": self._start_programs,
+        }
+        bound = self._bind_ports()
         self._programs_port = bound.get("programs", self._plan.programs_port)
         for part in self._plan.parts:
             await starts[part](bound[part])
         for child in self._children.values():
-            child.speak_up()
+            child.start_relaying()
 
     def _write_run_file(self) -> None:
-        """Say who runs here, and how; on a full disk the old file stays, and the stack goes on."""
+        """Write the file about the running stack. If the disk is full, the old file stays and the stack continues."""
         try:
             data_dir.write_run_file(self._plan.data_dir, self.running())
         except OSError as error:
@@ -72,31 +80,31 @@ class Parts:
             self._say(f"{path} cannot be written ({error.strerror}), so other commands do not know the latest state.")
 
     def running(self) -> Running:
-        """Who runs where, for the run file."""
+        """Return the description of this stack for its run file."""
         pids = {name: child.pid for name, child in self._children.items()}
         urls = {part: self._clickhouse_url if part == "clickhouse" else url for part, url in self.urls.items()}
         cannot_run = dict(self.problems.cannot_run)
         return Running(os.getpid(), str(self._plan.configs.resolve()), pids, urls, self._load, cannot_run)
 
-    async def look(self) -> None:
-        """Find out which programs in traffic cannot run, and write it into the run file."""
+    async def check_programs(self) -> None:
+        """Find the programs with traffic that cannot run, and write the run file."""
         if "clickhouse" in self.urls and "gateway" not in self.urls:
             data_dir.write_run_file(self._plan.data_dir, self.running())
         status = await programs.read_status(self.urls["programs"]) if "programs" in self.urls else {}
         await self._note_problems(status)
 
     def reload_gateway(self) -> None:
-        """Make the gateway load its configs again, once it is up."""
+        """Make the gateway reload its configs, if it has started."""
         if "gateway" in self.urls:
-            environment = self._environment("gateway")  # the config may name further variables by now
+            environment = self._environment("gateway")  # a changed config may name other variables
             self._children["gateway"].write_line(json.dumps(environment))
             self._children["gateway"].signal(signal.SIGHUP)
 
     async def reload_programs(self) -> str:
-        """Make the program server import its programs again, once it is up, and look for problems.
+        """Make the program server import its programs again, if it has started, and find problems.
 
         Returns:
-            Why the program server keeps the code that it had; empty if it has the new code.
+            The reason why the program server keeps the old code; empty if it uses the new code.
         """
         status: dict[str, Any] = {}
         if "programs" in self.urls:
@@ -114,21 +122,25 @@ class Parts:
             data_dir.write_run_file(self._plan.data_dir, self.running())
 
     async def watch(self) -> NoReturn:
-        """Pass on what the gateway reports, until a part ends; raises StackError then."""
+        """Relay the gateway's reports until a part ends.
+
+        Raises:
+            StackError: a part ended by itself.
+        """
         endings = {child.ended: child for child in self._children.values()}
-        news = asyncio.create_task(self._pass_on_reports())
+        news = asyncio.create_task(self._relay_reports())
         try:
             done, _ = await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         finally:
             news.cancel()
         child = endings[done.pop()]
         raise StackError(
-            f"The part {child.name} (process {child.pid}) has ended by itself: {_ending(child)}. So the stack stops."
+            f"The part {child.name} (process {child.pid}) has ended by itself: {_ending(child)}. The stack stops."
         )
 
     async def drain(self) -> None:
-        """Let requests in flight finish, for `plan.drain` seconds in all, then stop the parts in order."""
-        news = asyncio.create_task(self._pass_on_reports())
+        """Stop the parts in order; their requests in flight may take `plan.drain` seconds in total."""
+        news = asyncio.create_task(self._relay_reports())
         clock = asyncio.get_running_loop().time
         end = clock() + self._plan.drain
         for name in ("gateway", "programs", "clickhouse"):
@@ -138,7 +150,7 @@ class Parts:
         news.cancel()
 
     async def end(self) -> None:
-        """Whatever is still running ends now; ClickHouse is given a moment to close its files."""
+        """Stop all running parts at once, except that ClickHouse has 10 seconds to close its files."""
         patience = {"clickhouse": 10.0}
         await asyncio.gather(*(child.stop(patience.get(name, 0.0)) for name, child in self._children.items()))
         self._close_sockets()
@@ -148,19 +160,19 @@ class Parts:
         while self._sockets:
             self._sockets.pop().close()
 
-    def _bind(self) -> dict[str, int]:
+    def _bind_ports(self) -> dict[str, int]:
         plan = self._plan
         wanted = {"clickhouse": plan.clickhouse_port, "gateway": plan.gateway_port, "programs": plan.programs_port}
-        return {part: self._bound(part, wanted[part]) for part in plan.parts}
+        return {part: self._bind_port(part, wanted[part]) for part in plan.parts}
 
-    def _bound(self, part: str, port: int) -> int:
-        if part != "gateway":  # those bind by themselves
-            return ports.free(self._plan.host, port, part)
+    def _bind_port(self, part: str, port: int) -> int:
+        if part != "gateway":  # the other parts bind their ports themselves
+            return ports.find_free(self._plan.host, port, part)
         bound = ports.listen(self._plan.host, port, part)
         self._sockets.append(bound)
         return int(bound.getsockname()[1])
 
-    async def _clickhouse(self, port: int) -> None:
+    async def _start_clickhouse(self, port: int) -> None:
         secret = credentials.ensure(self._plan.data_dir, os.environ)
         variable = credentials.PASSWORD_VARIABLE
         command = chdb_http.command_line(
@@ -174,26 +186,26 @@ class Parts:
         )
         self._secrets["clickhouse"] = {variable: secret.password}
         child = await self._spawn("clickhouse", command)
-        await self._unless_it_ends(child, _answers(self._plan.url(port) + "/ping"))
+        await self._wait_ready(child, _wait_for_answer(self._plan.url(port) + "/ping"))
         self.urls["clickhouse"] = self._plan.url(port)
         self._clickhouse_url = secret.in_url(self._plan.url(port))
 
-    async def _gateway(self, port: int) -> None:
+    async def _start_gateway(self, port: int) -> None:
         database = self._plan.clickhouse_url or f"{self._clickhouse_url}/tensorzero"
         if "clickhouse" not in self._plan.parts:
-            await _needs_clickhouse(database)
+            await _check_clickhouse(database)
         self._secrets["gateway"] = {"TENSORZERO_CLICKHOUSE_URL": database}
         inner, path = self._paths.enter_context(ports.private_socket(self._plan.data_dir))
         fds = self._sockets[0].fileno(), inner.fileno()
         child = await self._spawn("gateway", self._gateway_command(*fds), fds=fds, reporting=True)
         inner.close()
-        self._close_sockets()  # a copy of ours would take connections that a gateway on its way out never answers
+        self._close_sockets()  # open copies would accept connections after the gateway has stopped
         migrations = asyncio.create_task(self._count_migrations(database))
         try:
-            await self._unless_it_ends(child, self._gateway_ready(child))
+            await self._wait_ready(child, self._wait_for_gateway(child))
         finally:
             migrations.cancel()
-        await _answers(self._plan.url(port) + "/health")
+        await _wait_for_answer(self._plan.url(port) + "/health")
         self.urls["gateway"] = self._plan.url(port)
         self._env["TENSORZERO_GATEWAY_URL"] = self.urls["gateway"]
         self._env[programs.GATEWAY_SOCKET] = str(path)
@@ -203,7 +215,7 @@ class Parts:
         ours = {"programs": f"{host}:{self._programs_port}"} if self._programs_port else {}
         addresses = {**ours, **self._plan.addresses}
         return [
-            *(sys.executable, "-P", "-m", "t0dspy.stack.gateway"),  # not with the modules of the working directory
+            *(sys.executable, "-P", "-m", "t0dspy.stack.gateway"),  # -P: without modules of the working directory
             *("--configs", str(self._plan.configs)),
             *("--scratch", str(self._plan.data_dir / "configs")),
             *("--listen-fd", str(listen_fd), "--inner-fd", str(inner_fd)),
@@ -212,17 +224,17 @@ class Parts:
             *self._plan.allowed_flags,
         ]
 
-    async def _gateway_ready(self, child: Child) -> None:
+    async def _wait_for_gateway(self, child: Child) -> None:
         while (report := await child.reports.get()).event == "note":
             self._say(report.text)
         if report.event == "failed":
-            raise StackError(config_refused(self._plan.configs, report.text))
+            raise StackError(refusal_message(self._plan.configs, report.text))
 
-    async def _programs(self, port: int) -> None:
+    async def _start_programs(self, port: int) -> None:
         plan = self._plan
         command = programs.command_line(plan.configs, host=plan.host, port=port, allowed=plan.allowed_flags)
         child = await self._spawn("programs", command)
-        await self._unless_it_ends(child, _connects(self._plan.reachable_host, port))
+        await self._wait_ready(child, _wait_for_port(self._plan.reachable_host, port))
         self.urls["programs"] = self._plan.url(port)
 
     async def _spawn(
@@ -234,7 +246,7 @@ class Parts:
         return child
 
     def _environment(self, part: str) -> Mapping[str, str]:
-        """What a part gets of the environment; the program server gets all of it, because tools need keys."""
+        """Return the environment of a part. The program server gets all variables, because tools need keys."""
         environment: Mapping[str, str] = self._env
         if part == "clickhouse":
             environment = clickhouse_environment(self._env)
@@ -242,11 +254,16 @@ class Parts:
             environment = gateway_environment(self._env, _texts(self._plan.configs))
         return {**environment, **self._secrets.get(part, {})}
 
-    async def _unless_it_ends(self, child: Child, ready: Coroutine[Any, Any, None]) -> None:
+    async def _wait_ready(self, child: Child, ready: Coroutine[Any, Any, None]) -> None:
+        """Wait for `ready`.
+
+        Raises:
+            StackError: the process ended first.
+        """
         task = asyncio.create_task(ready)
         await asyncio.wait({task, child.ended}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            await asyncio.wait({task}, timeout=0.5)  # a report may still be on its way
+            await asyncio.wait({task}, timeout=0.5)  # its last report may not have been read yet
         if task.done():
             return task.result()
         task.cancel()
@@ -259,13 +276,13 @@ class Parts:
                 self._preparing(int((await tables.column("SELECT count() FROM TensorZeroMigration"))[0]))
             await asyncio.sleep(0.3)
 
-    async def _pass_on_reports(self) -> None:
+    async def _relay_reports(self) -> None:
         gateway = self._children.get("gateway")
         while gateway:
             report = await gateway.reports.get()
             if load := _load(report, self._plan):
                 self._load = load
-                self._write_run_file()  # for whoever asked for it
+                self._write_run_file()  # `apply` reads the result of its reload from it
             if text := _news(report, self._plan):
                 self._say(text)
 
@@ -275,31 +292,32 @@ def _load(report: Report, plan: Plan) -> Load | None:
         return Load(report.began, report.text)
     if report.event == "unloaded":
         return Load(report.began, None, failure=f"the gateway could not load it: {report.text}")
-    return Load(report.began, None, config_refused(plan.configs, report.text)) if report.event == "kept" else None
+    return Load(report.began, None, refusal_message(plan.configs, report.text)) if report.event == "kept" else None
 
 
 def _news(report: Report, plan: Plan) -> str:
     if report.event == "reloaded":
-        return f"The gateway serves what {plan.configs} says now (config_hash {report.text})."
+        return f"The gateway serves the new config in {plan.configs} (config_hash {report.text})."
     if report.event == "kept":
-        return f"The gateway keeps serving the config it had. {config_refused(plan.configs, report.text)}"
+        return f"The gateway keeps serving the old config. {refusal_message(plan.configs, report.text)}"
     if report.event == "unloaded":
-        return f"The gateway keeps serving the config it had, because it could not load again: {report.text}"
+        return f"The gateway keeps serving the old config, because it could not reload: {report.text}"
     if report.event == "note":
         return report.text
     if report.event == "draining" and report.text != "0":
-        within = f"for at most {plan.drain:g} s"
-        return f"Finishing {report.text} requests in flight, {within}; Ctrl-C again stops at once."
+        return f"Finishing {_requests(report)} in flight, for at most {plan.drain:g} s; Ctrl-C again stops at once."
     if report.event == "cut":
-        return (
-            f"{report.text} requests had not ended {plan.drain:g} s after the stop and were cut; no row was promised."
-        )
+        return f"Cut {_requests(report)} that had not ended {plan.drain:g} s after the stop; they may not be stored."
     return ""
+
+
+def _requests(report: Report) -> str:
+    return "1 request" if report.text == "1" else f"{report.text} requests"
 
 
 def _texts(configs: Path) -> Iterator[str]:
     for file in toml_files(configs):
-        with suppress(OSError):  # the gateway reads it too, and reports what is wrong
+        with suppress(OSError):  # the gateway reads the file too, and reports the error
             yield file.read_text(encoding="utf-8", errors="replace")
 
 
@@ -308,7 +326,7 @@ def _ending(child: Child) -> str:
     return f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
 
 
-async def _answers(url: str) -> None:
+async def _wait_for_answer(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
         while True:
             with suppress(httpx.HTTPError):
@@ -317,7 +335,7 @@ async def _answers(url: str) -> None:
             await asyncio.sleep(0.03)
 
 
-async def _connects(host: str, port: int) -> None:
+async def _wait_for_port(host: str, port: int) -> None:
     while True:
         with suppress(OSError):
             _, writer = await asyncio.open_connection(host, port)
@@ -326,7 +344,7 @@ async def _connects(host: str, port: int) -> None:
         await asyncio.sleep(0.03)
 
 
-async def _needs_clickhouse(url: str) -> None:
+async def _check_clickhouse(url: str) -> None:
     database = ClickHouse(url)
     if not await database.is_there():
         raise StackError(

@@ -1,4 +1,4 @@
-"""How the stack starts the program server, reads its status and has it reload."""
+"""Start the program server, read its status, and reload it."""
 
 import asyncio
 import os
@@ -10,18 +10,24 @@ from typing import Any
 import httpx
 
 GATEWAY_SOCKET = "T0DSPY_GATEWAY_SOCKET"
-"""The variable with the path of the stack's own Unix socket to its gateway, which stays open while the stack drains."""
+"""The variable with the path of the gateway's private Unix socket, which stays open while the stack drains."""
 
 _MODULE = "t0dspy.runtime.server"
 _PATIENCE = 150.0
-"""Seconds until a reload has ended: somewhat longer than the server gives its new workers."""
+"""Seconds to wait for the end of a reload; more than the server waits for its new workers."""
 
 
 def command_line(configs: Path, *, host: str, port: int, allowed: Sequence[str] = ()) -> list[str]:
-    """The arguments that start the server, as `subprocess.Popen` takes them.
+    """Return the command line that starts the program server.
 
-    It finds the gateway in `TENSORZERO_GATEWAY_URL` and its key in `T0DSPY_PROGRAMS_KEY`, and it is ready when its
-    port answers. `allowed` are the flags of `web_pages.Allowed`.
+    The server reads the gateway's URL from `TENSORZERO_GATEWAY_URL` and its bearer key from `T0DSPY_PROGRAMS_KEY`. It
+    is ready when its port accepts connections.
+
+    Args:
+        configs: the directory of TensorZero's config.
+        host: the address to listen on.
+        port: the port to listen on.
+        allowed: the flags from `web_pages.Allowed.flags`.
     """
     command = [sys.executable, "-P", "-m", _MODULE, "--configs", str(configs), "--host", host, "--port", str(port)]
     return [*command, "--parent-pid", str(os.getpid()), *allowed]
@@ -38,7 +44,7 @@ async def read_status(url: str) -> dict[str, Any]:
 
 
 async def reload(url: str, signal: Callable[[], None]) -> dict[str, Any]:
-    """Have the server import its programs again with `signal`; returns its status when that has ended."""
+    """Call `signal`, which makes the server import its programs again, and return its status after the reload."""
     before = (await read_status(url)).get("reloads")
     signal()
     status: dict[str, Any] = {}

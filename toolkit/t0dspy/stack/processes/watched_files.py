@@ -1,4 +1,4 @@
-"""The files that a running stack was made of, watched for changes by looking at them again and again."""
+"""Watch the files of a project and its configs for changes by polling them."""
 
 import asyncio
 import os
@@ -8,27 +8,27 @@ from pathlib import Path
 from t0dspy.artifact.bundle import MANIFEST
 
 Stamps = dict[str, tuple[int, int]]
-"""Path -> time of change in nanoseconds, and size."""
+"""Maps a path to the file's modification time in nanoseconds and its size."""
 
 EVERY = 0.5
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 _CONFIG = (".toml", ".minijinja", ".json")
 _VENV = "pyvenv.cfg"
 
 
 async def changes(project: Path, configs: Path, known: Stamps, every: float = EVERY) -> AsyncIterator[list[str]]:
-    """Yield the changed files each time that files have changed and then stayed the same for a look.
+    """Yield the changed files whenever files have changed and then stayed unchanged for one poll.
 
     Args:
         project: a directory of Python files; hidden directories, virtual environments and caches in it are left out.
         configs: the directory of TensorZero's config.
-        known: what `look` returned before the files were read for the first time.
-        every: seconds between two looks.
+        known: the result of `read_stamps` from before the files were read for the first time.
+        every: seconds between two polls.
     """
     before = known
     while True:
         await asyncio.sleep(every)
-        now = await asyncio.to_thread(look, project, configs)
+        now = await asyncio.to_thread(read_stamps, project, configs)
         if now == before and now != known:  # an editor or a checkout writes many files in a row
             changed = sorted(path for path in known.keys() | now.keys() if known.get(path) != now.get(path))
             known = now
@@ -36,13 +36,13 @@ async def changes(project: Path, configs: Path, known: Stamps, every: float = EV
         before = now
 
 
-def look(project: Path, configs: Path) -> Stamps:
-    """Return when each Python file of the project and each config file was changed."""
+def read_stamps(project: Path, configs: Path) -> Stamps:
+    """Read the modification time and size of each Python file of the project and of each config file."""
     stamps = {}
     for path in (*_files(project, (".py",)), *_files(configs, _CONFIG)):
         try:
             stat = os.stat(path)
-        except OSError:  # gone meanwhile
+        except OSError:  # the file was removed
             continue
         stamps[path] = (stat.st_mtime_ns, stat.st_size)
     return stamps
