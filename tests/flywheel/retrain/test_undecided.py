@@ -147,7 +147,7 @@ def test_cron_mails_a_promotion_and_nothing_else(shop: Project, capsys: Any, mon
 def test_a_winner_that_was_written_before_a_cut_is_applied(shop: Project) -> None:
     """A kill between the export and the apply: `--apply --resume` has the gateway serve what is written already."""
     from t0dspy.cli import output
-    from t0dspy.cli.retrain import _each
+    from t0dspy.cli.retrain import _retrain_each
     from t0dspy.settings import load_settings
 
     won = shop.retrain()
@@ -156,6 +156,6 @@ def test_a_winner_that_was_written_before_a_cut_is_applied(shop: Project) -> Non
     applied: list[str] = []
     asked = t0dspy.RetrainOptions(resume=True, verify=False, threads=4)
     with output.progress(True) as progress:
-        [(found, _)] = _each(["shout"], asked, settings, progress, lambda: applied.append)  # type: ignore[arg-type, return-value]
+        [(found, _)] = _retrain_each(["shout"], asked, settings, progress, lambda: applied.append)  # type: ignore[arg-type, return-value]
     assert (found.resumed, found.outcome, found.version, found.export.written) == (True, "promoted", "v2", False)
     assert applied == ["retrain shout"]
