@@ -11,7 +11,7 @@ import pytest
 
 from browser.attacker import Attacker, Sink
 from browser.chromium import showing
-from support.stack import ANSWER, HELLO, Stack, until, write_config
+from support.stack import ANSWER, HELLO, Stack, wait_until, write_config
 from t0dspy.testing import ScriptedUpstream
 
 ATTEMPTS = {
@@ -96,7 +96,7 @@ def _attacked(site: Attacker, sink: Sink, targets: list[dict[str, Any]], host: s
     site.targets = [*targets, {"name": "sink", "get": f"{sink.url}/?via=", "url": f"{sink.url}/?via=", "body": "a=b"}]
     with showing(f"http://{host}:{site.port}/attack/page", profile):
         report = site.report()
-        until(
+        wait_until(
             lambda: sink.arrived == ATTEMPTS,
             what=lambda: f"all attempts at a server that does not look: {sink.arrived}",
         )

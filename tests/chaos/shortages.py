@@ -10,7 +10,7 @@ import httpx
 
 from chaos.accounts import Load, Promises, Row
 from chaos.stacks import ChaosStack, Ground
-from support.stack import until
+from support.stack import wait_until
 
 _SIZE = "256m"
 _FILES = (128, 256)
@@ -31,14 +31,14 @@ def full_disk(ground: Ground, rounds: int) -> Iterator[Row]:
             for _ in range(rounds):
                 with Load(stack.url, promises, clients=8):
                     before = len(promises.inferences)
-                    until(lambda before=before: len(promises.inferences) > before + 20, 60)
+                    wait_until(lambda before=before: len(promises.inferences) > before + 20, 60)
                     _fill(disk / "filling")
                     red += _turns(stack, 503)
                     time.sleep(2)
                     (disk / "filling").unlink()
                     green += _turns(stack, 200)
                     before = len(promises.inferences)
-                    until(lambda before=before: len(promises.inferences) > before + 20, 60)
+                    wait_until(lambda before=before: len(promises.inferences) > before + 20, 60)
             yield Row("full disk", "times that /health was not red", rounds, rounds - red)
             yield Row("full disk", "times that /health was not green again", rounds, rounds - green)
             stack.process.kill()

@@ -12,7 +12,7 @@ import httpx
 
 from support.rollout import Project, exported
 from support.served import storyteller
-from support.stack import alive, migrated_data, until
+from support.stack import alive, migrated_data, wait_until
 from t0dspy.stack.processes.data_dir import find_running
 from t0dspy.testing import ScriptedUpstream
 
@@ -46,7 +46,7 @@ class ChaosStack(Project):
     def left(self, pids: dict[str, int], patience: float = 15) -> int:
         """How many of the processes are still there after a while."""
         try:
-            until(lambda: not any(alive(pid) for pid in pids.values()), patience)
+            wait_until(lambda: not any(alive(pid) for pid in pids.values()), patience)
         except AssertionError:
             return sum(alive(pid) for pid in pids.values())
         return 0

@@ -3,22 +3,16 @@
 import os
 import random
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-
-import httpx
 
 from chaos.accounts import Load, Promises, Row
-from chaos.stacks import ChaosStack, Ground
-from support.silence import silent_provider, stream
-from support.stack import until
+from chaos.stacks import Ground
+from support.silence import hang, silent_provider, stream
+from support.stack import wait_until
 
 VICTIMS = ("clickhouse", "gateway", "programs", "supervisor")
-HANGING = "SELECT sum(editDistance(repeat('ab', 30000 + number % 7), repeat('ba', 30000))) FROM numbers(1000)"
-"""A statement that the engine does not look up from for minutes, so `KILL QUERY` has no effect on it."""
 
 
 def kill_parts(ground: Ground, rounds: int) -> Iterator[Row]:
@@ -30,7 +24,7 @@ def kill_parts(ground: Ground, rounds: int) -> Iterator[Row]:
             pids = stack.pids()
             before = len(promises.inferences)
             with Load(stack.url, promises, clients=8):
-                until(lambda before=before: len(promises.inferences) > before + 5, 60)
+                wait_until(lambda before=before: len(promises.inferences) > before + 5, 60)
                 time.sleep(dice.uniform(0, 0.6))
                 os.kill(stack.victims()[VICTIMS[turn % len(VICTIMS)]], signal.SIGKILL)
                 stack.ended(60)
@@ -53,8 +47,8 @@ def stop_while_hanging(ground: Ground, rounds: int) -> Iterator[Row]:
             pids = stack.pids()
             lines = [list[str]() for _ in range(4)]
             readers = [stream(stack.url + "/inference", _SILENT, events) for events in lines]
-            until(lambda lines=lines: all(lines), 60)
-            _hang(stack)
+            wait_until(lambda lines=lines: all(lines), 60)
+            hang(stack)
             began = time.monotonic()
             if turn % 2:
                 stack.process.kill()
@@ -82,18 +76,6 @@ _SILENT = {
     "input": {"messages": [{"role": "user", "content": [_QUESTION]}]},
     "stream": True,
 }
-
-
-def _hang(stack: ChaosStack) -> None:
-    url = stack.urls["clickhouse"]
-
-    def ask() -> None:
-        with suppress(httpx.HTTPError):
-            httpx.post(url, content=HANGING, timeout=120, trust_env=False)
-
-    threading.Thread(target=ask, daemon=True).start()
-    running = "SELECT count() FROM system.processes WHERE query LIKE '%editDistance%' AND query NOT LIKE '%processes%'"
-    until(lambda: stack.rows(running) == [["1"]], 60)
 
 
 def concurrent_runs(ground: Ground, rounds: int) -> Iterator[Row]:

@@ -9,18 +9,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.clickhouse import Server
+from support.clickhouse import RUNNING, Server
+from support.stack import wait_until
 
 ENDLESS = "SELECT count() FROM numbers(100000000000000) WHERE NOT ignore(number)"
-RUNNING = "SELECT count() FROM system.processes WHERE query LIKE '%{}%' AND query NOT LIKE '%system.processes%'"
 
 
 def test_inserts_during_a_long_read(server: Server, table: str) -> None:
     """A read that takes seconds holds up neither inserts nor other reads."""
     with ThreadPoolExecutor() as pool:
         long = pool.submit(server.post, f"SELECT sum(sleepEachRow(0.1)) FROM numbers(60) -- {table}", max_block_size=1)
-        while server.run(RUNNING.format(table)) == "0\n":
-            time.sleep(0.01)
+        server.wait_until_running(table)
         for number in range(20):
             server.run(f"INSERT INTO {table} VALUES ({number}, 'x')")
         assert server.run(f"SELECT count() FROM {table}") == "20\n"
@@ -74,13 +73,8 @@ def test_waiting_for_the_end_of_a_large_result(tmp_path: Path) -> None:
         assert server.resident_megabytes - before < 120
 
 
-def _gone(server: Server, mark: str, seconds: float = 15) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if server.run(RUNNING.format(mark)) == "0\n":
-            return True
-        time.sleep(0.02)
-    return False
+def _wait_until_gone(server: Server, mark: str) -> None:
+    wait_until(lambda: server.run(RUNNING.format(mark)) == "0\n")
 
 
 @pytest.mark.parametrize(
@@ -92,17 +86,15 @@ def test_a_client_that_goes_away(server: Server, database: str, sql: str) -> Non
     query = httpx.stream("POST", server.url, content=f"{mark} {sql}", timeout=0.5)
     with contextlib.suppress(httpx.ReadTimeout), query as answer:
         next(answer.iter_bytes())
-    assert _gone(server, database)
+    _wait_until_gone(server, database)
 
 
 def test_a_client_that_goes_away_in_a_session(server: Server, database: str) -> None:
     """Its session is free again."""
     with pytest.raises(httpx.ReadTimeout), httpx.Client(timeout=0.3) as http:
         http.post(server.url, params={"session_id": database}, content=f"/* {database} */ {ENDLESS}")
-    assert _gone(server, database)
-    until = time.monotonic() + 5
-    while server.post("SELECT 1", session_id=database).status_code != 200:
-        assert time.monotonic() < until
+    _wait_until_gone(server, database)
+    wait_until(lambda: server.post("SELECT 1", session_id=database).status_code == 200, 5)
 
 
 def test_an_insert_whose_client_goes_away(server: Server, table: str) -> None:
@@ -110,7 +102,7 @@ def test_an_insert_whose_client_goes_away(server: Server, table: str) -> None:
     sql = f"INSERT INTO {table} SELECT number, toString(sleepEachRow(0.1)) FROM numbers(10)"
     with pytest.raises(httpx.ReadTimeout), httpx.Client(timeout=0.3) as http:
         http.post(server.url, params={"max_block_size": 1}, content=sql)
-    assert _gone(server, table)
+    _wait_until_gone(server, table)
     assert server.run(f"SELECT count() FROM {table}") == "10\n"
 
 
@@ -118,7 +110,7 @@ def test_a_session_does_one_thing_at_a_time(server: Server) -> None:
     """A second query in a busy session is refused at once."""
     with ThreadPoolExecutor() as pool:
         long = pool.submit(server.post, "SELECT sleep(1.5)", session_id="busy")
-        time.sleep(0.5)
+        server.wait_until_running("sleep(1.5)")
         assert server.post("SELECT 1", session_id="busy").headers["x-clickhouse-exception-code"] == "373"
         assert long.result().status_code == 200
     assert server.post("SELECT 1", session_id="busy").status_code == 200
@@ -142,11 +134,8 @@ def test_clients_that_hang_up_at_random(server: Server, table: str) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(hang_up, range(300)))
-    assert _gone(server, table, seconds=20)
-    until = time.monotonic() + 20
-    while _pipes_and_sockets(server) > before + 2:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    _wait_until_gone(server, table)
+    wait_until(lambda: _pipes_and_sockets(server) <= before + 2)
 
 
 def test_nothing_of_one_query_is_left_for_the_next(server: Server, database: str) -> None:

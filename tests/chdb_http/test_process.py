@@ -15,6 +15,7 @@ import pytest
 
 from chdb_http import command_line
 from support.clickhouse import Server, refused
+from support.stack import alive, wait_until
 
 TABLE = "CREATE TABLE IF NOT EXISTS t (id UInt64) ENGINE = MergeTree ORDER BY id"
 
@@ -28,7 +29,7 @@ def test_stopping(tmp_path: Path, number: int) -> None:
         slow = pool.submit(
             running.post, "INSERT INTO t SELECT number + sleepEachRow(0.1) FROM numbers(8)", max_block_size=1
         )
-        time.sleep(0.3)
+        running.wait_until_running("sleepEachRow")
         running.process.send_signal(number)
         assert slow.result().status_code == 200
     assert running.stop() == (0, "")
@@ -52,14 +53,22 @@ def test_small_parts_are_one_file(tmp_path: Path) -> None:
         assert again.run("SELECT id FROM t ORDER BY id") == "1\n2\n"
 
 
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_stopping_twice_is_stopping_now(tmp_path: Path) -> None:
     """A second signal does not wait for an endless query."""
     running = Server(tmp_path / "data")
     with ThreadPoolExecutor() as pool:
         endless = pool.submit(running.post, "SELECT count() FROM numbers(100000000000000) WHERE NOT ignore(number)")
-        time.sleep(0.5)
+        running.wait_until_running("NOT ignore")
         running.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        wait_until(lambda: not _accepts(running.port))
         assert running.process.poll() is None
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(timeout=10) == 0
@@ -72,7 +81,7 @@ def test_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
     """After kill -9 under load, five times over, every row whose insert was answered is there."""
     acknowledged: set[int] = set()
     begun = 0
-    for life in range(5):
+    for _ in range(5):
         running = Server(tmp_path / "data")
         running.run(TABLE)
         assert acknowledged <= set(map(int, running.run("SELECT id FROM t").split()))
@@ -93,7 +102,7 @@ def test_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             for client in range(8):
                 pool.submit(insert, client)
-            time.sleep(0.3 + life * 0.17)
+            wait_until(lambda begun=begun: sum(id >= begun for id in acknowledged.copy()) > 10)  # type: ignore[misc]
             running.process.kill()
         running.stop()
         begun += 1_000_000
@@ -220,10 +229,7 @@ time.sleep(60)
         pid, ready, _ = started.stdout.readline().split()
         started.kill()
     assert ready == "ready"
-    until = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and "(zombie)" not in Path(f"/proc/{pid}/status").read_text():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: not alive(int(pid)))
     with Server(tmp_path / "data") as again:
         assert again.run("SELECT 1") == "1\n"
 

@@ -18,7 +18,7 @@ from examples.spec_to_review.demo.processes import DemoError
 from examples.spec_to_review.demo.project import Project
 from examples.spec_to_review.demo.show import Show
 from support.example import rows
-from support.stack import bare_environment, until
+from support.stack import bare_environment, wait_until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "examples.spec_to_review.demo", "--short"]
@@ -66,7 +66,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     command = [*COMMAND, f"--directory={directory}"]
     with subprocess.Popen(command, cwd=ROOT, env=bare_environment(), stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stderr is not None
-        until(lambda: any("examples.spec_to_review.optimize" in one for one in processes(directory)), 120)
+        wait_until(lambda: any("examples.spec_to_review.optimize" in one for one in processes(directory)), 120)
         time.sleep(1)
         demo.send_signal(signal.SIGINT)
         said = demo.stderr.read()
@@ -74,7 +74,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     assert said.endswith("Interrupted.\n")
     assert "Traceback" not in said
     assert not (directory / "old").exists()
-    until(lambda: processes(directory) == [])
+    wait_until(lambda: processes(directory) == [])
 
 
 def test_a_served_score_that_differs_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,6 @@ def test_changes_come_once_they_are_over(tmp_path: Path) -> None:
     async def watched() -> list[list[str]]:
         stream = changes(project, configs, read_stamps(project, configs), every=0.02)
         first = asyncio.ensure_future(anext(stream))
-        await asyncio.sleep(0.1)
         for path in (project / ".t0dspy/a.py", project / "venv/b.py", configs / "programs/ask/manifest.json"):
             path.write_text("x")
         (project / "data.json").write_text(json.dumps({}))

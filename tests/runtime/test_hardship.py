@@ -26,7 +26,7 @@ from support.served import (
     failure,
     free_port,
 )
-from support.stack import COMMAND, bare_environment, until
+from support.stack import COMMAND, bare_environment, wait_until
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import GatewayError
 from t0dspy.gateway import Call, HttpGateway, Inference, input_messages
@@ -48,21 +48,21 @@ def test_a_hung_run_is_cut_and_takes_nobody_down(served: Served) -> None:
         assert failure(hung)[:2] == (504, "deadline")
         assert answer(slow) == {"text": "text of outline of nap"}
         assert answer(server.run("tales/v1", arguments={"topic": "after"}))
-        until(lambda: server.events("worker retires"))
+        wait_until(lambda: server.events("worker retires"))
         ready = [one["worker"] for one in server.events("worker ready")]
         assert len(set(ready)) == 2
-        until(lambda: not os.path.exists(f"/proc/{ready[0]}"))
+        wait_until(lambda: not os.path.exists(f"/proc/{ready[0]}"))
 
 
-def test_a_crashed_worker_fails_its_runs_at_once(served: Served) -> None:
+def test_a_crashed_worker_fails_its_runs_at_once(served: Served, scripted: ScriptedUpstream) -> None:
     """All runs of the worker fail clearly, long before their deadline, and a new worker answers."""
     with ProgramServer(served, "--workers=1") as server:
-        hung, crashed = at_once(
-            [
-                lambda: server.run(NAUGHTY, arguments={"topic": "hang"}),
-                lambda: (time.sleep(1.5), server.run(NAUGHTY, arguments={"topic": "crash"}))[1],
-            ]
-        )
+
+        def crash() -> httpx.Response:
+            wait_until(lambda: scripted.requests)  # the other run is in the worker
+            return server.run(NAUGHTY, arguments={"topic": "crash"})
+
+        hung, crashed = at_once([lambda: server.run(NAUGHTY, arguments={"topic": "hang"}), crash])
         assert failure(hung)[:2] == failure(crashed)[:2] == (500, "worker_died")
         assert answer(server.run("tales/v1", arguments={"topic": "after"}))
 
@@ -74,9 +74,9 @@ def test_a_caller_that_leaves_stops_the_run(served: Served, scripted: ScriptedUp
     with ProgramServer(served, "--workers=1", SIDE_EFFECTS=str(effects)) as server:
         with pytest.raises(httpx.ReadTimeout):
             server.run(NAUGHTY, arguments={"topic": "ok"}, timeout=0.7)
-        until(lambda: "went on ok" in effects.read_text())
-        time.sleep(1.0)
-        assert len(scripted.requests) == 1
+        wait_until(lambda: "went on ok" in effects.read_text())
+        assert answer(server.run("tales/v1", arguments={"topic": "after"}))  # the same worker has had time to go on
+        assert len(scripted.requests) == 1 + 2
         assert server.events("caller went away")
 
 
@@ -98,16 +98,16 @@ def test_a_graceful_stop(served: Served, scripted: ScriptedUpstream) -> None:
         found: list[httpx.Response] = []
         caller = threading.Thread(target=lambda: found.append(server.run("tales/v1", arguments={"topic": "last"})))
         caller.start()
-        until(lambda: len(scripted.requests) == 1)
+        wait_until(lambda: len(scripted.requests) == 1)
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: server.events("stopping"))
+        wait_until(lambda: server.events("stopping"))
         with pytest.raises((httpx.ConnectError, httpx.ReadError)):  # or reset, who knocked while the door was closing
-            until(lambda: server.run("tales/v1", arguments={"topic": "late"}).status_code == 0)
+            wait_until(lambda: server.run("tales/v1", arguments={"topic": "late"}).status_code == 0)
         assert server.process.wait(20) == 0
         caller.join()
         assert answer(found[0]) == {"text": "text of outline of last"}
         worker = server.events("worker ready")[0]["worker"]
-        until(lambda: not os.path.exists(f"/proc/{worker}"))
+        wait_until(lambda: not os.path.exists(f"/proc/{worker}"))
 
 
 def test_an_export_after_the_start_is_found(served: Served) -> None:
@@ -174,9 +174,8 @@ def test_the_gateway_restarts_under_eight_runs(parts: Parts, scripted: ScriptedU
     callers = [threading.Thread(target=call, args=(at,)) for at in range(8)]
     for caller in callers:
         caller.start()
-    until(lambda: len(scripted.requests) >= 4)
+    wait_until(lambda: len(scripted.requests) >= 4)
     parts.end(signal.SIGTERM)
-    time.sleep(1.0)
     parts.gateway = parts.start()
     for caller in callers:
         caller.join()
@@ -217,14 +216,14 @@ def test_sighup_reads_the_programs_again(served: Served, scripted: ScriptedUpstr
     with ProgramServer(served, "--workers=1") as server:
 
         def reload() -> None:
-            until(lambda: scripted.requests)
+            wait_until(lambda: scripted.requests)
             server.process.send_signal(signal.SIGHUP)
 
         first, _ = at_once([lambda: server.run("tales/v1", arguments={"topic": "before"}), reload])
         assert answer(first) == {"text": "text of outline of before"}
-        until(lambda: len(server.events("worker ready")) == 2)
+        wait_until(lambda: len(server.events("worker ready")) == 2)
         before, after = (one["worker"] for one in server.events("worker ready"))
-        until(lambda: not os.path.exists(f"/proc/{before}"))
+        wait_until(lambda: not os.path.exists(f"/proc/{before}"))
         assert answer(server.run("tales/v1", arguments={"topic": "after"})) == {"text": "text of outline of after"}
         assert os.path.exists(f"/proc/{after}")
 
@@ -241,7 +240,7 @@ def test_workers_that_cannot_start_are_started_less_and_less_often(served: Serve
     search = f"{APPS}:{tmp_path}"
     server = ProgramServer(served, "--workers=1", f"--configs={other}", PYTHONPATH=search, FATAL="1")
     try:
-        until(lambda: len(server.events("worker died")) >= 3, 60, server.said)
+        wait_until(lambda: len(server.events("worker died")) >= 3, 60, server.said)
         first, second, third = (datetime.fromisoformat(one["time"]) for one in server.events("worker died")[:3])
         assert (second - first).total_seconds() >= 0.5
         assert (third - second).total_seconds() >= 1.0
@@ -260,7 +259,7 @@ def test_the_gateway_is_killed_under_eight_runs(parts: Parts, scripted: Scripted
         return parts.server.run("tales/v1", arguments={"topic": f"killed {at}."})
 
     def restart() -> None:
-        until(lambda: len(scripted.requests) >= 4)
+        wait_until(lambda: len(scripted.requests) >= 4)
         os.kill(gateway, signal.SIGKILL)
         parts.gateway.wait(30)
         assert parts.gateway.stdout is not None

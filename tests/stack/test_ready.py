@@ -9,21 +9,7 @@ from pathlib import Path
 import pytest
 
 import t0dspy
-from support.served import Served
-
-PROGRAM = """
-import dspy
-
-class Echo(dspy.Module):
-    def __init__(self):
-        super().__init__()
-        self.ask = dspy.Predict("question -> answer")
-
-    def forward(self, question: str) -> dspy.Prediction:
-        return dspy.Prediction(answer="MARK")
-
-program = Echo()
-"""
+from support.served import ECHO, Served
 
 
 @pytest.fixture
@@ -32,7 +18,7 @@ def stack(project: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     import dspy
 
     shutil.copytree(migrated, project / "data", symlinks=True)
-    (project / "echoed.py").write_text(PROGRAM)
+    (project / "echoed.py").write_text(ECHO)
     monkeypatch.syspath_prepend(str(project))
     with Served(project, None, "--reload") as stack:
         stack.programs(
@@ -41,7 +27,7 @@ def stack(project: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             )
         )
         t0dspy.export(dspy.Predict("a -> b"), stack.configs, name="one", model="openai::m", verify=False)
-        (project / "echoed.py").write_text(PROGRAM + "def broken(:\n")
+        (project / "echoed.py").write_text(ECHO + "def broken(:\n")
         stack.env["PYTHONPATH"] = str(project)
         yield stack
 
@@ -50,7 +36,7 @@ def test_ready_names_what_cannot_run(stack: Served) -> None:
     """The stack stays up; `stack.json` has it too; a repaired file is loaded by itself, and SIGHUP looks again."""
     process = stack.launch()
     assert process.stdout is not None
-    line = PROGRAM.count("\n") + 1
+    line = ECHO.count("\n") + 1
     assert process.stdout.readline() == "ready, except\n"
     assert process.stdout.readline() == "  one: OPENAI_API_KEY is not set, which openai::m needs\n"
     assert process.stdout.readline() == f"  support: SyntaxError in echoed.py line {line}: invalid syntax\n"
@@ -59,7 +45,7 @@ def test_ready_names_what_cannot_run(stack: Served) -> None:
         stack.urls[part] = url
     assert json.loads((stack.data_dir / "stack.json").read_text())["cannot_run"].keys() == {"one", "support"}
 
-    (stack.directory / "echoed.py").write_text(PROGRAM.replace("MARK", "repaired"))
+    (stack.directory / "echoed.py").write_text(ECHO.replace("MARK", "repaired"))
     stack.wait_said("reloaded (echoed.py), except one: OPENAI_API_KEY is not set", 60)
     assert stack.call("support", {"question": "why"}).json()["output"]["parsed"] == {"answer": "repaired"}
     assert "warning: support v1 runs code that is not what it was exported with: echoed.py changed" in stack.said()

@@ -10,7 +10,7 @@ import pytest
 
 from localkit.errors import ShortageError
 from localkit.shortage import check_machine, explain, trouble_storing
-from support.stack import COMMAND, Stack, until
+from support.stack import COMMAND, Stack, wait_until
 
 WORDS = [
     ("Code: 243. DB::Exception: Cannot reserve 1.00 MiB (NOT_ENOUGH_SPACE)", "The disk of "),
@@ -59,13 +59,13 @@ def test_health_is_red_while_nothing_can_be_stored(make_stack: Callable[..., Sta
     assert httpx.get(health, trust_env=False).status_code == 200
     probe = blocked / f".storing-{stack.pids()['clickhouse']}"
     probe.mkdir()  # the probe of a full disk, without a disk
-    until(lambda: httpx.get(health, trust_env=False).status_code == 503)
+    wait_until(lambda: httpx.get(health, trust_env=False).status_code == 503)
     answer = httpx.get(health, trust_env=False).json()
     assert answer["clickhouse"] == "error"
     assert "cannot be written" in answer["reason"]
     stack.wait_said("Rows cannot be stored now, and /health says so: ")
     probe.rmdir()
-    until(lambda: httpx.get(health, trust_env=False).status_code == 200)
+    wait_until(lambda: httpx.get(health, trust_env=False).status_code == 200)
     stack.wait_said("Rows can be stored again.")
 
 

@@ -15,6 +15,9 @@ import httpx
 from clickhouse_connect.driver.client import Client
 
 from chdb_http import command_line
+from support.stack import wait_until
+
+RUNNING = "SELECT count() FROM system.processes WHERE query LIKE '%{}%' AND query NOT LIKE '%system.processes%'"
 
 
 def _unmeasured(environ: Mapping[str, str]) -> dict[str, str]:
@@ -57,6 +60,10 @@ class Server:
 
     def get(self, sql: str, *, headers: Mapping[str, str] | None = None, **parameters: Any) -> httpx.Response:
         return self.http.get("/", params={"query": sql, **parameters}, headers=headers)
+
+    def wait_until_running(self, text: str) -> None:
+        """Wait until a statement that contains `text` runs."""
+        wait_until(lambda: self.run(RUNNING.format(text)) != "0\n")
 
     def run(self, sql: str | bytes, **parameters: Any) -> str:
         """The text of an answer that must be fine."""

@@ -14,10 +14,24 @@ import dspy
 import httpx
 
 import t0dspy
-from support.stack import BASE, COMMAND, Stack, bare_environment, until
+from support.stack import BASE, COMMAND, Stack, bare_environment, wait_until
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
 
 APPS = Path(__file__).parent / "apps"
+ECHO = """
+import dspy
+
+class Echo(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+
+    def forward(self, question: str) -> dspy.Prediction:
+        return dspy.Prediction(answer="MARK")
+
+program = Echo()
+"""
+"""A program that needs Python around its predictor; replace MARK to change its code."""
 
 
 def chat(**fields: Any) -> str:
@@ -160,7 +174,7 @@ class ProgramServer:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> "ProgramServer":
-        until(lambda: self.get("/ready").status_code == 200, 60, self.said)
+        wait_until(lambda: self.get("/ready").status_code == 200, 60, self.said)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -154,7 +154,7 @@ class Stack:
 
     def wait_said(self, text: str, patience: float = 20) -> str:
         """Wait until stderr holds `text`."""
-        until(lambda: text in self.said(), patience, lambda: f"{text!r} in {self.said()!r}")
+        wait_until(lambda: text in self.said(), patience, lambda: f"{text!r} in {self.said()!r}")
         return self.said()
 
     def pids(self) -> dict[str, int]:
@@ -213,7 +213,7 @@ class Stack:
         return {id for (id,) in self.rows(f"SELECT toString(id) FROM {table}")}
 
 
-def until(happened: Any, patience: float = 20, what: Any = lambda: "it") -> None:
+def wait_until(happened: Any, patience: float = 20, what: Any = lambda: "it") -> None:
     """Wait for something to become true."""
     end = time.monotonic() + patience
     while not happened():

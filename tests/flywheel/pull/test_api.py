@@ -12,7 +12,7 @@ from dspy.utils.dummies import DummyLM
 import t0dspy
 from support.production import Production, threads
 from support.served import chat
-from support.stack import until
+from support.stack import wait_until
 from t0dspy.errors import BundleError, SettingsError
 from t0dspy.testing import ScriptedUpstream
 
@@ -86,7 +86,7 @@ def test_reading_a_part(production: Production) -> None:
     assert next(found).question == "0"
     assert not found.summary.complete
     found.close()
-    until(lambda: threads() == 0)
+    wait_until(lambda: threads() == 0)
     whole = pull(production, "question")
     assert [one.question for one in whole] == ["0", "1", "2"]
     assert (whole.summary.examples, whole.summary.complete) == (3, True)

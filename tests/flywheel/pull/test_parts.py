@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.production import threads
-from support.stack import until
+from support.stack import wait_until
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.pull.arms import arm, shares_in
 from t0dspy.flywheel.pull.examples import apportioned
@@ -128,11 +128,11 @@ def test_one_ahead() -> None:
 
     results = one_ahead(lambda number=number: fetch(number) for number in range(5))
     assert next(results) == 0
-    until(lambda: begun == [0, 1])
+    wait_until(lambda: begun == [0, 1])
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(KeyError):
         next(results)
-    until(lambda: threads() == 0)
+    wait_until(lambda: threads() == 0)
     assert list(one_ahead([])) == []
 
 

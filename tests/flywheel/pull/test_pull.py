@@ -7,7 +7,7 @@ import pytest
 
 from support.production import LONG, Production, now
 from support.served import chat
-from support.stack import until
+from support.stack import wait_until
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.gateway import HttpGateway
 from t0dspy.runtime.feedback import give_feedback
@@ -138,7 +138,7 @@ def test_a_cached_run(production: Production) -> None:
     asked = f"cached {production.tag}"
     options: dict[str, Any] = {"cache_options": {"enabled": "on"}}
     options["episode_id"] = production.infer("tales", options=options, topic=asked).episode_id  # and so the version
-    until(production.is_cached)
+    wait_until(production.is_cached)
     production.infer("tales", options=options, topic=asked)
     found, summary = production.pull("tales")
     assert [len(one.stages) for one in found] == [2, 0]

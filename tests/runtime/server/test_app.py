@@ -6,7 +6,7 @@ import json
 import pytest
 
 from support.served import LyingFront, ProgramServer, Served, answer, asked, at_once, booking_agent, chat, failure
-from support.stack import until
+from support.stack import wait_until
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
 
 NAUGHTY = "naughty/v1"
@@ -96,7 +96,7 @@ def test_threads_that_leak(served: Served, server: ProgramServer, scripted: Scri
     """A predictor called in a thread of its own, or after its run, belongs to no run and is not answered."""
     assert answer(server.run(NAUGHTY, arguments={"topic": "leak"}))
     assert answer(server.run(NAUGHTY, arguments={"topic": "thread"}))
-    until(lambda: len(server.events("uncaught exception in a thread")) == 2)
+    wait_until(lambda: len(server.events("uncaught exception in a thread")) == 2)
     assert len(scripted.requests) == 4
     assert not [one for one in scripted.requests if "leaked" in str(one.body)]
 

@@ -12,28 +12,15 @@ from typing import Any
 import pytest
 
 import t0dspy
+from support.served import ECHO
 from t0dspy.runtime.server import pool as pools
 from t0dspy.runtime.server.pool import Busy, Pool, Size
-
-PROGRAM = """
-import dspy
-
-class Echo(dspy.Module):
-    def __init__(self):
-        super().__init__()
-        self.ask = dspy.Predict("question -> answer")
-
-    def forward(self, question: str) -> dspy.Prediction:
-        return dspy.Prediction(answer="yes")
-
-program = Echo()
-"""
 
 
 @pytest.fixture
 def configs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One exported program that needs Python."""
-    (project / "pooled.py").write_text(PROGRAM)
+    (project / "pooled.py").write_text(ECHO)
     monkeypatch.syspath_prepend(str(project))
     monkeypatch.setenv("PYTHONPATH", str(project))
     monkeypatch.delitem(sys.modules, "pooled", raising=False)

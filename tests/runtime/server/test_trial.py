@@ -10,7 +10,7 @@ import pytest
 
 import t0dspy
 from support.served import ProgramServer, Served, answer, at_once
-from support.stack import until
+from support.stack import wait_until
 from t0dspy.runtime.server.messages import Offer
 from t0dspy.runtime.server.trial import find_loss
 
@@ -43,7 +43,7 @@ class Reloading(ProgramServer):
         """Ask for a reload, and return the status once it has ended."""
         before = self.get("/ready").json()["reloads"]
         self.process.send_signal(signal.SIGHUP)
-        until(lambda: self.get("/ready").json()["reloads"] > before, 60, self.said)
+        wait_until(lambda: self.get("/ready").json()["reloads"] > before, 60, self.said)
         return dict(self.get("/ready").json())
 
     def asked(self, question: str) -> str:
@@ -69,7 +69,7 @@ def test_new_code_answers_and_runs_finish_on_the_old(server: Reloading, tmp_path
     slow = str(tmp_path / "slow")
 
     def reload() -> str:
-        until(Path(slow + ".began").exists, 30, server.said)
+        wait_until(Path(slow + ".began").exists, 30, server.said)
         server.code.write_text(PROGRAM.replace("MARK", "the second"))
         status = server.reload()
         assert status["reload_refused"] == ""

@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from support.stack import Stack, until, write_config
+from support.stack import Stack, wait_until, write_config
 from t0dspy.stack.processes.data_dir import find_running
 
 MakeStack = Callable[..., Stack]
@@ -27,7 +27,7 @@ def test_a_config_row_from_the_future(make_stack: MakeStack) -> None:
     assert "ClickHouse holds a config row from the future (" in stack.said()
     write_config(stack.configs, "Other instructions.")
     stack.process.send_signal(signal.SIGHUP)
-    until(lambda: stack.status()["config_hash"] != first)
+    wait_until(lambda: stack.status()["config_hash"] != first)
     assert stack.status()["config_hash"] != "7"
     id = stack.infer().json()["inference_id"]
     told = stack.rows(f"SELECT toString(snapshot_hash) FROM JsonInference WHERE id = '{id}'")
@@ -50,5 +50,5 @@ def test_a_reload_without_a_database_refuses_nothing(make_stack: MakeStack) -> N
     assert running.load.failure.startswith("the gateway could not load it: ")
     stack.rows("RENAME TABLE Gone TO ConfigSnapshot")
     os.kill(stack.process.pid, signal.SIGHUP)
-    until(lambda: stack.status()["config_hash"] != before)
+    wait_until(lambda: stack.status()["config_hash"] != before)
     assert stack.pids() == pids

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from support.stack import ANSWER, HELLO, Stack, until
+from support.stack import ANSWER, HELLO, Stack, wait_until
 from t0dspy.testing import Reply, ScriptedUpstream
 
 COMPLETIONS = "/openai/v1/chat/completions"
@@ -81,7 +81,7 @@ def test_a_body_beyond_the_limit_is_refused(stack: Stack) -> None:
     assert "length limit exceeded" in answer.json()["error"]
 
 
-def _leave(stack: Stack, path: str, body: dict[str, Any], read: int) -> None:
+def _leave(stack: Stack, upstream: ScriptedUpstream, path: str, body: dict[str, Any], read: int) -> None:
     """Send a request, read a little of the answer, and hang up."""
     url, data = urlsplit(stack.url), json.dumps(body).encode()
     with socket.create_connection((url.hostname or "", url.port or 0)) as connection:
@@ -90,7 +90,7 @@ def _leave(stack: Stack, path: str, body: dict[str, Any], read: int) -> None:
         if read:
             connection.recv(read)
         else:
-            time.sleep(0.1)
+            wait_until(lambda: upstream.requests)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_a_client_that_leaves_changes_nothing(
     """An inference that was begun is finished and stored, whether its client waits for it or not."""
     scripted.script = Reply(ANSWER * 3000, delay=0.3)
     before = stack.stored("JsonInference")
-    _leave(stack, path, body, read=10 if body.get("stream") else 0)
-    until(lambda: len(stack.stored("JsonInference") - before) == 1, 10)
+    _leave(stack, scripted, path, body, read=10 if body.get("stream") else 0)
+    wait_until(lambda: len(stack.stored("JsonInference") - before) == 1, 10)
 
 
 def test_half_a_request_is_forgotten(stack: Stack) -> None:

@@ -13,7 +13,7 @@ from support.stack import (
     ANSWER,
     HELLO,
     MakeStack,
-    until,
+    wait_until,
 )
 from t0dspy.testing import Reply, ScriptedUpstream
 
@@ -32,7 +32,7 @@ def test_a_reload_under_load_drops_nothing(make_stack: MakeStack, scripted: Scri
 
     def wait_for_answers() -> None:
         enough = len(scripted.requests) + 9  # eight may be under way with the config of before
-        until(lambda: len(scripted.requests) >= enough, 60)
+        wait_until(lambda: len(scripted.requests) >= enough, 60)
 
     with ThreadPoolExecutor(8) as pool:
         clients = [pool.submit(client, number) for number in range(8)]
@@ -41,7 +41,7 @@ def test_a_reload_under_load_drops_nothing(make_stack: MakeStack, scripted: Scri
             (stack.configs / "qa" / "system.minijinja").write_text(f"JSON, turn {turn}.")
             before = stack.status()["config_hash"]
             stack.process.send_signal(signal.SIGHUP)
-            until(lambda before=before: stack.status()["config_hash"] != before)  # type: ignore[misc]
+            wait_until(lambda before=before: stack.status()["config_hash"] != before)  # type: ignore[misc]
             wait_for_answers()
         stop.set()
         codes = [code for future in clients for code in future.result()]
@@ -62,10 +62,10 @@ def test_the_old_config_finishes_what_it_began(make_stack: MakeStack, scripted: 
     scripted.script = Reply(ANSWER, delay=1.5)
     with ThreadPoolExecutor(2) as pool:
         slow = [pool.submit(stack.infer, stream=stream) for stream in (False, True)]
-        until(lambda: len(scripted.requests) == 2)
+        wait_until(lambda: len(scripted.requests) == 2)
         (stack.configs / "qa" / "system.minijinja").write_text("New JSON.")
         stack.process.send_signal(signal.SIGHUP)
-        until(lambda: stack.status()["config_hash"] != old)
+        wait_until(lambda: stack.status()["config_hash"] != old)
         assert {future.result().status_code for future in slow} == {200}
     assert stack.rows("SELECT DISTINCT toString(snapshot_hash) FROM JsonInference") == [[old]]
 
@@ -93,10 +93,10 @@ def test_a_broken_config_keeps_the_old_one_serving(make_stack: MakeStack) -> Non
     in_the_way.mkdir()  # as on a full disk, the run file cannot be written
     stack.process.send_signal(signal.SIGHUP)
     stack.wait_said("stack.json cannot be written (Is a directory), so other commands do not know the latest state.")
-    until(lambda: stack.status() != old)
+    wait_until(lambda: stack.status() != old)
     in_the_way.rmdir()
     stack.process.send_signal(signal.SIGHUP)  # what the gateway reports is still read
-    until(lambda: json.loads((stack.data_dir / "stack.json").read_text())["load"]["config_hash"] is not None)
+    wait_until(lambda: json.loads((stack.data_dir / "stack.json").read_text())["load"]["config_hash"] is not None)
 
 
 def test_a_base_path_of_the_config(make_stack: MakeStack, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_base_path_of_the_config(make_stack: MakeStack, tmp_path: Path) -> Non
     config = stack.configs / "tensorzero.toml"
     config.write_text('gateway.base_path = "/team/a/"\n' + config.read_text())
     stack.process.send_signal(signal.SIGHUP)
-    until(lambda: below().status_code == 200)
+    wait_until(lambda: below().status_code == 200)
     with TensorZeroGateway.build_http(gateway_url=f"{stack.url}/team/a") as client:
         assert isinstance(client.inference(function_name="qa", input=HELLO), JsonInferenceResponse)
 
@@ -124,7 +124,7 @@ def test_going_back_gives_the_old_hash(make_stack: MakeStack) -> None:
         before = stack.status()["config_hash"]
         template.write_text(content)
         stack.process.send_signal(signal.SIGHUP)
-        until(lambda before=before: stack.status()["config_hash"] != before)  # type: ignore[misc]
+        wait_until(lambda before=before: stack.status()["config_hash"] != before)  # type: ignore[misc]
         assert (stack.status()["config_hash"] == first) is same
 
 

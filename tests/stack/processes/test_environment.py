@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.stack import Stack, until
+from support.stack import Stack, wait_until
 from t0dspy.stack.processes.environment import clickhouse_environment, gateway_environment
 from t0dspy.testing import ScriptedUpstream
 
@@ -63,7 +63,7 @@ def test_a_running_stack_shows_no_secret(make_stack: Callable[..., Stack], upstr
         config, served = running.configs / "tensorzero.toml", running.status()["config_hash"]
         config.write_text(config.read_text().replace('_location = "none"', '_location = "env::LATER_KEY"'))
         running.process.send_signal(signal.SIGHUP)
-        until(lambda: running.status()["config_hash"] != served, what=running.said)
+        wait_until(lambda: running.status()["config_hash"] != served, what=running.said)
         assert running.infer().status_code == 200
         assert upstream.requests[-1].headers["authorization"] == "Bearer later-secret"
 

@@ -21,7 +21,7 @@ from support.stack import (
     alive,
     bare_environment,
     refused,
-    until,
+    wait_until,
     write_config,
 )
 from t0dspy.stack.processes.data_dir import Running, find_clickhouse, find_running
@@ -80,10 +80,10 @@ def test_stopping_drains(make_stack: MakeStack, scripted: ScriptedUpstream, numb
     url = stack.url
     with ThreadPoolExecutor(6) as pool:
         waiting = [pool.submit(stack.infer, stream=stream) for stream in (False, True) * 3]
-        until(lambda: len(scripted.requests) == 6)
+        wait_until(lambda: len(scripted.requests) == 6)
         stack.process.send_signal(number)
         stack.wait_said("requests in flight")
-        until(lambda: refuses_connections(url))
+        wait_until(lambda: refuses_connections(url))
         answers = [future.result() for future in waiting]
     assert {answer.status_code for answer in answers} == {200}
     assert stack.ended() == 0
@@ -101,7 +101,7 @@ def test_a_second_ctrl_c_stops_at_once(make_stack: MakeStack, scripted: Scripted
     scripted.script = Reply(ANSWER, delay=60)
     with ThreadPoolExecutor(1) as pool:
         lost = pool.submit(stack.infer)
-        until(lambda: len(scripted.requests) == 1)
+        wait_until(lambda: len(scripted.requests) == 1)
         stack.process.send_signal(signal.SIGINT)
         stack.wait_said("Ctrl-C again")
         assert stack.stop(signal.SIGINT) == 130
@@ -127,7 +127,7 @@ def test_kill_9_of_the_supervisor_leaves_no_children(make_stack: MakeStack) -> N
     pids, id = stack.pids(), stack.infer().json()["inference_id"]
     stack.process.kill()
     stack.ended()
-    until(lambda: nothing_runs(pids), 5)
+    wait_until(lambda: nothing_runs(pids), 5)
     assert find_running(stack.data_dir) is None
     assert id in stack.start().stored("JsonInference")
 
@@ -199,7 +199,7 @@ def test_quiet_prints_nothing(make_stack: MakeStack) -> None:
     """With `--quiet` a stack that runs well says nothing at all."""
     stack = make_stack("--quiet")
     process = stack.launch()
-    until(lambda: find_running(stack.data_dir) is not None)
+    wait_until(lambda: find_running(stack.data_dir) is not None)
     process.terminate()
     assert process.stdout is not None
     assert process.stdout.read() == ""

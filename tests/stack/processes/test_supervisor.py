@@ -1,19 +1,13 @@
 """The end of a stack is bounded: silent streams are cut, statements that hang are ended, and no process stays."""
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
-import httpx
 import pytest
 
-from support.silence import silent_provider, stream
-from support.stack import HELLO, Stack, alive, until
-
-HANGING = "SELECT sum(editDistance(repeat('ab', 30000 + number % 7), repeat('ba', 30000))) FROM numbers(1000)"
-"""A statement that the engine does not look up from for minutes, so `KILL QUERY` has no effect on it."""
+from support.silence import hang, silent_provider, stream
+from support.stack import HELLO, Stack, alive, wait_until
 
 
 @pytest.fixture
@@ -21,19 +15,6 @@ def silent() -> Iterator[str]:
     """The address of a provider that begins every stream and then falls silent."""
     with silent_provider() as address:
         yield address
-
-
-def hang(stack: Stack) -> None:
-    """Have the engine begin a statement that hangs."""
-    url = stack.urls["clickhouse"]
-
-    def ask() -> None:
-        with suppress(httpx.HTTPError):
-            httpx.post(url, content=HANGING, timeout=120, trust_env=False)
-
-    threading.Thread(target=ask, daemon=True).start()
-    running = "SELECT count() FROM system.processes WHERE query LIKE '%editDistance%' AND query NOT LIKE '%processes%'"
-    until(lambda: stack.rows(running) == [["1"]], 60)
 
 
 def test_a_stop_is_bounded(make_stack: Callable[..., Stack], silent: str) -> None:
@@ -49,7 +30,7 @@ def test_a_stop_is_bounded(make_stack: Callable[..., Stack], silent: str) -> Non
         stream(stack.url + "/inference", {"function_name": "talk", "input": HELLO, "stream": True}, native),
         stream(stack.url + "/openai/v1/chat/completions", body, openai),
     ]
-    until(lambda: native and openai, 60)
+    wait_until(lambda: native and openai, 60)
     hang(stack)
     began = time.monotonic()
     assert stack.stop(patience=60) == 0
@@ -77,6 +58,6 @@ def test_a_killed_supervisor_leaves_no_process_that_hangs(make_stack: Callable[.
             stack.process.send_signal(signal.SIGTERM)
         stack.process.kill()
         stack.ended()
-        until(lambda pids=pids: not any(alive(pid) for pid in pids.values()), 15)
+        wait_until(lambda pids=pids: not any(alive(pid) for pid in pids.values()), 15)
         stack.start()
     assert stack.infer().status_code == 200
