@@ -27,6 +27,7 @@ def kill_at_every_step(
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
             assert os.waitstatus_to_exitcode(status) == _SURVIVED, "the action itself failed; see its traceback"
+            assert number > 1, "no step of the action was found, so nothing was killed"
             return
         yield number
 

@@ -151,7 +151,9 @@ def test_stages_that_do_not_fit_are_left_out() -> None:
 def test_each_step_stands_alone() -> None:
     """A step is a function from examples to those kept, in their order, and the others counted."""
     examples = [example(text(at)) for at in range(10)]
-    for step in steps(CurateOptions(floor={"accepted": 1}), SCHEMAS, str):
+    chain = list(steps(CurateOptions(floor={"accepted": 1}), SCHEMAS, str))
+    assert len(chain) > 5
+    for step in chain:
         sieved = step(examples)
         assert len(sieved.kept) + sum(sieved.dropped.values()) == 10
 

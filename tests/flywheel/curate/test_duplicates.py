@@ -89,7 +89,7 @@ def _shingles(one: str) -> set[str]:
 
 def test_near_duplicates_agree_with_all_pairs() -> None:
     """Clear cases are as counting shingles says: resemblance above 0.88 is found, below 0.68 is kept."""
-    draw = random.Random(5)
+    draw, near, apart = random.Random(5), 0, 0
     for trial in range(150):
         one = text(trial, 400)
         letters = list(one)
@@ -101,8 +101,11 @@ def test_near_duplicates_agree_with_all_pairs() -> None:
         kept = len(curate([example(one), example(other)], QUIET).kept)
         if resemblance > 0.88:
             assert kept == 1, resemblance
+            near += 1
         if resemblance < 0.68:
             assert kept == 2, resemblance
+            apart += 1
+    assert min(near, apart) >= 10
 
 
 def test_ten_thousand_alike_are_one() -> None:
