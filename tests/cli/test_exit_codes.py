@@ -99,6 +99,7 @@ def test_interrupted_is_130(tool: Callable[..., Any]) -> None:
     while not lock.exists():
         assert process.poll() is None
         time.sleep(0.01)
+    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, b"", b"Interrupted.\n")

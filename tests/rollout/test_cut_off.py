@@ -9,7 +9,7 @@ import pytest
 
 from support.killing import kill_at_every_step
 from support.rollout import Project
-from support.stack import until
+from support.stack import wait_until
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.rollout.apply import Place
 from t0dspy.rollout.pending import Journal, config_files
@@ -149,7 +149,7 @@ def test_a_stack_that_starts_finishes(project: Project, migrated: Path, tmp_path
         stack.start()
         said = stack.wait_said("`rollback question` was interrupted before the gateway confirmed it")
         assert "it serves that now." in said
-        until(lambda: Journal(stack.configs).pending() is None)
+        wait_until(lambda: Journal(stack.configs).pending() is None)
         served = read_served(stack.url, stack.urls["clickhouse"] + "/tensorzero")
         assert served.shares(ExportedProgram.read(stack.configs, "question").manifest) == {"v2": 1.0}
         record = Journal(stack.configs).served()

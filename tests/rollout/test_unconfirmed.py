@@ -11,7 +11,7 @@ import pytest
 
 import t0dspy
 from support.rollout import Project
-from support.stack import until
+from support.stack import wait_until
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import RolloutError, UnconfirmedError
 from t0dspy.rollout.apply import Place
@@ -137,7 +137,7 @@ def test_a_stack_that_dies_meanwhile_refuses_nothing(
         stack.wait_said(
             "`rollback question` was interrupted before the gateway confirmed it; the gateway serves it now."
         )
-        until(lambda: Journal(stack.configs).pending() is None)
+        wait_until(lambda: Journal(stack.configs).pending() is None)
         assert stack.pids() != pids
         stack.settings()
         with pytest.raises(t0dspy.errors.SettingsError, match="had no incumbent before v1"):

@@ -54,15 +54,15 @@ def test_a_hung_run_is_cut_and_takes_nobody_down(served: Served) -> None:
         wait_until(lambda: not os.path.exists(f"/proc/{ready[0]}"))
 
 
-def test_a_crashed_worker_fails_its_runs_at_once(served: Served, scripted: ScriptedUpstream) -> None:
+def test_a_crashed_worker_fails_its_runs_at_once(served: Served) -> None:
     """All runs of the worker fail clearly, long before their deadline, and a new worker answers."""
     with ProgramServer(served, "--workers=1") as server:
-
-        def crash() -> httpx.Response:
-            wait_until(lambda: scripted.requests)  # the other run is in the worker
-            return server.run(NAUGHTY, arguments={"topic": "crash"})
-
-        hung, crashed = at_once([lambda: server.run(NAUGHTY, arguments={"topic": "hang"}), crash])
+        hung, crashed = at_once(
+            [
+                lambda: server.run(NAUGHTY, arguments={"topic": "hang"}),
+                lambda: (time.sleep(1.5), server.run(NAUGHTY, arguments={"topic": "crash"}))[1],
+            ]
+        )
         assert failure(hung)[:2] == failure(crashed)[:2] == (500, "worker_died")
         assert answer(server.run("tales/v1", arguments={"topic": "after"}))
 
@@ -75,8 +75,8 @@ def test_a_caller_that_leaves_stops_the_run(served: Served, scripted: ScriptedUp
         with pytest.raises(httpx.ReadTimeout):
             server.run(NAUGHTY, arguments={"topic": "ok"}, timeout=0.7)
         wait_until(lambda: "went on ok" in effects.read_text())
-        assert answer(server.run("tales/v1", arguments={"topic": "after"}))  # the same worker has had time to go on
-        assert len(scripted.requests) == 1 + 2
+        time.sleep(1.0)
+        assert len(scripted.requests) == 1
         assert server.events("caller went away")
 
 
@@ -176,6 +176,7 @@ def test_the_gateway_restarts_under_eight_runs(parts: Parts, scripted: ScriptedU
         caller.start()
     wait_until(lambda: len(scripted.requests) >= 4)
     parts.end(signal.SIGTERM)
+    time.sleep(1.0)
     parts.gateway = parts.start()
     for caller in callers:
         caller.join()

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.stack import HELLO, Stack, until
+from support.stack import HELLO, Stack, wait_until
 from t0dspy.stack.gateway.process import GatewayConfig
 from t0dspy.stack.gateway.witness import KINDS, ClickHouse, look_up
 
@@ -94,7 +94,7 @@ def test_kill_9_at_random_moments_loses_nothing_acknowledged(make_stack: Callabl
         over, before = threading.Event(), len(seen.inferences)
         with ThreadPoolExecutor(8) as pool:
             clients = [pool.submit(_until_over, stack.url, seen, over) for _ in range(8)]
-            until(lambda before=before: len(seen.inferences) > before + 5)  # type: ignore[misc]
+            wait_until(lambda before=before: len(seen.inferences) > before + 5)  # type: ignore[misc]
             time.sleep(dice.uniform(0, 0.6))
             os.kill(victim, signal.SIGKILL)
             over.set()
