@@ -33,7 +33,7 @@ def kill_commands(ground: Ground, rounds: int) -> Iterator[Row]:
             _kill(stack, KINDS[turn % len(KINDS)], turn, dice)
             mixed += len(_served(stack)) != 1
             finish(stack.place)
-            unfinished += Journal(stack.configs).pending() is not None
+            unfinished += Journal(stack.configs).read_pending() is not None
             mixed += len(_served(stack)) != 1
             unread += not _whole(stack)
         stack.stop()

@@ -109,7 +109,7 @@ def test_what_an_apply_keeps_is_private(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "configs")
     (tmp_path / ".t0dspy" / "rollout").mkdir(parents=True)
     (tmp_path / ".t0dspy" / "rollout").chmod(0o755)
-    with journal.held():
+    with journal.hold():
         journal.note_served("1", {"a.toml": "user text"})
         assert mode(tmp_path / ".t0dspy" / "rollout") == 0o700
         assert {mode(path) for path in (tmp_path / ".t0dspy" / "rollout").glob("*.json")} == {0o600}

@@ -53,11 +53,11 @@ def kill_and_finish(project: Project, action: Callable[[Place], object], prepare
     try:
         for number in kill_at_every_step(lambda: action(place), OUTWARD, STRIDE):
             assert serving(place) in ({"v1"}, {"v2"}), f"killed at step {number}"
-            pending = Journal(place.configs).pending()
+            pending = Journal(place.configs).read_pending()
             notes: list[str] = project.said_notes
             notes.clear()
             finish(place)
-            assert Journal(place.configs).pending() is None
+            assert Journal(place.configs).read_pending() is None
             if pending is not None:
                 left += 1
                 assert "was interrupted before the gateway confirmed it; finishing it now." in notes[0]
@@ -141,18 +141,18 @@ def test_a_stack_that_starts_finishes(project: Project, migrated: Path, tmp_path
     for _ in kill_at_every_step(lambda: undo(place, "question", "v2"), OUTWARD):
         if ExportedProgram.read(project.configs, "question").shares == {"v2": 1.0}:
             break
-    assert Journal(place.configs).pending() is not None
+    assert Journal(place.configs).read_pending() is not None
     for name in ("configs", ".t0dspy"):
         shutil.rmtree(tmp_path / name)
         shutil.copytree(project.directory / name, tmp_path / name)
     with Project(tmp_path, upstream=None) as stack:  # type: ignore[arg-type]
         stack.start()
         said = stack.wait_said("`rollback question` was interrupted before the gateway confirmed it")
-        assert "it serves that now." in said
-        wait_until(lambda: Journal(stack.configs).pending() is None)
+        assert "the gateway serves it now." in said
+        wait_until(lambda: Journal(stack.configs).read_pending() is None)
         served = read_served(stack.url, stack.urls["clickhouse"] + "/tensorzero")
         assert served.shares(ExportedProgram.read(stack.configs, "question").manifest) == {"v2": 1.0}
-        record = Journal(stack.configs).served()
+        record = Journal(stack.configs).read_served()
         assert record is not None
         assert record.config_hash == stack.status()["config_hash"]
         assert stack.stop() == 0

@@ -26,7 +26,7 @@ def configs(tmp_path: Path) -> Path:
 def test_a_full_disk_is_one_sentence(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beginning, noting and ending on a disk that refuses name the file and the reason."""
     journal = Journal(configs)
-    with journal.held():
+    with journal.hold():
         journal.begin(Pending("traffic ask", {}))
 
     def refuse(*_: object, **__: object) -> Any:
@@ -54,7 +54,7 @@ def test_files_that_cannot_be_put_back_do_not_stop_a_start(configs: Path, text: 
     """A record whose manifest is none is reported; the gateway then says what it makes of the files."""
     journal, said = Journal(configs), list[str]()
     old = {"programs/ask/manifest.json": text, "programs/ask/rollout.toml": ""}
-    with journal.held():
+    with journal.hold():
         journal.begin(Pending("traffic ask", old, putting_back=True))
     before_start(configs, said.append)
     assert said[0] == "`traffic ask` was refused by the gateway and then interrupted; the old files are restored now."

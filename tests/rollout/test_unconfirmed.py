@@ -75,7 +75,7 @@ def test_a_command_that_is_not_there_changes_nothing(configs: Path) -> None:
     with pytest.raises(RolloutError, match="there is no command 'no-such-command' on this machine"):
         set_traffic(place_with(configs, "no-such-command"), "question", {"v2": 1.0}, applying=True)
     assert config_files(configs) == before
-    assert Journal(configs).pending() is None
+    assert Journal(configs).read_pending() is None
 
 
 def test_an_export_keeps_its_number(configs: Path, run: Callable[..., Any]) -> None:
@@ -102,7 +102,7 @@ def test_a_wrong_name_is_said_before_a_change_is_finished(configs: Path, run: Ca
     settings = f'gateway_url = "{NOBODY}"\n[apply]\ncommand = ["touch", "asked"]\ntimeout = 0.1\n'
     Path("t0dspy.toml").write_text(settings)
     journal = Journal(configs)
-    with journal.held():
+    with journal.hold():
         journal.begin(Pending("traffic question", None))
     assert run("traffic", name).code == 1
     assert not Path("asked").exists()
@@ -137,7 +137,7 @@ def test_a_stack_that_dies_meanwhile_refuses_nothing(
         stack.wait_said(
             "`rollback question` was interrupted before the gateway confirmed it; the gateway serves it now."
         )
-        wait_until(lambda: Journal(stack.configs).pending() is None)
+        wait_until(lambda: Journal(stack.configs).read_pending() is None)
         assert stack.pids() != pids
         stack.settings()
         with pytest.raises(t0dspy.errors.SettingsError, match="had no incumbent before v1"):

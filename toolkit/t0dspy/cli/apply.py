@@ -35,7 +35,7 @@ def apply(
 def outcome(applied: "Applied") -> str:
     """Return one line that describes the result of an apply."""
     serving = "serving already" if applied.unchanged else f"serving after {applied.seconds:.1f} s"
-    return f"{serving}: {applied.what}, config_hash {applied.config_hash}"
+    return f"{serving}: {applied.target}, config_hash {applied.config_hash}"
 
 
 def as_json(applied: "Applied") -> dict[str, Any]:
@@ -43,7 +43,7 @@ def as_json(applied: "Applied") -> dict[str, Any]:
     return {
         "serving": True,
         "unchanged": applied.unchanged,
-        "what": applied.what,
+        "what": applied.target,
         "config_hash": applied.config_hash,
         "seconds": round(applied.seconds, 3),
     }

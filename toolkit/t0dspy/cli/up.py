@@ -193,7 +193,7 @@ class _Terminal:
         self._configs = configs
         before_start(configs, self.say)
 
-    def preparing(self, migrations: int) -> None:
+    def show_migrations(self, migrations: int) -> None:
         """Show how many of ClickHouse's migrations are done, if this is the first start."""
         from t0dspy.stack.processes.processes import MIGRATIONS
 
@@ -205,7 +205,7 @@ class _Terminal:
                 self.say("First start: creating ClickHouse's tables, which takes a few seconds.")
         self._progress.update(self._task, completed=migrations, total=MIGRATIONS, visible=self._announced)
 
-    def ready(self, urls: dict[str, str], problems: "Problems") -> None:
+    def show_ready(self, urls: dict[str, str], problems: "Problems") -> None:
         """Print that the stack is ready, its URLs and its problems."""
         self.close()
         if self._configs is not None:
@@ -223,7 +223,7 @@ class _Terminal:
         for part, url in (urls | ({"clickhouse": secret} if secret else {})).items():
             print(f"  {part:<10} {url}", flush=True)
 
-    def reloaded(self, changed: Sequence[str], kept: str, problems: "Problems") -> None:
+    def show_reload(self, changed: Sequence[str], kept: str, problems: "Problems") -> None:
         """Print the outcome of a reload of the programs, and new warnings.
 
         Args:

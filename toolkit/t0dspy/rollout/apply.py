@@ -14,8 +14,8 @@ from pathlib import Path
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.user_config import toml_files
 from t0dspy.errors import RolloutError, T0dspyError, UnconfirmedError
-from t0dspy.rollout.compose import gateway_container
-from t0dspy.rollout.gateways import Action, Command, Verdict, embedded, status
+from t0dspy.rollout.compose import find_container
+from t0dspy.rollout.gateways import Action, Command, Verdict, find_embedded, read_config_hash
 from t0dspy.rollout.pending import Files, Journal, Pending, config_files, same_config
 from t0dspy.rollout.restore import restore
 from t0dspy.rollout.served import read_served
@@ -55,7 +55,7 @@ class Place:
 class Applied:
     """The result of an apply."""
 
-    what: str
+    target: str
     """The gateway that was reloaded, for people."""
     config_hash: str
     """The hash of the served config."""
@@ -77,13 +77,13 @@ def choose(place: Place) -> Action:
                 "[tool.t0dspy.apply]; nothing was changed."
             )
         return Command(place.how.command, place.gateway_url, place.how.timeout)
-    stack = embedded(Path(place.how.data_dir))
+    stack = find_embedded(Path(place.how.data_dir))
     if stack is not None and (not place.given or _port(stack.gateway_url) == _port(place.gateway_url)):
         if stack.configs != place.configs.resolve():
-            raise RolloutError(f"{stack.what} serves {stack.configs}, not {place.configs.resolve()} (--configs).")
+            raise RolloutError(f"{stack.target} serves {stack.configs}, not {place.configs.resolve()} (--configs).")
         return stack
     directory = place.configs.resolve().parent
-    container = gateway_container(directory, place.how.service, place.how.project, place.gateway_url)
+    container = find_container(directory, place.how.service, place.how.project, place.gateway_url)
     if container is not None:
         return container
     raise RolloutError(
@@ -123,10 +123,10 @@ def apply(place: Place, action: Action, journal: Journal, pending: Pending) -> A
     """
     began = time.monotonic()
     files = config_files(place.configs)
-    known = journal.served()
-    if known and same_config(known.files, files) and status(action.gateway_url) == known.config_hash:
+    known = journal.read_served()
+    if known and same_config(known.files, files) and read_config_hash(action.gateway_url) == known.config_hash:
         journal.end()
-        return Applied(action.what, known.config_hash, time.monotonic() - began, unchanged=True)
+        return Applied(action.target, known.config_hash, time.monotonic() - began, unchanged=True)
     journal.begin(pending)
     verdict = _reload(place, action)
     if verdict.unconfirmed:
@@ -135,7 +135,7 @@ def apply(place: Place, action: Action, journal: Journal, pending: Pending) -> A
         raise _put_back(place, action, journal, pending, verdict)
     journal.note_served(verdict.config_hash, files)
     journal.end()
-    return Applied(action.what, verdict.config_hash, time.monotonic() - began)
+    return Applied(action.target, verdict.config_hash, time.monotonic() - began)
 
 
 def put_back(place: Place, action: Action, journal: Journal, pending: Pending) -> Applied:
@@ -148,16 +148,16 @@ def put_back(place: Place, action: Action, journal: Journal, pending: Pending) -
 
 
 def _put_back(place: Place, action: Action, journal: Journal, pending: Pending, refused: Verdict) -> RolloutError:
-    why = f"{action.what} refused the config: {refused.refusal}"
+    why = f"{action.target} refused the config: {refused.refusal}"
     if pending.old is None or (pending.stale and refused.still_serving):
         journal.end()
-        serves = "it still serves the old config" if status(action.gateway_url) else "no gateway answers now"
+        serves = "it still serves the old config" if read_config_hash(action.gateway_url) else "no gateway answers now"
         return RolloutError(f"{why}\nThe files that it served are not known here, so nothing is restored; {serves}.")
     journal.begin(replace(pending, putting_back=True))
     place.say("the gateway refused the config; restoring the old files")
     aside = restore(place.configs, pending.old, now(), refused.refusal.partition("\n")[0])
     kept = f"\nSet aside: {', '.join(aside)}." if aside else ""
-    verdict = Verdict(status(action.gateway_url)) if refused.still_serving else _reload(place, action)
+    verdict = Verdict(read_config_hash(action.gateway_url)) if refused.still_serving else _reload(place, action)
     journal.end()
     if verdict.unconfirmed or (refused.still_serving and verdict.config_hash is None):
         why_not = verdict.unconfirmed or "it does not answer any more."
@@ -184,7 +184,7 @@ def _reload(place: Place, action: Action) -> Verdict:
     give_up = time.monotonic() + place.how.timeout
     try:
         action.start()
-        while (verdict := action.verdict()) is None and time.monotonic() < give_up:
+        while (verdict := action.poll()) is None and time.monotonic() < give_up:
             place.pause(0.05)
     except RolloutError as error:  # the gateway could not be reached
         return Verdict(None, unconfirmed=str(error))
@@ -193,7 +193,7 @@ def _reload(place: Place, action: Action) -> Verdict:
 
 def _overdue(place: Place, action: Action) -> Verdict:
     """Return the verdict after a timeout: served if the hash did not change because the config is equivalent."""
-    serving = status(action.gateway_url)
+    serving = read_config_hash(action.gateway_url)
     if serving is not None and traffic_is_served(place, action.gateway_url):
         return Verdict(serving)
     answer = f"its config_hash is still {serving}" if serving else "it does not answer"
@@ -218,8 +218,8 @@ def old_files(journal: Journal, gateway_url: str, before: Files | None) -> tuple
         gateway_url: the gateway, which reports the hash of the served config.
         before: the files before the change; None if the change was written before this command.
     """
-    known = journal.served()
-    fresh = known is not None and status(gateway_url) == known.config_hash
+    known = journal.read_served()
+    fresh = known is not None and read_config_hash(gateway_url) == known.config_hash
     if known is not None and (fresh or before is None):
         return known.files, not fresh
     return before, False

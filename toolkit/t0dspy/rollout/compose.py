@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from t0dspy.errors import RolloutError
-from t0dspy.rollout.gateways import Verdict, status
+from t0dspy.rollout.gateways import Verdict, read_config_hash
 from t0dspy.stack.gateway.refusals import is_about_config
 
 PROJECT, SERVICE, DIRECTORY = (f"com.docker.compose.{name}" for name in ("project", "service", "project.working_dir"))
@@ -23,7 +23,7 @@ class Restart:
 
     def __init__(self, container: Any, gateway_url: str) -> None:
         self._container, self._restarts = container, 0
-        self.what = f"the container {container.name}"
+        self.target = f"the container {container.name}"
         self.gateway_url = gateway_url
 
     def start(self) -> None:
@@ -34,14 +34,14 @@ class Restart:
             self._container.reload()
             self._restarts = self._container.attrs["RestartCount"]
 
-    def verdict(self) -> Verdict | None:
+    def poll(self) -> Verdict | None:
         """Return "served" if the gateway answers, and "refused" if it ended because of the config."""
         with _translate_errors():
             self._container.reload()
             ended = self._container.status in _GONE or self._container.attrs["RestartCount"] > self._restarts
             if ended:
-                return ended_verdict(self._container.attrs.get("State", {}), self._last_words(), self.what)
-        now = status(self.gateway_url)
+                return ended_verdict(self._container.attrs.get("State", {}), self._last_words(), self.target)
+        now = read_config_hash(self.gateway_url)
         return None if now is None else Verdict(now)
 
     def _last_words(self) -> str:
@@ -68,7 +68,7 @@ def ended_verdict(state: Mapping[str, Any], words: str, name: str) -> Verdict:
     return Verdict(None, words)
 
 
-def gateway_container(directory: Path, service: str, project: str | None, gateway_url: str) -> Restart | None:
+def find_container(directory: Path, service: str, project: str | None, gateway_url: str) -> Restart | None:
     """Return the restart of the gateway's container; None if there is no `docker` package, engine or container.
 
     Args:

@@ -36,7 +36,7 @@ REFUSED_EXIT = 78
 class Action(Protocol):
     """A way to make the gateway load its config."""
 
-    what: str
+    target: str
     """The gateway or the command, for messages."""
     gateway_url: str
 
@@ -47,7 +47,7 @@ class Action(Protocol):
             RolloutError: the gateway cannot be signaled or the command cannot be run.
         """
 
-    def verdict(self) -> Verdict | None:
+    def poll(self) -> Verdict | None:
         """Return the result, or None if it is not known yet. It is called repeatedly after `start`."""
 
 
@@ -56,7 +56,7 @@ class Reload:
 
     def __init__(self, data_dir: Path, running: Running) -> None:
         self._data_dir, self._pid, self._signaled = data_dir, running.pid, 0.0
-        self.what = f"the embedded stack (process {running.pid})"
+        self.target = f"the embedded stack (process {running.pid})"
         self.configs = Path(running.configs)
         self.gateway_url = running.urls["gateway"]
 
@@ -66,15 +66,15 @@ class Reload:
         try:
             os.kill(self._pid, signal.SIGHUP)
         except OSError as error:
-            raise RolloutError(f"{self.what} cannot be signaled ({error.strerror}).") from error
+            raise RolloutError(f"{self.target} cannot be signaled ({error.strerror}).") from error
 
-    def verdict(self) -> Verdict | None:
+    def poll(self) -> Verdict | None:
         """Return the result of a load that began after the signal, as the stack recorded it."""
         running = find_running(self._data_dir)
         if running is None:
-            return Verdict(None, unconfirmed=f"{self.what} ended before it served the config.")
+            return Verdict(None, unconfirmed=f"{self.target} ended before it served the config.")
         if running.pid != self._pid:  # it started after the signal, so it has read the written config
-            config_hash = status(running.urls.get("gateway", self.gateway_url))
+            config_hash = read_config_hash(running.urls.get("gateway", self.gateway_url))
             return None if config_hash is None else Verdict(config_hash)
         load = running.load
         if load is None or load.began < self._signaled:
@@ -91,8 +91,8 @@ class Command:
     """
 
     def __init__(self, arguments: Sequence[str], gateway_url: str, seconds: float) -> None:
-        self._arguments, self._seconds, self._before = list(arguments), seconds, status(gateway_url)
-        self.what = f"the command `{shlex.join(arguments)}`"
+        self._arguments, self._seconds, self._before = list(arguments), seconds, read_config_hash(gateway_url)
+        self.target = f"the command `{shlex.join(arguments)}`"
         self.gateway_url = gateway_url
         self._failure, self._refused = "", False
 
@@ -105,24 +105,24 @@ class Command:
         except subprocess.TimeoutExpired:
             self._failure = f"it was not done after {self._seconds:g} s."
         except OSError as error:
-            raise RolloutError(f"{self.what} cannot be run ({error.strerror}).") from error
+            raise RolloutError(f"{self.target} cannot be run ({error.strerror}).") from error
         else:
             if done.returncode != 0:
                 lines = (done.stderr or done.stdout).strip().splitlines()
                 self._failure = f"exit code {done.returncode}" + (f": {lines[-1]}" if lines else ".")
                 self._refused = done.returncode == REFUSED_EXIT
 
-    def verdict(self) -> Verdict | None:
+    def poll(self) -> Verdict | None:
         """Return the new hash once `/status` has it; a command that failed confirms nothing."""
-        now = status(self.gateway_url)
+        now = read_config_hash(self.gateway_url)
         if self._refused:
             return Verdict(None, self._failure, still_serving=now is not None and now == self._before)
         if self._failure:
-            return Verdict(None, unconfirmed=f"{self.what} failed: {self._failure}")
+            return Verdict(None, unconfirmed=f"{self.target} failed: {self._failure}")
         return Verdict(now) if now is not None and now != self._before else None
 
 
-def status(gateway_url: str) -> str | None:
+def read_config_hash(gateway_url: str) -> str | None:
     """Return the config hash from the gateway's `/status`; None if the gateway does not answer."""
     gateway = HttpGateway(gateway_url)
     try:
@@ -133,7 +133,7 @@ def status(gateway_url: str) -> str | None:
         gateway.close()
 
 
-def embedded(data_dir: Path) -> Reload | None:
+def find_embedded(data_dir: Path) -> Reload | None:
     """Return the reload of the stack that runs on `data_dir`; None if no stack runs there."""
     running = find_running(data_dir)
     return Reload(data_dir, running) if running and "gateway" in running.urls else None

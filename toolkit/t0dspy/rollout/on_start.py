@@ -4,7 +4,7 @@ from pathlib import Path
 
 from t0dspy.errors import RolloutError, T0dspyError
 from t0dspy.rollout.apply import Say, now
-from t0dspy.rollout.gateways import status
+from t0dspy.rollout.gateways import read_config_hash
 from t0dspy.rollout.pending import Journal, Pending, config_files
 from t0dspy.rollout.restore import restore
 
@@ -22,7 +22,7 @@ def before_start(configs: Path, say: Say) -> None:
 
 def _read_pending(configs: Path, say: Say) -> Pending | None:
     try:
-        return Journal(configs).pending()
+        return Journal(configs).read_pending()
     except RolloutError as error:  # a stack starts even if the record of pending changes is damaged
         say(str(error))
         return None
@@ -31,12 +31,12 @@ def _read_pending(configs: Path, say: Say) -> Pending | None:
 def after_start(configs: Path, gateway_url: str, say: Say) -> None:
     """Record the served config, and report an interrupted change that is served now."""
     journal = Journal(configs)
-    config_hash = status(gateway_url)
+    config_hash = read_config_hash(gateway_url)
     if config_hash is None:
         return
     pending = _read_pending(configs, lambda text: None)
     try:
-        with journal.held(seconds=1.0):
+        with journal.hold(seconds=1.0):
             journal.note_served(config_hash, config_files(configs))
             journal.end()
     except T0dspyError:  # without write access there is no record

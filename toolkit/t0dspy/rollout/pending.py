@@ -95,7 +95,7 @@ class Journal:
         self._name = configs.name
 
     @contextmanager
-    def held(self, seconds: float = 120.0) -> Iterator[None]:
+    def hold(self, seconds: float = 120.0) -> Iterator[None]:
         """Hold the lock that every change and every apply needs.
 
         Args:
@@ -116,7 +116,7 @@ class Journal:
                 raise RolloutError(f"{self._place}: cannot be written ({error.strerror}).") from error
             yield
 
-    def served(self) -> Record | None:
+    def read_served(self) -> Record | None:
         """Read the last known served config; return None if there is none."""
         try:
             return self._read("served.json", Record)
@@ -127,7 +127,7 @@ class Journal:
         """Record the config that is served now."""
         self._write("served.json", Record(config_hash, files))
 
-    def pending(self) -> Pending | None:
+    def read_pending(self) -> Pending | None:
         """Read the change that was begun and not ended. It was interrupted if no process holds the lock.
 
         Raises:

@@ -123,12 +123,12 @@ def write_and_apply(place: Place, action_name: str, work: Callable[[], T]) -> tu
         UnconfirmedError: the gateway could not be reached; nothing is undone.
     """
     journal = Journal(place.configs)
-    with journal.held():
+    with journal.hold():
         action = choose(place)
         _finish(place, journal, action)
         check_toml(place.configs)
         before = None if action_name == "apply" else config_files(place.configs)
-        left = journal.pending()  # an earlier change that is still not confirmed
+        left = journal.read_pending()  # an earlier change that is still not confirmed
         pending = _pending(journal, action, action_name, before, left)
         journal.begin(pending)
         try:
@@ -155,9 +155,9 @@ def apply_written(place: Place, action_name: str, before: Files) -> Applied:
         UnconfirmedError: the gateway could not be reached; nothing is undone.
     """
     journal = Journal(place.configs)
-    with journal.held():
+    with journal.hold():
         action = choose(place)
-        return apply(place, action, journal, _pending(journal, action, action_name, before, journal.pending()))
+        return apply(place, action, journal, _pending(journal, action, action_name, before, journal.read_pending()))
 
 
 def _pending(journal: Journal, action: Action, name: str, before: Files | None, left: Pending | None) -> Pending:
@@ -170,18 +170,18 @@ def _pending(journal: Journal, action: Action, name: str, before: Files | None, 
 def finish(place: Place) -> None:
     """Finish the change of a killed command and report it; without a gateway, report that it is still pending."""
     journal = Journal(place.configs)
-    pending = journal.pending()
+    pending = journal.read_pending()
     if pending is None:
         return
     try:
-        with journal.held(seconds=0):
+        with journal.hold(seconds=0):
             _finish(place, journal, choose(place))
     except RolloutError as error:
         place.say(f"`{pending.what}` is not confirmed: {error}")
 
 
 def _finish(place: Place, journal: Journal, action: Action) -> None:
-    pending = journal.pending()
+    pending = journal.read_pending()
     if pending is None:
         return
     place.say(f"`{pending.what}` was interrupted before the gateway confirmed it; finishing it now.")
@@ -212,5 +212,5 @@ def _change(place: Place, name: str, plan: Callable[[ExportedProgram], Planned],
 
 
 def _write_only(place: Place, work: Callable[[], T]) -> T:
-    with Journal(place.configs).held():
+    with Journal(place.configs).hold():
         return work()

@@ -18,16 +18,16 @@ INTERRUPTED = 130
 
 
 class Audience(Protocol):
-    """Receives the events of a stack, such as the command line or a test."""
+    """Shows the events of a stack to the user."""
 
-    def preparing(self, migrations: int) -> None:
-        """Handle progress of the first start: the number of applied migrations."""
+    def show_migrations(self, migrations: int) -> None:
+        """Show the progress of the first start: the number of applied migrations."""
 
-    def ready(self, urls: dict[str, str], problems: Problems) -> None:
-        """Handle that the stack answers inferences, except for `problems`; `urls` are by part."""
+    def show_ready(self, urls: dict[str, str], problems: Problems) -> None:
+        """Show that the stack answers inferences, except for `problems`; `urls` are by part."""
 
-    def reloaded(self, changed: Sequence[str], kept: str, problems: Problems) -> None:
-        """Handle the end of a reload of the programs.
+    def show_reload(self, changed: Sequence[str], kept: str, problems: Problems) -> None:
+        """Show the result of a reload of the programs.
 
         Args:
             changed: the files whose change caused the reload; empty if it was requested.
@@ -36,7 +36,7 @@ class Audience(Protocol):
         """
 
     def say(self, text: str) -> None:
-        """Handle a message for people."""
+        """Show a message."""
 
 
 class Supervisor:
@@ -44,7 +44,7 @@ class Supervisor:
 
     def __init__(self, plan: Plan, audience: Audience) -> None:
         self._plan, self._audience = plan, audience
-        self._parts = Parts(plan, audience.say, audience.preparing)
+        self._parts = Parts(plan, audience.say, audience.show_migrations)
         self._stop, self._stop_at_once = asyncio.Event(), asyncio.Event()
         self._changed: list[str] | None = None
         """The files whose change requests a reload; None if no reload is requested."""
@@ -88,7 +88,7 @@ class Supervisor:
             except OSError as error:  # such as a full disk; the stack continues
                 self._audience.say(f"The outcome of the reload cannot be written to stack.json ({error.strerror}).")
             else:
-                self._audience.reloaded(changed, kept, self._parts.problems)
+                self._audience.show_reload(changed, kept, self._parts.problems)
 
     async def _watch_files(self, known: Stamps) -> None:
         assert self._plan.watched is not None  # noqa: S101 - the only caller checked it
@@ -121,7 +121,7 @@ class Supervisor:
             if shortage := explain(str(error), self._plan.data_dir):
                 raise StackError(shortage) from error
             raise
-        self._audience.ready(self._parts.urls, self._parts.problems)
+        self._audience.show_ready(self._parts.urls, self._parts.problems)
         self._started = True
         if self._changed is not None:  # requested during the start
             self._request_reload(())
