@@ -133,7 +133,7 @@ def test_a_rollback_from_a_canary_says_what_it_did(project: Project, run: Run) -
     set_traffic(project.place, "question", {"v2": 0.9, "v3": 0.1}, applying=True)
     ran = run("rollback", "question")
     assert ran.out.startswith("question  v2 90%  v3 10%  ->  v1 100%\n")
-    assert "`t0dspy traffic question v2=1 --apply` keeps it, and ends v3 only." in ran.err
+    assert "To keep it and only end v3, run `t0dspy traffic question v2=1 --apply`." in ran.err
     assert run(*["traffic", "question", "v2=1", "--apply"]).code == 0
     assert project.variants() == {"v2"}
     assert "only." not in run("rollback", "question").err

@@ -111,7 +111,7 @@ def test_a_file_made_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     """Between the plan and the writing somebody else was quicker."""
     found = scaffold.plan(tmp_path)
     (tmp_path / "metric.py").write_text("mine")
-    with pytest.raises(SettingsError, match=r"metric\.py is there now"):
+    with pytest.raises(SettingsError, match=r"metric\.py was just created by another process"):
         scaffold.write(found)
     assert (tmp_path / "metric.py").read_text() == "mine"
 
