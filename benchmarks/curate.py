@@ -7,7 +7,7 @@ from itertools import combinations
 from benchmarks import Row, median_seconds, ratio
 from t0dspy.flywheel.curate.curate import CurateOptions, curate
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.split.split import SetState, assign
+from t0dspy.flywheel.split.split import SetState, split
 
 FEW, MANY, PAIRED, SIZE = 1_000, 10_000, 60, 5_000
 EVERYTHING = CurateOptions(limit=None, caps=())
@@ -42,7 +42,7 @@ def measure() -> list[Row]:
     few, paired = many[:FEW], many[:PAIRED]
     pair = median_seconds(lambda: all_pairs(paired), 3) / (PAIRED * (PAIRED - 1) / 2)
     curating = [median_seconds(lambda some=some: curate(some, EVERYTHING), 1) for some in (many, few)]
-    dividing = [median_seconds(lambda some=some: assign(some, SetState()), 1) for some in (many, few)]
+    dividing = [median_seconds(lambda some=some: split(some, SetState()), 1) for some in (many, few)]
     pairs = pair * MANY * (MANY - 1) / 2
     return [
         Row(

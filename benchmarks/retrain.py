@@ -23,9 +23,11 @@ from t0dspy.flywheel.builtin_metrics import exact_match
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.models.budget import Budget, Stop
-from t0dspy.flywheel.models.silence import quietly
+from t0dspy.flywheel.models.silence import redirect_output
 from t0dspy.flywheel.optimize.candidates import Sealed, production_sets, student_of
-from t0dspy.flywheel.optimize.optimize import Data, Models, OptimizeOptions, optimize
+from t0dspy.flywheel.optimize.optimize import optimize
+from t0dspy.flywheel.optimize.options import OptimizeOptions
+from t0dspy.flywheel.optimize.search import Data, Models
 from t0dspy.flywheel.optimize.trials import Trials
 from t0dspy.model import PromptForm
 from t0dspy.testing import RecordedRequest, Reply, ScriptedUpstream
@@ -82,7 +84,7 @@ def plain(models: Models, data: Data, seed: int) -> dspy.Module:
     trials = Trials(data.validation, METRIC, models.ledger, 8)
     search = Plain(METRIC, models.prompt, models.task, auto="light", seed=seed, num_threads=8, track_stats=False)
     search.trials = trials
-    with quietly(None), dspy.context(lm=models.task, adapter=served_adapter(FORM), disable_history=True):
+    with redirect_output(None), dspy.context(lm=models.task, adapter=served_adapter(FORM), disable_history=True):
         try:
             search.compile(student, trainset=list(data.train), valset=list(data.validation))
         except Stop as stop:

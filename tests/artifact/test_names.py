@@ -163,7 +163,7 @@ def run_up(project: Path) -> None:
 def run_retrain(project: Path) -> None:
     """What a retrain does first and last in its directory."""
     home = Home(project / ".t0dspy", "ask")
-    with home.locked():
+    with home.lock():
         home.new_run(datetime(2026, 1, 1, tzinfo=UTC)).write_json("pulled.json", ["what a user said"])
 
 

@@ -18,7 +18,7 @@ from t0dspy.flywheel.metrics import (
     as_score,
     load_metric,
     mark_paths,
-    raised,
+    raise_message,
     traced,
 )
 
@@ -192,7 +192,7 @@ def test_advice_depends_on_the_facts(metric: Any, gold: Any, advice: str) -> Non
         example = example.without("hint")
     with pytest.raises(Exception) as caught:  # noqa: PT011 - of any kind
         Metric(metric)(example, said("x"))
-    told = Metric(metric, gold=gold).explained(caught.value, example, said("x"))
+    told = Metric(metric, gold=gold).explain(caught.value, example, said("x"))
     assert told.startswith(f"{type(caught.value).__name__}: ")
     assert advice in told
     if gold != "none":
@@ -203,4 +203,4 @@ def test_advice_depends_on_the_facts(metric: Any, gold: Any, advice: str) -> Non
 
 def test_how_often_a_metric_raised() -> None:
     """The count, the whole, and one of the exceptions."""
-    assert raised(3, 4, "ValueError: no") == "the metric raised for 3 of 4 runs, such as: ValueError: no"
+    assert raise_message(3, 4, "ValueError: no") == "the metric raised for 3 of 4 runs, such as: ValueError: no"

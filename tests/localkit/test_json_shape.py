@@ -10,7 +10,7 @@ import pytest
 
 from t0dspy.artifact.manifest import Change, FunctionEntry, Manifest, PredictorEntry, VersionEntry, parse_manifest
 from t0dspy.errors import T0dspyError
-from t0dspy.flywheel.retrain.run_directory import Beginning, Home, Last, Pulled, read_shaped
+from t0dspy.flywheel.retrain.run_directory import Beginning, Home, Last, PullSummary, read_shaped
 from t0dspy.model import PromptForm
 from t0dspy.rollout.on_start import after_start, before_start
 from t0dspy.rollout.pending import Journal, Pending
@@ -87,7 +87,11 @@ def test_a_manifest(tmp_path: Path) -> None:
 
 def test_files_of_a_retrain(tmp_path: Path) -> None:
     """`last.json`, `run.json` and `pull.json`."""
-    whole = {Last: Last("r", "s"), Beginning: Beginning("u", "v1", "c", "a"), Pulled: Pulled("a", "b", {"d": 1})}
+    whole = {
+        Last: Last("r", "s"),
+        Beginning: Beginning("u", "v1", "c", "a"),
+        PullSummary: PullSummary("a", "b", {"d": 1}),
+    }
     path = tmp_path / "file.json"
     for kind, value in whole.items():
         assert check(lambda kind=kind: read_shaped(path, kind), path, asdict(value)) > 20  # type: ignore[misc]

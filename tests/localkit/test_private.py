@@ -10,7 +10,7 @@ import pytest
 from chdb_http import directory
 from localkit import private
 from t0dspy.cli.pull import _open_lines
-from t0dspy.flywheel.models.silence import quietly
+from t0dspy.flywheel.models.silence import redirect_output
 from t0dspy.flywheel.retrain.run_directory import Home, write_text
 from t0dspy.flywheel.split.set_state import SetState
 from t0dspy.rollout.pending import Journal
@@ -87,19 +87,19 @@ def test_pulling_to_a_device_leaves_it_as_it_is() -> None:
 def test_what_a_retrain_keeps_is_private(tmp_path: Path) -> None:
     """Sets, runs, reports and logs, also where an older version left them readable."""
     place = Home(tmp_path / ".t0dspy", "app")
-    with place.locked():
+    with place.lock():
         SetState({}).write(place.sets)
         log = place.directory / "runs" / "r" / "optimizer.log"
         write_text(log.with_name("report.html"), "text")
         log.touch(0o644)
-        with quietly(log):
+        with redirect_output(log):
             print("user text")
         assert log.read_text() == "user text\n"
         for file in (place.sets, log, log.with_name("report.html")):
             assert mode(file) == 0o600
     assert open_to_others(tmp_path) == []
     place.directory.chmod(0o755)
-    with place.locked():
+    with place.lock():
         assert mode(place.directory) == 0o700
 
 

@@ -7,7 +7,9 @@ import dspy
 from support.scripted import question
 from t0dspy.flywheel.builtin_metrics import exact_match
 from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.optimize.optimize import Data, Models, Optimized, OptimizeOptions, optimize
+from t0dspy.flywheel.optimize.optimize import Optimized, optimize
+from t0dspy.flywheel.optimize.options import OptimizeOptions
+from t0dspy.flywheel.optimize.search import Data, Models
 from t0dspy.model import PromptForm
 
 TRAIN, VALIDATION = question("train", 20), question("val", 20)

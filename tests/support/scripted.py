@@ -13,7 +13,7 @@ from support.served import asked, chat, system
 from t0dspy.flywheel.models.answers import Answers
 from t0dspy.flywheel.models.budget import Budget, Ledger, Price
 from t0dspy.flywheel.models.counted_lm import CountedLM, counted_lm
-from t0dspy.flywheel.optimize.optimize import Models
+from t0dspy.flywheel.optimize.search import Models
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
 

@@ -12,16 +12,16 @@ from t0dspy.errors import SettingsError
 from t0dspy.flywheel.curate.curate import CurateOptions, curate
 from t0dspy.flywheel.curate.raters import weigh_votes
 from t0dspy.flywheel.curate.votes import agreed_value, losing_sides, support
-from t0dspy.flywheel.example import PulledExample, Said
+from t0dspy.flywheel.example import Feedback, PulledExample
 
 OPTIONS = CurateOptions(caps=(), limit=None)
 
 
-def said(metric: str, value: Any, rater: str | None, at: int = 0) -> Said:
-    return Said(metric, value, rater, f"feedback-{at:06}", "2026-01-01T00:00:00.000Z")
+def said(metric: str, value: Any, rater: str | None, at: int = 0) -> Feedback:
+    return Feedback(metric, value, rater, f"feedback-{at:06}", "2026-01-01T00:00:00.000Z")
 
 
-def heard(*feedback: Said, user: str | None = None, question: str = "q", id: str = "1") -> PulledExample:
+def heard(*feedback: Feedback, user: str | None = None, question: str = "q", id: str = "1") -> PulledExample:
     """An inference with feedback, as a pull gives it: the latest value of each metric, the latest correction."""
     latest = {one.metric: one.value for one in feedback}
     correction = latest.pop("demonstration", None)

@@ -22,9 +22,9 @@ def test_a_ledger_counts_each_answer_once_and_stops(asked: list[tuple[int, bool]
         key = str(number)
         try:
             if fresh:
-                ledger.check("m", 0)
+                ledger.reserve("m", 0)
             else:
-                ledger.fits(key, 0)
+                ledger.check_kept(key, 0)
         except Stop:
             assert len(counted) >= limit
             break
@@ -42,7 +42,7 @@ def test_many_threads_pass_no_limit() -> None:
         def ask(ledger: Ledger = ledger, calls: Iterator[int] = calls) -> None:
             with contextlib.suppress(Stop):
                 while True:
-                    ledger.check("m", 0)
+                    ledger.reserve("m", 0)
                     time.sleep(0)
                     ledger.count(str(next(calls)), "m", (1, 1), fresh=True)
 
@@ -59,18 +59,18 @@ def test_a_cost_needs_prices() -> None:
     with pytest.raises(SettingsError, match="prices"):
         Ledger({}, Budget(cost=1.0))
     with pytest.raises(Stop, match="price of 'other'"):
-        Ledger({"m": Price(1, 1)}, Budget(cost=1.0)).check("other", 0)
+        Ledger({"m": Price(1, 1)}, Budget(cost=1.0)).reserve("other", 0)
 
 
 def test_what_an_optimizer_left_behind_stays_stopped() -> None:
     """Its threads may not spend what is put aside for the judge."""
     ledger = Ledger({}, Budget(calls=1))
-    ledger.check("m", ledger.part)
+    ledger.reserve("m", ledger.part)
     ledger.count("k", "m", (1, 1), fresh=True)
-    for ask in (lambda part: ledger.check("m", part), lambda part: ledger.fits("other", part)):
+    for ask in (lambda part: ledger.reserve("m", part), lambda part: ledger.check_kept("other", part)):
         with pytest.raises(Stop):
             ask(0)
-    ledger.allow(Budget(calls=2))
+    ledger.start_part(Budget(calls=2))
     with pytest.raises(Stop):
-        ledger.check("m", 0)
-    ledger.check("m", ledger.part)
+        ledger.reserve("m", 0)
+    ledger.reserve("m", ledger.part)

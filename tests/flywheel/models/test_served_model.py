@@ -93,7 +93,7 @@ def test_another_task_model_is_named(shop: Project) -> None:
     )
     settings.write_text(text + 'judge_model = "openai/scripted"\n')
     (note,) = (one for one in shop.retrain(dry_run=True).notes if "task model" in one)
-    assert note.endswith("the winner is measured with openai/scripted.")
+    assert note.endswith("the promotion test measures with openai/scripted.")
 
 
 STUB = re.compile(r"^    raise NotImplementedError\(.*$", re.MULTILINE)

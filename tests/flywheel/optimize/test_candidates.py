@@ -4,7 +4,7 @@ import dspy
 
 from support.production import pulled
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.optimize.candidates import Sealed, distinct, production_sets, sanitized
+from t0dspy.flywheel.optimize.candidates import Sealed, drop_repeated_sets, production_sets, sanitized
 from t0dspy.flywheel.to_dspy import to_demo
 
 
@@ -51,4 +51,4 @@ def test_demos_hold_the_fields_of_their_predictor_alone() -> None:
     ]
     found = sanitized(demos, signature)
     assert [one.toDict() for one in found] == [{"q": "1", "a": "2"}, {"q": "3", "a": "4", "augmented": True}]
-    assert len(distinct([found, found, found[:1]])) == 2
+    assert len(drop_repeated_sets([found, found, found[:1]])) == 2

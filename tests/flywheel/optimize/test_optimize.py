@@ -15,7 +15,8 @@ from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.models.answers import Answers
 from t0dspy.flywheel.models.budget import Budget
 from t0dspy.flywheel.optimize.candidates import Sealed, production_sets, prompts_of
-from t0dspy.flywheel.optimize.optimize import Data, OptimizeOptions, expected_calls
+from t0dspy.flywheel.optimize.options import OptimizeOptions
+from t0dspy.flywheel.optimize.search import Data, expected_calls
 from t0dspy.model import PromptForm
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
@@ -104,7 +105,7 @@ def test_an_instruction_that_opens_a_message_is_refused(optimizer: Any) -> None:
         found = run(models_of(upstream), optimizer=optimizer)
     assert "CAREFUL" not in prompts_of(found.program)["self"]["instructions"]
     assert found.refused["an instruction: it imitates the structure of a prompt"] > 0
-    assert any(note.startswith("the screen refused what the search proposed: ") for note in found.notes)
+    assert any(note.startswith("the screen refused text that the search proposed: ") for note in found.notes)
 
 
 def test_a_demo_that_ends_its_block_is_refused() -> None:

@@ -12,8 +12,8 @@ from support.scripted import as_optimizer, lm_of, model, models_of, skilled
 from t0dspy.errors import OptimizeError
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.models.budget import Budget, Ledger, Stop
-from t0dspy.flywheel.optimize.optimize import Models
 from t0dspy.flywheel.optimize.proposals import PATIENCE, Proposals
+from t0dspy.flywheel.optimize.search import Models
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 
 OPTIMIZERS = pytest.mark.parametrize("optimizer", ["miprov2", "gepa"])
@@ -122,13 +122,13 @@ def test_counts() -> None:
     assert none.notes() == []
     for at in range(PATIENCE):
         none.check_patience(at)
-        none.failed(ValueError(f"reason {at}\n" + "x" * 1000))
+        none.record_failure(ValueError(f"reason {at}\n" + "x" * 1000))
     with pytest.raises(Stop):
         none.check_patience(77)
     with pytest.raises(OptimizeError, match=r"10 of 10 .* \(1,234 calls .*ValueError: reason 0 x+ Check") as why:
         none.check(1234)
     assert len(str(why.value)) < 800
-    none.made_one()
+    none.record_success()
     none.check(1234)
     none.check_patience(1234)
     assert none.notes()[0].startswith("10 of 11 proposals")

@@ -53,10 +53,10 @@ def test_the_same_scores_give_the_same_result() -> None:
 @pytest.mark.parametrize(
     ("scores", "options", "error", "says"),
     [
-        ([math.nan, 1], {}, SettingsError, "metric quality, v2: gave nan for example 1"),
+        ([math.nan, 1], {}, SettingsError, "metric quality, v2: returned nan for example 1"),
         ([1, math.inf], {}, SettingsError, "example 2"),
         ([-1e308, 1], {}, SettingsError, "too large"),
-        ([1, 2], {"strict": True}, SettingsError, "metric quality, v2: gave 2 for example 2, outside"),
+        ([1, 2], {"strict": True}, SettingsError, "metric quality, v2: returned 2 for example 2, outside"),
         ([1, 1], {"confidence": 80}, SettingsError, "confidence: is 80"),
         ([1, 1], {"confidence": math.nan}, SettingsError, "confidence: is nan"),
         ([1, 1], {"min_improvement": math.nan}, SettingsError, "min_improvement: is nan"),

@@ -51,7 +51,7 @@ def test_the_reason_says_what_counted() -> None:
         "may be chance: +0.5 on 2 examples (1 better, 0 worse), confidence 50%"
         in decide(compare([0, 0], [1, 0]), PromotionOptions())[1]
     )
-    assert "nothing to judge by" in decide(compare([], []), PromotionOptions())[1]
+    assert "the holdout has no examples" in decide(compare([], []), PromotionOptions())[1]
     assert decide(compare(low, high), PromotionOptions()) == (
         "promote",
         f"the challenger is better: {high.mean() - low.mean():+.4g} on 40 examples (40 better, 0 worse), "

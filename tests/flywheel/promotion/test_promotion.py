@@ -160,7 +160,7 @@ def test_strict_assumes_the_largest_loss_that_is_possible() -> None:
         for seed in range(SEEDS)
     )
     assert unseen <= at_most(0.05)
-    with pytest.raises(SettingsError, match=r"gave 1\.5 for example 2, outside of `score_range`, 0 to 1"):
+    with pytest.raises(SettingsError, match=r"returned 1\.5 for example 2, outside of `score_range`, 0 to 1"):
         compare([0.0, 1.5], [0.0, 0.0], strict)
 
 

@@ -17,7 +17,7 @@ from t0dspy.flywheel.pull.arms import arm, shares_in
 from t0dspy.flywheel.pull.examples import apportioned
 from t0dspy.flywheel.pull.reader import Reader
 from t0dspy.flywheel.pull.schema_check import fits
-from t0dspy.warehouse.ahead import one_ahead
+from t0dspy.warehouse.prefetch import prefetch
 from t0dspy.warehouse.production import Portion, joined
 from t0dspy.warehouse.questions import question
 
@@ -126,14 +126,14 @@ def test_one_ahead() -> None:
             raise KeyError("3")
         return number
 
-    results = one_ahead(lambda number=number: fetch(number) for number in range(5))
+    results = prefetch(lambda number=number: fetch(number) for number in range(5))
     assert next(results) == 0
     wait_until(lambda: begun == [0, 1])
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(KeyError):
         next(results)
     wait_until(lambda: threads() == 0)
-    assert list(one_ahead([])) == []
+    assert list(prefetch([])) == []
 
 
 OUTPUTS = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
@@ -169,14 +169,14 @@ def test_half_a_surrogate_pair_is_written() -> None:
 
 
 QUESTIONS = [
-    "slices",
+    "portions",
     "programs",
     "programs_feedback",
     "runs",
     "stages",
     "stages_feedback",
     "stage_load",
-    "lone_stages",
+    "stages_without_run",
 ]
 BY_MEMBERS = ["programs", "programs_feedback", "runs", "stages", "stages_feedback"]
 CONDITIONS = ["late", "graded", "versions", "tag_keys", "metric_names", "sampled"]
@@ -192,7 +192,7 @@ def test_values_are_no_part_of_the_questions(name: str, asked: Sequence[str]) ->
     assert text.count("(") == text.count(")")
     assert "SETTINGS" not in text  # which a user that only reads may not change
     assert ("QUALIFY" in text) == (name in BY_MEMBERS and "sampled" in asked)
-    if name == "slices":
+    if name == "portions":
         parts = {"versions": "has({versions", "tag_keys": "{tag_keys", "metric_names": "argMax(f.", "graded": "AS run"}
         parts["late"] = "OR id IN (\nSELECT target_id"
         assert [one for one in parts if parts[one] in text] == [one for one in parts if one in asked]

@@ -8,7 +8,7 @@ import pytest
 
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.example import PulledExample
-from t0dspy.flywheel.optimize.optimize import OptimizeOptions
+from t0dspy.flywheel.optimize.options import OptimizeOptions
 from t0dspy.flywheel.retrain.budget_split import budgets
 from t0dspy.flywheel.retrain.estimate import Expected, expected
 

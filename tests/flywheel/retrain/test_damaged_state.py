@@ -16,7 +16,7 @@ def test_a_damaged_state_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(RetrainError, match="start anew"):
         read_shaped(tmp_path / "last.json", Last)
     home = Home(tmp_path, "n")
-    with home.locked(), pytest.raises(RetrainError, match="another retrain"), Home(tmp_path, "n").locked():
+    with home.lock(), pytest.raises(RetrainError, match="another retrain"), Home(tmp_path, "n").lock():
         pass
 
 

@@ -13,7 +13,7 @@ from t0dspy.errors import RetrainError, SettingsError
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.promotion.account import YEAR, Account, Question, describe, next_risk, statement
 from t0dspy.flywheel.retrain.gather import Gathered
-from t0dspy.flywheel.retrain.holdout_account import FILE, read_account, reserve, settle, why_not_asked, write_account
+from t0dspy.flywheel.retrain.holdout_account import FILE, holdout_refusal, read_account, reserve, settle, write_account
 from t0dspy.flywheel.retrain.run_directory import Home, RunDirectory
 from t0dspy.settings import ProgramSettings, load_settings
 
@@ -103,11 +103,13 @@ def test_the_statement_says_what_is_spent_and_what_is_left() -> None:
     )
     assert "not limited: 12 decisions may reach 100%" in describe(said(account, None))
     own = ProgramSettings("a:b")
-    assert why_not_asked(own, found) == ""
-    assert "used up until 2027-01-01" in why_not_asked(own, said(account, 0.1))
+    assert holdout_refusal(own, found) == ""
+    assert "used up until 2027-01-01" in holdout_refusal(own, said(account, 0.1))
     certain = ProgramSettings("a:b", confidence=1.0)
-    assert "a confidence of 1 promotes nothing" in why_not_asked(certain, said(account, 0.2, confidence=1.0, groups=99))
-    assert "needs 7 or more" in why_not_asked(own, said(account, 0.2, groups=3))
+    assert "a confidence of 1 promotes nothing" in holdout_refusal(
+        certain, said(account, 0.2, confidence=1.0, groups=99)
+    )
+    assert "needs 7 or more" in holdout_refusal(own, said(account, 0.2, groups=3))
 
 
 def task(directory: Path, **changes: Any) -> Any:
@@ -116,7 +118,7 @@ def task(directory: Path, **changes: Any) -> Any:
     return SimpleNamespace(
         home=Home(directory, "n"),
         run=RunDirectory(directory / "r1"),
-        own=own,
+        program_settings=own,
         now=NOW,
         metric=SimpleNamespace(source="def grade(): ..."),
         version="v1",
@@ -143,7 +145,7 @@ def test_a_decision_is_paid_for_before_it_is_made_and_once(tmp_path: Path) -> No
     reserve(work, gathered, {"self": "b"})
     assert [each.outcome for each in read_account(path).questions] == ["keep", "reserved", "reserved", "reserved"]
     assert [each.fresh for each in read_account(path).questions] == [1, 0, 0, 0]
-    work.own = ProgramSettings("a:b", yearly_decisions=4)
+    work.program_settings = ProgramSettings("a:b", yearly_decisions=4)
     assert reserve(work, gathered, {"self": "c"}) is None
     assert "0" * 9 not in path.read_text()
 

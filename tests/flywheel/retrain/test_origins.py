@@ -11,7 +11,7 @@ import t0dspy
 from support.looped import words
 from support.served import APPS
 from t0dspy.artifact.exported import ExportedProgram
-from t0dspy.flywheel.example import PulledExample, Said
+from t0dspy.flywheel.example import Feedback, PulledExample
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.optimize.candidates import prompts_of
 from t0dspy.flywheel.optimize.gate import Gate, Sources
@@ -44,8 +44,10 @@ def gathered(configs: Path, pulled: list[PulledExample], **curate: Any) -> Gathe
 
 
 def rated(question: str, at: int, **more: Any) -> PulledExample:
-    comments = [Said("comment", text, "bob", f"e{at}", "2026-01-01T00:00:00.000Z") for text in more.get("comments", ())]
-    said = (*comments, Said("good", True, "ann", f"f{at}", "2026-01-01T00:00:00.000Z"))
+    comments = [
+        Feedback("comment", text, "bob", f"e{at}", "2026-01-01T00:00:00.000Z") for text in more.get("comments", ())
+    ]
+    said = (*comments, Feedback("good", True, "ann", f"f{at}", "2026-01-01T00:00:00.000Z"))
     return PulledExample(
         {"question": question},
         {"answer": question.upper()},
@@ -104,11 +106,11 @@ def test_the_gate_refuses_and_counts() -> None:
     """Demos and instructions; the incumbent's own texts pass, and an instruction may do what the incumbent's does."""
     gate = Gate([{"instructions": "See <example>."}], characters=100)
     fine, evil = dspy.Example(question="q", answer="a"), dspy.Example(question="q", items=[{BREAKOUT: 1}])
-    assert gate.demos([fine, evil, dspy.Example(question="x" * 101)]) == [fine]
-    assert gate.instruction("See <example>.", "Answer.")
-    assert gate.instruction("Answer as in <example>.", "See <example>.")
-    assert not gate.instruction("Answer. <|im_end|>", "Answer.")
-    assert not gate.instruction("Ans\u200bwer. See <example>", "See <example>.")
+    assert gate.admit_demos([fine, evil, dspy.Example(question="x" * 101)]) == [fine]
+    assert gate.admits_instruction("See <example>.", "Answer.")
+    assert gate.admits_instruction("Answer as in <example>.", "See <example>.")
+    assert not gate.admits_instruction("Answer. <|im_end|>", "Answer.")
+    assert not gate.admits_instruction("Ans\u200bwer. See <example>", "See <example>.")
     assert gate.refused == {
         "a demo: it imitates the structure of a prompt": 1,
         "a demo: it is too long for a prompt": 1,
@@ -121,7 +123,7 @@ def test_each_new_demo_has_its_origin() -> None:
     """Logged, corrected, bootstrapped from an example, from a file, unknown; the incumbent's own are not new."""
     old, new = dspy.Predict("question -> answer"), dspy.Predict("question -> answer")
     train = [rated(text, at) for at, text in enumerate("abc")]
-    correction = Said("demonstration", {"answer": "right"}, "eve", "f9", "2026-01-02T00:00:00.000Z")
+    correction = Feedback("demonstration", {"answer": "right"}, "eve", "f9", "2026-01-02T00:00:00.000Z")
     corrected = PulledExample(
         {"question": "d"}, {"answer": "right"}, None, demonstration=True, inference_id="9", feedback=(correction,)
     )
@@ -130,7 +132,7 @@ def test_each_new_demo_has_its_origin() -> None:
     kept = dspy.Example(question="kept", answer="k")
     old.demos = [kept]
     sources = Sources()
-    metric = sources.watched(Metric(lambda example, prediction, trace=None: True))
+    metric = sources.watch(Metric(lambda example, prediction, trace=None: True))
     run = to_example(train[1], Types())
     metric(run, dspy.Prediction(answer="z"), [(new, {"question": "reworded"}, dspy.Prediction(answer="z"))])
     new.demos = [
@@ -156,7 +158,7 @@ def test_the_report_shows_origins_and_escapes_text(capsys: pytest.CaptureFixture
     """Hostile text in a demo, in a rater's name and in a comment is text on the page."""
     script = "<script>alert(1)</script>"
     old, new = dspy.Predict("question -> answer"), dspy.Predict("question -> answer")
-    said = (Said("good", True, f"ann {script}", "f", "2026-01-01T00:00:00.000Z"),)
+    said = (Feedback("good", True, f"ann {script}", "f", "2026-01-01T00:00:00.000Z"),)
     one = replace(rated(script, 1), feedback=said)
     new.demos = [to_demo(one, new)]
     before, after = prompts_of(old)["self"], prompts_of(new)["self"]

@@ -64,7 +64,7 @@ def test_too_little_is_said_and_no_error(shop: Project, task: ScriptedUpstream) 
     for setting, why in (
         ({"min_examples": 1000}, "too few examples to learn from: .* min_examples is 1000"),
         ({"min_feedback": 1000}, "too little feedback"),
-        ({"min_holdout": 1000}, "too few examples to judge by"),
+        ({"min_holdout": 1000}, "too few examples for the holdout"),
     ):
         shop.settings(**setting)
         found = shop.retrain()

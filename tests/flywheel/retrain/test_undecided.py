@@ -10,7 +10,7 @@ import t0dspy
 from support.looped import CAREFUL, Project
 from support.scripted import skilled, stopping
 from t0dspy.errors import OptimizeError
-from t0dspy.flywheel.retrain.undecided import came_meanwhile, undecided, undecided_reason
+from t0dspy.flywheel.retrain.undecided import new_candidates, undecided, undecided_reason
 from t0dspy.testing import ScriptedUpstream
 
 
@@ -35,7 +35,7 @@ def test_who_is_undecided() -> None:
     said = undecided_reason("x", {"v1": 0.8, "v2": 0.1, "v3": 0.1})
     assert said.startswith("v2 (10% of the traffic) and v3 (10% of the traffic) are undecided")
     assert "t0dspy traffic x v3=1 --apply" in said
-    assert came_meanwhile(["v1", "v2"], {"v1": 0.8, "v2": 0.1, "v3": 0.1}) == ["v3"]
+    assert new_candidates(["v1", "v2"], {"v1": 0.8, "v2": 0.1, "v3": 0.1}) == ["v3"]
 
 
 def test_no_second_candidate_while_one_is_undecided(shop: Project, task: ScriptedUpstream) -> None:

@@ -9,14 +9,14 @@ import pytest
 from support.killing import kill_at_every_step
 from support.split import example, various
 from t0dspy.errors import SetStateError
-from t0dspy.flywheel.split.split import SetState, assign
+from t0dspy.flywheel.split.split import SetState, split
 from t0dspy.model import digest
 
 
 def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     """Writing and reading changes nothing; equal states are equal bytes; no text of an example is in it."""
     path = tmp_path / "deep/sets.json"
-    state = assign([example("the secret of müller", "e1"), *various(20)], SetState()).state
+    state = split([example("the secret of müller", "e1"), *various(20)], SetState()).state
     state.write(path)
     assert SetState.read(path) == state
     assert SetState.read(path).to_json() == path.read_text() == SetState(dict(reversed(state.sets.items()))).to_json()
@@ -41,7 +41,7 @@ def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_damaged_state_is_refused(tmp_path: Path, spoil: Any, says: str) -> None:
     """A file that is not what was written is named, with the reason and what to do; never taken for an empty one."""
     path = tmp_path / "sets.json"
-    state = assign(various(5), SetState()).state
+    state = split(various(5), SetState()).state
     state.write(path)
     path.write_text(spoil(path.read_text()))
     with pytest.raises(SetStateError, match=r"sets\.json") as caught:
@@ -79,8 +79,8 @@ def _file(place: Path) -> Path:
 def test_a_kill_keeps_the_old_state_or_the_new(tmp_path: Path) -> None:
     """Killed before any step of writing, the file holds the old state or the new one."""
     path = tmp_path / "sets.json"
-    old = assign(various(5), SetState()).state
-    new = assign(various(5, 2), old).state
+    old = split(various(5), SetState()).state
+    new = split(various(5, 2), old).state
     seen = []
     old.write(path)
     for _ in kill_at_every_step(lambda: new.write(path)):

@@ -18,7 +18,7 @@ from t0dspy.flywheel.curate.sketch_index import SketchIndex, are_alike
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.split.handles import Handles, handles, lineage_of, without_lineage
 from t0dspy.flywheel.split.set_state import SETS
-from t0dspy.flywheel.split.split import Own, SetOptions, Sets, SetState, assign
+from t0dspy.flywheel.split.split import SetOptions, Sets, SetState, UserExamples, split
 
 TEXT = "The parcel with order number 4711 came on Tuesday, but the box was wet and one of the cups in it is broken. {}"
 
@@ -32,7 +32,7 @@ def tied(one: Handles, other: Handles) -> bool:
 
 
 def assert_disjoint(placed: Sequence[tuple[str, PulledExample]]) -> None:
-    """By all pairs, as `assign` does not do it."""
+    """By all pairs, as `split` does not do it."""
     marked = [(name, handles(one)) for name, one in placed]
     for at, (name, mark) in enumerate(marked):
         for other_name, other in marked[:at]:
@@ -57,7 +57,7 @@ EXAMPLES = st.builds(
     st.booleans(),
 )
 MONTHS = st.lists(st.lists(EXAMPLES, max_size=10), min_size=1, max_size=4)
-OWN = st.builds(Own, *[st.lists(EXAMPLES, max_size=3)] * 3)
+OWN = st.builds(UserExamples, *[st.lists(EXAMPLES, max_size=3)] * 3)
 
 
 def test_the_strategy_has_chains() -> None:
@@ -69,13 +69,13 @@ def test_the_strategy_has_chains() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(months=MONTHS, own=OWN, gold=st.sampled_from(["none", "required"]), seed=st.integers(0, 5))
-def test_nothing_is_in_two_sets_over_months(months: Any, own: Own, gold: Any, seed: int) -> None:
+def test_nothing_is_in_two_sets_over_months(months: Any, own: UserExamples, gold: Any, seed: int) -> None:
     """Whatever comes in whatever month, no episode, input or near-duplicate is in two sets, and nothing moves."""
     options, state = SetOptions(gold=gold, seed=seed), SetState()
     seen: dict[str, str] = {}
     placed: list[tuple[str, PulledExample]] = []
     for month in months:
-        sets = assign(month, state, options, own)
+        sets = split(month, state, options, own)
         for name, one in members(sets):
             line = one.to_line()
             assert seen.setdefault(line, name) == name, "it moved"
@@ -87,16 +87,16 @@ def test_nothing_is_in_two_sets_over_months(months: Any, own: Own, gold: Any, se
         state = sets.state
     assert_disjoint(placed)
     once_more = [one for month in months for one in month]
-    again = assign(once_more, state, options, own)
+    again = split(once_more, state, options, own)
     assert {one.to_line(): name for name, one in members(again)}.items() >= seen.items()
 
 
 @settings(max_examples=100, deadline=None)
 @given(examples=st.lists(EXAMPLES, max_size=14), own=OWN, data=st.data())
-def test_order_of_arrival_says_nothing(examples: list[PulledExample], own: Own, data: st.DataObject) -> None:
+def test_order_of_arrival_says_nothing(examples: list[PulledExample], own: UserExamples, data: st.DataObject) -> None:
     """The same examples in another order are divided in the same way, to the byte of the state."""
-    other = assign(data.draw(st.permutations(examples)), SetState(), own=own)
-    sets = assign(examples, SetState(), own=own)
+    other = split(data.draw(st.permutations(examples)), SetState(), user_examples=own)
+    sets = split(examples, SetState(), user_examples=own)
     assert (sets.train, sets.validation, sets.holdout, sets.dropped) == (
         other.train,
         other.validation,
@@ -112,18 +112,18 @@ def test_one_changed_letter_of_any_script_stays_in_its_set(text: str, at: int, l
     """A text of 150 or more characters and the same with one changed are near-duplicates, in any script."""
     text = (text * 3)[:300] + "".join(chr(0x4E00 + number) for number in range(150))
     changed = text[:at] + letter + text[at + 1 :]
-    first = assign([example(text, "e1")], SetState())
-    second = assign([example(changed, "e2")], first.state)
+    first = split([example(text, "e1")], SetState())
+    second = split([example(changed, "e2")], first.state)
     assert [name for name, _ in members(first)] == [name for name, _ in members(second)]
 
 
 def test_shares_are_about_what_is_asked() -> None:
     """Of many examples each set gets its share; of labelled ones the holdout gets half where gold is required."""
-    sets = assign(various(800), SetState())
+    sets = split(various(800), SetState())
     assert 160 < len(sets.holdout) < 240
     assert 160 < len(sets.validation) < 240
     mixed = [*various(400, 2), *various(200, 3, demonstration=True)]
-    sets = assign(mixed, SetState(), SetOptions(gold="required"))
+    sets = split(mixed, SetState(), SetOptions(gold="required"))
     assert 75 < len(sets.holdout) < 125
     assert all(one.demonstration for one in sets.holdout)
     assert 110 < len(sets.validation) < 200
@@ -133,7 +133,7 @@ def test_shares_are_about_what_is_asked() -> None:
 def test_age_says_nothing() -> None:
     """The dates of a set's examples are those of all."""
     examples = [replace(one, timestamp=f"2026-01-01T00:00:{at:06}Z") for at, one in enumerate(various(600))]
-    sets = assign(examples, SetState())
+    sets = split(examples, SetState())
     for name in SETS:
         older = sum(one.timestamp < examples[300].timestamp for one in getattr(sets, name))
         assert 0.38 < older / len(getattr(sets, name)) < 0.62
@@ -142,10 +142,10 @@ def test_age_says_nothing() -> None:
 def test_a_bridge_is_dropped_and_counted() -> None:
     """An example of an episode in one set and with an input of another is in neither, this month and the next."""
     train, holdout = example("to train on", "e1"), example("quite another thing", "e2")
-    state = assign([], SetState(), own=Own(train=[train], holdout=[holdout])).state
+    state = split([], SetState(), user_examples=UserExamples(train=[train], holdout=[holdout])).state
     bridge = example("to train on", "e2")
     for _ in range(2):
-        sets = assign([bridge], state)
+        sets = split([bridge], state)
         assert [*members(sets)] == []
         assert sets.dropped == {"tied to two sets": 1}
         state = sets.state
@@ -153,12 +153,12 @@ def test_a_bridge_is_dropped_and_counted() -> None:
 
 def test_a_bridge_carries_nothing_over() -> None:
     """What is tied to a bridge alone is free; what is tied to a set's example through others joins that set."""
-    own = Own(train=[example("a" * 40, "e1")], holdout=[example("b" * 40, "e2")])
+    own = UserExamples(train=[example("a" * 40, "e1")], holdout=[example("b" * 40, "e2")])
     chain = [example("c" * 40, "e1"), example("c" * 40, "e3"), example("d" * 40, "e3")]
-    sets = assign(chain, SetState(), own=own)
+    sets = split(chain, SetState(), user_examples=own)
     assert len(sets.train) == 4
     bridges = [example("c" * 40, "e1"), example("c" * 40, "e2")]
-    sets = assign(bridges, SetState(), own=own)
+    sets = split(bridges, SetState(), user_examples=own)
     assert sets.dropped == {"tied to two sets": 1}
 
 
@@ -166,11 +166,11 @@ def test_own_files_win_where_nothing_is_decided() -> None:
     """The user's holdout draws production's examples of the same input; an earlier decision beats the user's file."""
     [one] = various(1)
     label = replace(one, episode_id=None, demonstration=True)
-    sets = assign([one], SetState(), own=Own(holdout=[label]))
+    sets = split([one], SetState(), user_examples=UserExamples(holdout=[label]))
     assert (sets.holdout, sets.train, sets.dropped) == ([label], [], {"its input is in a file of yours": 1})
-    late = assign([], sets.state, own=Own(train=[label]))
+    late = split([], sets.state, user_examples=UserExamples(train=[label]))
     assert late.dropped == {"yours for train, but tied to holdout": 1}
-    both = assign([], SetState(), own=Own(train=[label], holdout=[label]))
+    both = split([], SetState(), user_examples=UserExamples(train=[label], holdout=[label]))
     assert (len(both.holdout), both.dropped) == (1, {"yours for train, but tied to holdout": 1})
 
 
@@ -179,7 +179,7 @@ def test_a_models_own_answer_never_judges() -> None:
     label = example("one question", "e1", demonstration=True)
     rated = example("another question", "e1", metrics={"accepted": True})
     for seed in range(10):
-        sets = assign([label, rated], SetState(), SetOptions(gold="required", seed=seed))
+        sets = split([label, rated], SetState(), SetOptions(gold="required", seed=seed))
         if sets.holdout:
             assert sets.holdout == [label]
             assert sets.dropped == {"holdout: its answer is no person's": 1}
@@ -190,7 +190,7 @@ def test_a_models_own_answer_never_judges() -> None:
 def test_one_huge_episode_goes_to_train() -> None:
     """A group that is a large part of all judges nothing."""
     huge = [replace(one, episode_id="all") for one in various(100)]
-    sets = assign([*huge, *various(100, 2)], SetState(), SetOptions(holdout=0.9, validation=0.05))
+    sets = split([*huge, *various(100, 2)], SetState(), SetOptions(holdout=0.9, validation=0.05))
     assert {one.episode_id for one in sets.holdout}.isdisjoint({"all"})
     assert sum(one.episode_id == "all" for one in sets.train) == 100
 
@@ -199,9 +199,9 @@ def test_a_changed_similarity_moves_nothing() -> None:
     """With a lower similarity, examples that were divided before stay where they were."""
     options = SetOptions()
     chain = [example(_chained(kind, step)) for kind in range(4) for step in (0, 10, 20, 30, 40)]
-    first = assign(chain, SetState(), options)
-    assert assign(chain, SetState(), replace(options, similarity=0.2)).train != first.train
-    again = assign(chain, first.state, replace(options, similarity=0.2))
+    first = split(chain, SetState(), options)
+    assert split(chain, SetState(), replace(options, similarity=0.2)).train != first.train
+    again = split(chain, first.state, replace(options, similarity=0.2))
     assert list(members(first)) == list(members(again))
 
 
@@ -238,7 +238,7 @@ def test_a_holdout_holds_nothing_of_a_lineage() -> None:
     ]
     assert without_lineage(holdout, lineage) == (holdout[3:], 3)
     assert without_lineage(holdout, ()) == (holdout, 0)
-    with pytest.raises(SettingsError, match="is no handle"):
+    with pytest.raises(SettingsError, match="is not a handle"):
         without_lineage(holdout, ["something"])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from support.split import example
 from t0dspy.errors import SettingsError
-from t0dspy.flywheel.split.user_files import read_own
+from t0dspy.flywheel.split.user_files import read_user_examples
 
 
 # The user's own files.
@@ -17,7 +17,7 @@ def test_own_files_are_labels_or_lines_of_pull(tmp_path: Path) -> None:
     pulled = example("c", "e1")
     lines = [json.dumps({"text": "a", "answer": 1}), "", json.dumps({"text": "b\u2028"}), pulled.to_line()]
     path.write_text("\n".join(lines), encoding="utf-8")
-    first, second, third = read_own(path, ["text"])
+    first, second, third = read_user_examples(path, ["text"])
     assert (first.inputs, first.outputs, first.demonstration) == ({"text": "a"}, {"answer": 1}, True)
     assert (second.outputs, second.demonstration) == (None, False)
     assert third.to_line() == pulled.to_line()
@@ -40,11 +40,11 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, says: str) -> None:
     path = tmp_path / "own.jsonl"
     path.write_text(f'{{"text": "a"}}\n{line}\n')
     with pytest.raises(SettingsError, match=r"own\.jsonl, line 2") as caught:
-        list(read_own(path, ["text"]))
+        list(read_user_examples(path, ["text"]))
     assert says in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """Own files that are not there are an error, never an empty set."""
+    """UserExamples files that are not there are an error, never an empty set."""
     with pytest.raises(SettingsError, match=r"none\.jsonl: cannot be read"):
-        list(read_own(tmp_path / "none.jsonl", ["text"]))
+        list(read_user_examples(tmp_path / "none.jsonl", ["text"]))

@@ -144,9 +144,9 @@ def _retrain_each(
     """
     from t0dspy.errors import RetrainError, SettingsError, T0dspyError
     from t0dspy.flywheel.retrain.retrain import retrain as retrain_one
-    from t0dspy.flywheel.retrain.retrain import retrained_programs
+    from t0dspy.flywheel.retrain.retrain import retrainable_programs
 
-    names = names or retrained_programs(settings)
+    names = names or retrainable_programs(settings)
     if not names:
         file = settings.file or "no settings file"
         raise SettingsError(f"{file}: no program has a `metric`, so there is nothing to retrain.")

@@ -1,1 +1,1 @@
-"""From logged inferences and people's feedback to a better version: pull, curate, optimize, judge."""
+"""Learn from production: pull examples, optimize a program, test the result, and export it if it is better."""

@@ -1,4 +1,4 @@
-"""What to do about an exception of a metric, from the facts of the run that it was raised for."""
+"""Advise what to change when a metric raises an exception, from the facts of the run."""
 
 import difflib
 import re
@@ -11,7 +11,7 @@ _NO_ATTRIBUTE = re.compile(r"'Example' object has no attribute '(\w+)'")
 
 
 class NoLabelError(MetricError):
-    """A metric of ours needs a right answer that the example does not have."""
+    """One of our metrics needs a right answer that the example does not have."""
 
     def __init__(self, message: str, label: str | None) -> None:
         """`label` is the missing output field; None if the example has no right answer at all."""
@@ -23,10 +23,10 @@ def advice(error: Exception, example: Any, prediction: Any, gold: Gold | None) -
     """Return a sentence that says what to change; empty if the exception is not about a missing field.
 
     Args:
-        error: what the metric raised.
-        example: the example that it was given.
-        prediction: the prediction that it was given.
-        gold: the program's setting; None where the examples do not depend on it, as in `t0dspy evaluate`.
+        error: the exception that the metric raised.
+        example: the example that it was called with.
+        prediction: the prediction that it was called with.
+        gold: the program's setting; None if the examples do not depend on it, as in `t0dspy evaluate`.
     """
     label = _missing(error)
     if label is None:
@@ -34,7 +34,7 @@ def advice(error: Exception, example: Any, prediction: Any, gold: Gold | None) -
     outputs = [name for name in _names(prediction) if not name.startswith("dspy_")]
     if label in outputs:
         return _no_right_answer(label, example, gold)
-    if isinstance(error, KeyError):  # a key of something else than the example, as far as anybody can know
+    if isinstance(error, KeyError):  # the key may belong to another object than the example
         return ""
     fields = _names(example)
     near = difflib.get_close_matches(label, [*fields, *outputs], 1)
@@ -57,8 +57,8 @@ def _missing(error: Exception) -> str | None:
         return error.label
     if isinstance(error, KeyError):
         return error.args[0] if error.args and isinstance(error.args[0], str) else None
-    found = _NO_ATTRIBUTE.search(str(error)) if isinstance(error, AttributeError) else None
-    return found.group(1) if found else None
+    match = _NO_ATTRIBUTE.search(str(error)) if isinstance(error, AttributeError) else None
+    return match.group(1) if match else None
 
 
 def _names(fields: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the extra `retrain` brings, looked for before anything is begun."""
+"""Check that the packages of the extra `retrain` are installed before any work starts."""
 
 from importlib.util import find_spec
 
@@ -8,10 +8,10 @@ _PARTS = ("numpy", "optuna", "jinja2")
 
 
 def check_extra() -> None:
-    """Check that what evaluating and retraining need is installed.
+    """Check that the packages that evaluating and retraining need are installed.
 
     Raises:
-        SettingsError: it is not; says how to install it.
+        SettingsError: a package is missing; the message says how to install it.
     """
     missing = [name for name in _PARTS if find_spec(name) is None]
     if missing:

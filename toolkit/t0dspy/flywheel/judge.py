@@ -1,4 +1,7 @@
-"""The address that the promotion test had before: the same objects as in `t0dspy.flywheel.promotion`."""
+"""The names and the address of the promotion test from before it was the package `t0dspy.flywheel.promotion`.
+
+This module stays so that code that imports `t0dspy.flywheel.judge` keeps working; it defines nothing of its own.
+"""
 
 from t0dspy.flywheel.promotion.compare import Difference, Mean, compare
 from t0dspy.flywheel.promotion.decide import decide

@@ -1,9 +1,9 @@
-"""Metrics: the user's function in DSPy's conventions, and parts to make one of.
+"""Load the user's metric and adapt it to the callers in DSPy.
 
-A metric is `metric(example, prediction, trace=None)`, as anywhere in DSPy; it gives a bool, a number, or a
-`dspy.Prediction(score=..., feedback=...)`. DSPy uses one function in three ways that want three kinds of value:
-bootstrapping wants a bool (it tests for truth, so that 0.01 counts as good), scoring a float, GEPA a score and a text.
-`Metric` wraps a user's function so that each gets its own kind.
+A metric is `metric(example, prediction, trace=None)`, as everywhere in DSPy. It returns a bool, a number, or a
+`dspy.Prediction(score=..., feedback=...)`. DSPy calls one function in three ways that need three kinds of value:
+bootstrapping needs a bool (it tests for truth, so 0.01 would count as good), scoring needs a float, and GEPA needs a
+score and a text. `Metric` wraps a user's function so that each caller gets its own kind.
 """
 
 import inspect
@@ -25,16 +25,19 @@ from t0dspy.settings import Gold
 MetricFunction = Callable[..., Any]
 
 FEEDBACK = "dspy_feedback"
-"""Where an example keeps what people said of the logged answer: metric -> value. DSPy shows no prompt such a key."""
+"""The key of an example for people's ratings of the logged answer.
+
+Metric -> value. DSPy shows no such key in a prompt.
+"""
 
 ANSWER = "dspy_answer"
-"""Where it keeps the logged answer itself: field -> value."""
+"""The key for the logged answer: field -> value."""
 
 COMMENTS = "dspy_comments"
-"""Where it keeps people's comments, oldest first."""
+"""The key for people's comments, oldest first."""
 
 PATH = "t0dspy_path"
-"""The attribute by which a predictor in a trace says its path; copies of the program keep it."""
+"""The attribute of a predictor that holds its path, for traces; copies of the program keep it."""
 
 THRESHOLD = 0.5
 
@@ -43,21 +46,25 @@ _trace: ContextVar[Sequence[Any] | None] = ContextVar("t0dspy_trace", default=No
 
 @dataclass(frozen=True)
 class Score:
-    """What a metric says of one prediction."""
+    """A metric's result for one prediction."""
 
     value: float
     feedback: str = ""
 
 
-def raised(count: int, of: int, said: str) -> str:
-    """Return the message for a metric that raised for `count` of `of` runs; `said` describes one of its exceptions."""
-    return f"the metric raised for {count} of {of} runs, such as: {said}"
+def raise_message(count: int, of: int, example: str) -> str:
+    """Return the message for a metric that raised for `count` of `of` runs.
+
+    `example` describes one of its exceptions.
+    """
+    return f"the metric raised for {count} of {of} runs, such as: {example}"
 
 
 class Metric:
-    """A user's metric as every caller in DSPy wants it: call it like any metric.
+    """A user's metric, callable like any metric in DSPy.
 
-    With a trace (bootstrapping) it gives a bool, without one a float; `gepa` is the same as `dspy.GEPA` wants it.
+    With a trace (bootstrapping) it returns a bool, without one a float; `gepa` has the signature that `dspy.GEPA`
+    needs.
     """
 
     def __init__(
@@ -71,9 +78,9 @@ class Metric:
 
         Args:
             function: the user's metric.
-            threshold: a number of at least this is good enough for a demo.
-            name: by default the function's own.
-            gold: the program's setting, for advice on exceptions; None where it does not apply.
+            threshold: the least score that is good enough for a demo.
+            name: by default the function's own name.
+            gold: the program's setting, for advice about exceptions; None if it does not apply.
         """
         self.function, self.threshold, self.gold = function, threshold, gold
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
@@ -81,21 +88,21 @@ class Metric:
         self._accepts = positionals(function, self.name)
 
     def __call__(self, example: Any, prediction: Any, trace: Any = None) -> float | bool:
-        """Whether the run is good enough for a demo where there is a trace, else the score."""
+        """Return the score; with a trace, return whether the score is good enough for a demo."""
         value = self.score(example, prediction, trace).value
         return value if trace is None else value >= self.threshold
 
     def gepa(
         self, gold: Any, pred: Any, trace: Any = None, pred_name: str | None = None, pred_trace: Any = None
     ) -> dspy.Prediction:
-        """The score, and in `feedback` the metric's own words and people's comments on the example."""
+        """Return the score, with the metric's own text and people's comments on the example as `feedback`."""
         with traced(current_trace() if trace is None else trace):
             score = self.score(gold, pred)
         return dspy.Prediction(score=score.value, feedback=feedback_text(gold, score))
 
     @property
     def source(self) -> str:
-        """The text of the file that the function is written in; empty where there is none."""
+        """Return the text of the file that defines the function; empty if there is none."""
         function = inspect.unwrap(self.function)
         while isinstance(function, partial):
             function = inspect.unwrap(function.func)
@@ -109,72 +116,72 @@ class Metric:
         return self
 
     def score(self, example: Any, prediction: Any, trace: Any = None) -> Score:
-        """The score of one prediction; whatever the function itself raises goes through.
+        """Return the score of one prediction; exceptions of the function itself are passed on.
 
         Raises:
-            MetricError: it gave something that is no score.
+            MetricError: the function returned something that is not a score.
         """
         return as_score(self.function(*(example, prediction, trace, None, None)[: self._accepts]), self.name)
 
-    def explained(self, error: Exception, example: Any, prediction: Any) -> str:
-        """Return what an exception of the metric said, and what to do about it."""
-        said = f"{type(error).__name__}: {str(error)[:300]}"
-        return " ".join(filter(None, (said, advice(error, example, prediction, self.gold))))
+    def explain(self, error: Exception, example: Any, prediction: Any) -> str:
+        """Describe an exception of the metric, and what to do about it."""
+        description = f"{type(error).__name__}: {str(error)[:300]}"
+        return " ".join(filter(None, (description, advice(error, example, prediction, self.gold))))
 
 
 def load_metric(reference: str, threshold: float = THRESHOLD, gold: Gold | None = None) -> Metric:
-    """Return the metric at `reference`, such as `app.metrics:grade`, with the settings `threshold` and `gold`.
+    """Load the metric at `reference`, such as `app.metrics:grade`, with the settings `threshold` and `gold`.
 
     Raises:
-        MetricError: there is none, or it cannot be called as a metric.
+        MetricError: it does not exist, or it cannot be called as a metric.
     """
     try:
-        found = import_attribute(reference)
+        function = import_attribute(reference)
     except ProgramError as error:
         raise MetricError(f"the metric {reference!r} cannot be loaded: {error}") from error
-    if not callable(found):
-        raise MetricError(f"the metric {reference!r} is a {type(found).__name__}, not a function.")
-    if isinstance(found, Metric):
-        return Metric(found.function, found.threshold, found.name, gold)
-    return Metric(found, threshold, reference.rpartition(":")[2], gold)
+    if not callable(function):
+        raise MetricError(f"the metric {reference!r} is a {type(function).__name__}, not a function.")
+    if isinstance(function, Metric):
+        return Metric(function.function, function.threshold, function.name, gold)
+    return Metric(function, threshold, reference.rpartition(":")[2], gold)
 
 
 def as_score(value: Any, name: str = "the metric") -> Score:
-    """What a metric gave, as a `Score`.
+    """Return what a metric returned as a `Score`.
 
     Raises:
-        MetricError: it is no bool, finite number, or Prediction with a `score`.
+        MetricError: it is not a bool, a finite number, or a Prediction with a `score`.
     """
     feedback = ""
     if isinstance(value, dspy.Prediction | Mapping) and "score" in value:
         feedback = str(value["feedback"] or "") if "feedback" in value else ""
         value = value["score"]
     if not isinstance(value, int | float) and hasattr(value, "item"):
-        value = value.item()  # numpy's own kinds of numbers
+        value = value.item()  # numpy's scalar types
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise MetricError(
-            f"the metric {name} gave {value!r:.80}; a metric gives a bool, a number, or "
+            f"the metric {name} returned {value!r:.80}; a metric returns a bool, a number, or "
             "dspy.Prediction(score=..., feedback=...)."
         )
     return Score(float(value), feedback)
 
 
 def feedback_text(example: Any, score: Score) -> str:
-    """What GEPA is told of a prediction: the metric's own words, and what people said of the logged answer."""
-    said = [score.feedback] if score.feedback else []
+    """Return the text for GEPA: the metric's own text, and people's comments on the logged answer."""
+    texts = [score.feedback] if score.feedback else []
     comments = example.get(COMMENTS) or ()
-    said += [f"A user said of an earlier answer to this input: {comment}" for comment in comments]
-    return "\n".join(said) or f"This answer got a score of {score.value:g}."
+    texts += [f"A user said of an earlier answer to this input: {comment}" for comment in comments]
+    return "\n".join(texts) or f"This answer got a score of {score.value:g}."
 
 
 def current_trace() -> Sequence[Any] | None:
-    """Return the trace of the run that is scored now, as `traced` set it."""
+    """Return the trace of the run that is being scored, which `traced` set."""
     return _trace.get()
 
 
 @contextmanager
 def traced(trace: Sequence[Any] | None) -> Iterator[None]:
-    """Let metrics see the trace of a run that is scored: as an argument it would mean bootstrapping."""
+    """Provide the trace of the scored run to metrics; passing it as an argument would mean bootstrapping."""
     token = _trace.set(trace)
     try:
         yield
@@ -183,21 +190,25 @@ def traced(trace: Sequence[Any] | None) -> Iterator[None]:
 
 
 def mark_paths(program: dspy.Module) -> None:
-    """Have each predictor of `program` say its path wherever a trace shows it."""
+    """Store each predictor's path on the predictor, so that traces show it."""
     for path, predict in program.named_predictors():
         setattr(predict, PATH, path)
 
 
 def positionals(function: MetricFunction, name: str) -> int:
-    """How many of (example, prediction, trace, pred_name, pred_trace) the function takes by position."""
+    """Return how many of (example, prediction, trace, pred_name, pred_trace) the function takes by position."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # a builtin without a signature
         return 2
-    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return 5
-    places = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    needed = sum(one.default is one.empty for one in places)
+    places = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    needed = sum(parameter.default is parameter.empty for parameter in places)
     if len(places) < 2 or needed > 5:
         raise MetricError(
             f"the metric {name} takes {len(places)} arguments; write metric(example, prediction, trace=None)."

@@ -1,4 +1,4 @@
-"""JSON values as a program's own types want them, and pulled examples as `dspy.Example`s with no field too many."""
+"""Convert JSON values to a program's types, and pulled examples to `dspy.Example`s and demos."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,35 +14,35 @@ from t0dspy.flywheel.metrics import ANSWER, COMMENTS, FEEDBACK
 from t0dspy.program.types import FieldTypes, program_types, signature_types
 
 ID = "dspy_inference_id"
-"""Where an example keeps the inference it comes from."""
+"""The key of an example for the inference that it comes from."""
 
 
 class Types:
-    """The types of a program's inputs and outputs; without them values stay as JSON has them."""
+    """The types of a program's inputs and outputs; without types, values stay as in JSON."""
 
     def __init__(self, types: FieldTypes | None = None) -> None:
         self._types = types or FieldTypes()
 
     @classmethod
     def of(cls, program: dspy.Module, name: str) -> "Types":
-        """The types of the exported program `name`."""
+        """Return the types of the exported program `name`."""
         return cls(program_types(program, name))
 
-    def inputs(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """`values`, typed.
+    def inputs(self, values: Mapping[str, Any], location: str) -> dict[str, Any]:
+        """Return `values` converted to the types of the inputs.
 
         Raises:
-            SettingsError: one is not of its type; says which.
+            SettingsError: a value does not fit its type; the message names the field.
         """
-        return _typed(values, self._inputs, where)
+        return _convert(values, self._inputs, location)
 
-    def outputs(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """`values`, typed.
+    def outputs(self, values: Mapping[str, Any], location: str) -> dict[str, Any]:
+        """Return `values` converted to the types of the outputs.
 
         Raises:
-            SettingsError: one is not of its type; says which.
+            SettingsError: a value does not fit its type; the message names the field.
         """
-        return _typed(values, self._outputs, where)
+        return _convert(values, self._outputs, location)
 
     @cached_property
     def _inputs(self) -> dict[str, Any]:
@@ -53,31 +53,31 @@ class Types:
         return _adapters(self._types.outputs)
 
 
-def to_example(one: PulledExample, types: Types, where: str = "an example") -> dspy.Example:
-    """A pulled example as DSPy wants it: its inputs, a person's answer where there is one, and what metrics may ask.
+def to_example(pulled: PulledExample, types: Types, location: str = "an example") -> dspy.Example:
+    """Convert a pulled example to a `dspy.Example` with its inputs, a person's answer if there is one, and feedback.
 
-    What a model answered is no label. Feedback, comments and the logged answer stand under keys that begin with
-    `dspy_`, which DSPy puts in no prompt.
+    The model's own answer is not a label. Feedback, comments and the logged answer have keys that begin with `dspy_`,
+    which DSPy puts in no prompt.
 
     Raises:
-        SettingsError: a value is not of its type.
+        SettingsError: a value does not fit its type.
     """
-    fields = types.inputs(one.inputs, where)
-    if one.demonstration and one.outputs:
-        labels = types.outputs(one.outputs, where)
+    fields = types.inputs(pulled.inputs, location)
+    if pulled.demonstration and pulled.outputs:
+        labels = types.outputs(pulled.outputs, location)
         fields |= {name: value for name, value in labels.items() if name not in fields}
     hidden = {
-        FEEDBACK: dict(one.metrics),
-        COMMENTS: tuple(one.comments),
-        ANSWER: _answer(one, types),
-        ID: one.inference_id,
+        FEEDBACK: dict(pulled.metrics),
+        COMMENTS: tuple(pulled.comments),
+        ANSWER: _answer(pulled, types),
+        ID: pulled.inference_id,
     }
-    example: dspy.Example = dspy.Example({**fields, **hidden}).with_inputs(*one.inputs)
+    example: dspy.Example = dspy.Example({**fields, **hidden}).with_inputs(*pulled.inputs)
     return example
 
 
 def to_demo(call: PulledExample, predict: dspy.Predict) -> dspy.Example | None:
-    """A logged call of a predictor as a demo of it; None where fields are missing or are not of its types."""
+    """Convert a logged call of a predictor to a demo for it; None if fields are missing or do not fit their types."""
     if call.outputs is None:
         return None
     signature = signature_of(predict)
@@ -91,20 +91,20 @@ def to_demo(call: PulledExample, predict: dspy.Predict) -> dspy.Example | None:
     return dspy.Example({name: fields[name] for name in signature.fields}, augmented=True)
 
 
-def _answer(one: PulledExample, types: Types) -> dict[str, Any] | None:
-    """What the model answered; None where that is not of the program's types."""
+def _answer(pulled: PulledExample, types: Types) -> dict[str, Any] | None:
+    """Return the model's answer; None if it does not fit the program's types."""
     try:
-        return types.outputs(one.model_outputs, "") if one.model_outputs else None
+        return types.outputs(pulled.model_outputs, "") if pulled.model_outputs else None
     except SettingsError:
         return None
 
 
 def _adapters(types: Mapping[str, Any]) -> dict[str, Any]:
-    """Nothing for texts, which JSON types well enough."""
-    return {name: pydantic.TypeAdapter(one) for name, one in types.items() if one is not str}
+    """Return the adapters of the types; text needs none, because JSON has the type."""
+    return {name: pydantic.TypeAdapter(type_) for name, type_ in types.items() if type_ is not str}
 
 
-def _typed(values: Mapping[str, Any], adapters: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _convert(values: Mapping[str, Any], adapters: Mapping[str, Any], location: str) -> dict[str, Any]:
     fields = dict(values)
     for name in adapters.keys() & fields.keys():
         try:
@@ -112,6 +112,6 @@ def _typed(values: Mapping[str, Any], adapters: Mapping[str, Any], where: str) -
         except pydantic.ValidationError as error:
             why = error.errors()[0]["msg"]
             raise SettingsError(
-                f"{where}, field {name!r}: {fields[name]!r:.80} does not fit its type: {why}."
+                f"{location}, field {name!r}: {fields[name]!r:.80} does not fit its type: {why}."
             ) from error
     return fields

@@ -1,1 +1,1 @@
-"""The one door to ClickHouse: one question a `.sql` file, rows as typed values, its errors as ours."""
+"""Query ClickHouse: one question per `.sql` file, rows as typed values, and errors as WarehouseError."""

@@ -1,4 +1,4 @@
-"""A connection to ClickHouse, and the questions that the runtime asks."""
+"""A connection to ClickHouse, with the queries of the runtime."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from t0dspy.model import Text
 from t0dspy.warehouse.questions import question
 
 PATIENCE = 300
-"""Seconds that an answer may keep us waiting for its next piece."""
+"""Seconds to wait for the next part of an answer."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,18 @@ class StoredInference:
 
 
 class Warehouse:
-    """The database that the gateway logs to. Use it as a context manager."""
+    """The database that the gateway logs to; use it as a context manager."""
 
     def __init__(self, url: str, patience: int = PATIENCE, connect: int = 10) -> None:
-        """`url` names the server and the database, such as `http://localhost:8123/tensorzero`.
+        """Connect to the server and database of `url`, such as `http://localhost:8123/tensorzero`.
 
-        An answer may keep us waiting for `patience` seconds, and a connection for `connect`.
+        Args:
+            url: the URL of the server with the name of the database.
+            patience: seconds to wait for the next part of an answer.
+            connect: seconds to wait for a connection.
 
         Raises:
-            WarehouseError: it is not there, or does not let us in.
+            WarehouseError: the server cannot be reached, or refuses the user.
         """
         import clickhouse_connect
 
@@ -59,28 +62,28 @@ class Warehouse:
         self._client.close()
 
     def inference(self, id: str) -> StoredInference | None:
-        """The inference with this id; None when there is none. Raises WarehouseError."""
+        """Return the inference with this id; None if there is none. Raises WarehouseError."""
         rows = self.ask("inference", {"id": id})
         return StoredInference(*rows[0]) if rows else None
 
     def feedback_is_stored(self, id: str, metric: str, target: str) -> bool:
-        """Whether the feedback `id` about `target` is stored. Raises WarehouseError."""
+        """Return whether the feedback `id` about `target` is stored. Raises WarehouseError."""
         return bool(self.ask("feedback_stored", {"id": id, "metric": metric, "target": target}))
 
     def config(self, hash: str) -> str | None:
-        """The TOML of the config with this hash, as `/status` spells it, resolved by the gateway that loaded it.
+        """Return the TOML of a config as the gateway resolved it, by its hash in the format of `/status`.
 
-        None when no gateway that logs here has loaded it. Raises WarehouseError.
+        None if no gateway that logs here has loaded it. Raises WarehouseError.
         """
         rows = self.ask("config", {"hash": hash})
         return str(rows[0][0]) if rows else None
 
     def ask(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """The rows that answer the question `name`, all of them in memory. Raises WarehouseError."""
+        """Return the rows of the question `name`, all of them in memory. Raises WarehouseError."""
         return list(zip(*self.columns(name, parameters), strict=True))
 
     def columns(self, name: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """The same, column by column; no columns where there are no rows."""
+        """Return the same column by column; no columns if there are no rows. Raises WarehouseError."""
         sql = question(name, frozenset(key for key, value in parameters.items() if value))
         with self._translated():
             answer = self._client.query(sql, parameters=dict(parameters), column_oriented=True)
@@ -99,9 +102,13 @@ class Warehouse:
 
 
 def _without_password(url: str) -> str:
-    """A server's `url` as it may be shown; WarehouseError if it is none, which may hold a password anywhere."""
-    shown = "what TENSORZERO_CLICKHOUSE_URL or --clickhouse-url says" if "@" in url else repr(url)
-    wrong = WarehouseError(f"{shown} is no URL of a ClickHouse, such as http://localhost:8123/tensorzero.")
+    """Return a server's `url` without its password.
+
+    Raises:
+        WarehouseError: the text is not a URL; it is not shown if it may contain a password.
+    """
+    shown = "the value of TENSORZERO_CLICKHOUSE_URL or --clickhouse-url" if "@" in url else repr(url)
+    wrong = WarehouseError(f"{shown} is not a URL of ClickHouse, such as http://localhost:8123/tensorzero.")
     try:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
@@ -112,14 +119,14 @@ def _without_password(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, and what to do."""
+    """Return what went wrong, and what to do."""
     text = str(error)
     if "UNKNOWN_TABLE" in text or "UNKNOWN_DATABASE" in text:
         missing = re.search(r"(?:identifier|Table|Database) '?([\w.`]+)'?", text)
-        what = missing[1].replace("`", "") if missing else "a table of the gateway's"
-        return f"there is no {what}. Is this the database that the gateway writes to, and has the gateway started once?"
+        name = missing[1].replace("`", "") if missing else "a table of the gateway's"
+        return f"there is no {name}. Is this the database that the gateway writes to, and has the gateway started once?"
     if "timed out" in text.lower():
-        return "it did not answer in time. Look at what else it is doing, or ask for less."
+        return "it did not answer in time. Check its load, or query a smaller window."
     if "DB::Exception: " in text:
         return text.partition("DB::Exception: ")[2].partition(" (for url ")[0][:500]
     refused = re.search(r"\[Errno -?\d+\] ([\w ,]+)", text)

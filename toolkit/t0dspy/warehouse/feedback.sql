@@ -1,7 +1,7 @@
--- What people said of each of the `targets`, on it or its episode, before `until`: a JSON array of rows of a name (of a
--- metric, `demonstration` or `comment`), a rater, a value, the fields of a demonstration that nobody gave, and the id of
--- the feedback. It holds every rater's latest value of each metric, every rater's latest demonstration, and all comments.
-SELECT id, toJSONString(groupArray((name, rater, value, filled, toString(feedback)))) AS said
+-- The feedback before `until` on each of the `targets` or its episode, as a JSON array of rows. A row has a name (a metric,
+-- `demonstration` or `comment`), a rater, a value, the fields of a demonstration that nobody gave, and the feedback's id.
+-- The array has every rater's latest value of each metric, every rater's latest demonstration, and all comments.
+SELECT id, toJSONString(groupArray((name, rater, value, filled, toString(feedback)))) AS feedback_json
 FROM (
     SELECT
         t.id AS id, m.name AS name, m.rater AS rater, argMax(m.text, toUInt128(m.feedback)) AS value, '' AS filled,

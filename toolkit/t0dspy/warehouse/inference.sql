@@ -1,4 +1,4 @@
--- One inference: its function, variant and episode, its type, what the model answered, and the schema it was held to.
+-- One inference: its function, variant and episode, its type, the model's answer, and the output schema.
 SELECT function_name, variant_name, toString(episode_id) AS episode, 'json' AS type, output, output_schema
 FROM JsonInference
 WHERE (function_name, variant_name, episode_id) IN (

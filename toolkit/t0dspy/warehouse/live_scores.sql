@@ -1,14 +1,14 @@
--- People's ratings of a program's production inferences since a time: mean and number for each version and metric. The
--- latest value on an inference or on its episode counts. Pinned calls, tests, evaluations and internal ones are not
+-- People's ratings of a program's production inferences since a time: mean and count for each version and metric. Only
+-- the latest value for an inference or its episode counts. Pinned calls, tests, evaluations and internal calls are not
 -- production.
 SELECT variant_name, name, avg(latest) AS mean, count() AS ratings
 FROM (
-    SELECT t.id AS id, any(t.variant_name) AS variant_name, m.metric_name AS name, argMax(m.number, m.at) AS latest
+    SELECT t.id AS id, any(t.variant_name) AS variant_name, m.metric_name AS name, argMax(m.number, m.given) AS latest
     FROM (
-        SELECT target_id, metric_name, toFloat64(value) AS number, toUInt128(id) AS at FROM BooleanMetricFeedback
+        SELECT target_id, metric_name, toFloat64(value) AS number, toUInt128(id) AS given FROM BooleanMetricFeedback
         WHERE toUInt128(id) >= {since:UInt128} AND NOT startsWith(metric_name, 'tensorzero::')
         UNION ALL
-        SELECT target_id, metric_name, toFloat64(value) AS number, toUInt128(id) AS at FROM FloatMetricFeedback
+        SELECT target_id, metric_name, toFloat64(value) AS number, toUInt128(id) AS given FROM FloatMetricFeedback
         WHERE toUInt128(id) >= {since:UInt128} AND NOT startsWith(metric_name, 'tensorzero::') AND isFinite(value)
     ) AS m
     INNER JOIN (

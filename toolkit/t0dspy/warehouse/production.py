@@ -1,4 +1,4 @@
-"""What a program said in production, and what people said of that: rows of a window, a portion at a time."""
+"""Read a program's production inferences with their feedback: the rows of a window, one portion at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from t0dspy.model import Text
-from t0dspy.warehouse.ahead import Fetch
 from t0dspy.warehouse.client import Warehouse
+from t0dspy.warehouse.prefetch import Fetch
 
 FILLED = "t0dspy::filled"
-"""The tag of a demonstration that says which fields nobody gave."""
+"""The tag of a demonstration that names the fields that nobody gave."""
 
 BY = "t0dspy::by"
 """The tag of feedback that names its rater; `t0dspy feedback --by` writes it."""
@@ -19,17 +19,17 @@ TEST = "t0dspy::test"
 """The tag of calls and feedback that are tests: with any value, they are not production."""
 
 USER = "user_id"
-"""The tag that names the user of an inference, by default."""
+"""The default tag that names the user of an inference."""
 
 ROWS, BYTES = 40_000, 48_000_000
-"""The most of a portion: it is held in memory, so that whoever reads slowly holds up no query."""
+"""The most rows and bytes of a portion, which is held in memory so that a slow reader does not block a query."""
 
 _TABLES: dict[Text, str] = {"json": "JsonInference", "chat": "ChatInference"}
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which inferences of a program are asked for."""
+    """Which inferences of a program to read."""
 
     function: str
     """The program's function."""
@@ -39,22 +39,22 @@ class Scope:
     since: int
     """Milliseconds since 1970; the window begins with it."""
     until: int
-    """The same; the window ends before it, and nothing that was said later is known."""
+    """Milliseconds since 1970; the window ends before it, and later feedback is ignored."""
     versions: Sequence[str] = ()
-    """Only these; all when empty."""
+    """Only inferences of these versions; all if empty."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Only what carries all of these tags."""
+    """Only inferences with all of these tags."""
     metrics: Mapping[str, bool | float] = field(default_factory=dict)
-    """Only what has these as its latest values."""
+    """Only inferences with these latest values."""
     include: Sequence[str] = ()
-    """What is usually left out: `evaluation`, `internal`, `pinned`, `test`."""
+    """Kinds of rows to include that are left out by default: `evaluation`, `internal`, `pinned`, `test`."""
     user: str = USER
-    """The tag that says whose inference it was."""
+    """The tag that names the user of an inference."""
     raters: Sequence[str] = (BY, USER)
-    """The tags of feedback that may name its rater; the first that a piece of feedback has counts."""
+    """The tags of feedback that may name its rater; the first one present counts."""
 
     def parameters(self) -> dict[str, Any]:
-        """As the questions name them."""
+        """Return the parameters of the questions."""
         return {
             "table": _TABLES[self.type],
             "function": self.function,
@@ -77,7 +77,7 @@ class Scope:
 
 
 class Row(NamedTuple):
-    """An inference as it is stored, with its feedback."""
+    """A stored inference with its feedback."""
 
     id: str
     episode: str
@@ -88,53 +88,53 @@ class Row(NamedTuple):
     """JSON: an object with `raw` and `parsed`, or a list of content blocks."""
     tags: dict[str, str]
     snapshot: str | None
-    """The hash of the gateway's config, as its `/status` says it."""
+    """The hash of the gateway's config, in the format of its `/status`."""
     function: str
-    said: str = ""
-    """A JSON array of what people said of it, see `feedback.sql`; empty where nobody said anything."""
+    feedback: str = ""
+    """A JSON array of the feedback, see `feedback.sql`; empty if there is none."""
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Inferences of a span of ids."""
+    """The inferences of a range of ids."""
 
     first: int
     last: int
     number: int
     offset: int = 0
-    """How many come before."""
+    """How many inferences precede it."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Stored inferences, oldest first, made into rows as they are read."""
+    """Stored inferences, oldest first, which become rows when they are read."""
 
     columns: Sequence[Sequence[Any]] = ()
     feedback: Sequence[Sequence[str]] = ()
-    """Columns too: the inference's id, then what was said of it."""
+    """Columns too: the inference's id, then its feedback."""
 
     def __iter__(self) -> Iterator[Row]:
-        """The rows, in their order.
+        """Yield the rows in their order.
 
-        Column by column, since so many tuples at once would have Python look for cycles among all there is.
+        They are stored as columns, because so many tuples at once would slow down Python's garbage collection.
         """
         if not self.columns:
             return iter(())
-        ids, *said = self.feedback or [()] * (1 + _SAID)
-        at = {id: number for number, id in enumerate(ids)}
-        order = [at.get(id, len(ids)) for id in self.columns[0]]
-        values = (map([*column, ""].__getitem__, order) for column in said)
+        ids, *feedback = self.feedback or [()] * (1 + _FEEDBACK_COLUMNS)
+        number_of = {id: number for number, id in enumerate(ids)}
+        order = [number_of.get(id, len(ids)) for id in self.columns[0]]
+        values = (map([*column, ""].__getitem__, order) for column in feedback)
         return map(Row._make, zip(*self.columns, *values, strict=True))
 
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
 
 
-_SAID = len(Row._field_defaults)
+_FEEDBACK_COLUMNS = len(Row._field_defaults)
 
 
 class Production:
-    """The answers within one scope."""
+    """The inferences in one scope."""
 
     def __init__(self, warehouse: Warehouse, scope: Scope) -> None:
         self._warehouse, self.scope = warehouse, scope
@@ -142,47 +142,48 @@ class Production:
         self._total = self._limit = 0
 
     def portions(self) -> tuple[Sequence[Portion], Mapping[str, int]]:
-        """The portions, oldest first, and how many inferences are left out for which reason. Raises WarehouseError."""
+        """Return the portions, oldest first, and reason -> how many inferences are left out. Raises WarehouseError."""
         stage_bytes = 0
         if self.scope.stages:
             graded, stage_bytes = self._ask("stage_load")[0]
             self._parameters["graded"] = bool(graded)
-        rows = self._ask("slices", rows=ROWS, bytes=BYTES, stage_bytes=stage_bytes)
+        rows = self._ask("portions", rows=ROWS, bytes=BYTES, stage_bytes=stage_bytes)
         left_out = {reason: number for reason, number, _, _ in rows if reason}
         return [Portion(first, last, number) for reason, number, first, last in rows if not reason], left_out
 
-    def sampled(self, portions: Sequence[Portion], limit: int) -> Sequence[Portion]:
-        """All of the `portions`, from now on with only so many inferences that it is `limit`, evenly over time."""
-        self._total, self._limit = sum(one.number for one in portions), limit
+    def sample(self, portions: Sequence[Portion], limit: int) -> Sequence[Portion]:
+        """Limit the `portions` to `limit` inferences, spread evenly over time, and return them."""
+        self._total, self._limit = sum(portion.number for portion in portions), limit
         return joined(portions, limit, ROWS) if limit else ()
 
     def programs(self, portion: Portion) -> Rows:
-        """The program's inferences of a portion, oldest first. Raises WarehouseError."""
+        """Return the program's inferences in a portion, oldest first. Raises WarehouseError."""
         return self._rows("programs", portion)
 
     def runs(self, portion: Portion) -> Mapping[str, tuple[str, bool]]:
-        """Inference -> the episode of its stages, and whether the gateway answered from its cache."""
+        """Return inference -> the episode of its stages, and whether the gateway answered from its cache."""
         return {id: (run, cached) for id, run, cached in self._ask("runs", **self._of(portion)) if run}
 
     def stages(self, portion: Portion) -> Mapping[str, Sequence[Row]]:
-        """Episode of a run -> its stages' inferences, oldest first."""
-        found: dict[str, list[Row]] = {}
+        """Return episode of a run -> its stages' inferences, oldest first."""
+        by_episode: dict[str, list[Row]] = {}
         for row in self._rows("stages", portion):
-            found.setdefault(row.episode, []).append(row)
-        return found
+            by_episode.setdefault(row.episode, []).append(row)
+        return by_episode
 
-    def lone_stages(self, margin: float) -> int:
-        """How many stages in the window belong to no inference of the program that began `margin` seconds before it.
+    def stages_without_run(self, margin: float) -> int:
+        """Return how many stages in the window belong to no inference of the program.
 
-        None where only what has certain tags or metrics is asked for: what has no inference has none of these either.
+        The run may have begun `margin` seconds before the window. The number is 0 if the scope selects tags or metrics,
+        because stages without an inference have neither.
         """
         if self.scope.tags or self.scope.metrics:
             return 0
         since = max(self.scope.since - round(margin * 1000), 0)
-        return int(self._ask("lone_stages", margin=since << 80)[0][0])
+        return int(self._ask("stages_without_run", margin=since << 80)[0][0])
 
     def configs(self, hashes: Sequence[str]) -> Mapping[str, str]:
-        """The gateway's configs with these hashes, as TOML."""
+        """Return hash -> the gateway's config with that hash, as TOML."""
         return dict(self._ask("snapshots", hashes=list(hashes)))  # type: ignore[arg-type]
 
     def _rows(self, name: str, portion: Portion) -> Rows:
@@ -202,22 +203,25 @@ class Production:
 
 
 def joined(portions: Sequence[Portion], limit: int, rows: int) -> Sequence[Portion]:
-    """`portions` with their offsets; where a `limit` takes few of each, as few portions as hold `rows` of those."""
+    """Return `portions` with their offsets.
+
+    If a `limit` takes few rows of each, merge them up to `rows` of those rows.
+    """
     return list(_joined(portions, limit, rows))
 
 
 def _joined(portions: Sequence[Portion], limit: int, rows: int) -> Iterator[Portion]:
-    total = sum(one.number for one in portions)
+    total = sum(portion.number for portion in portions)
     sparse = limit < total
     current: Portion | None = None
     offset = 0
-    for one in portions:
-        if current and sparse and (current.number + one.number) * limit <= rows * total:
-            current = replace(current, last=one.last, number=current.number + one.number)
+    for portion in portions:
+        if current and sparse and (current.number + portion.number) * limit <= rows * total:
+            current = replace(current, last=portion.last, number=current.number + portion.number)
         else:
             if current:
                 yield current
-            current = replace(one, offset=offset)
-        offset += one.number
+            current = replace(portion, offset=offset)
+        offset += portion.number
     if current:
         yield current

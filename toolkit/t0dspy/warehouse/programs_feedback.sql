@@ -1,7 +1,7 @@
--- What was said of the inferences of one portion.
+-- The feedback on the inferences of one portion.
 WITH targets AS (
     SELECT id, episode_id FROM {table:Identifier}
     WHERE function_name = {function:String} AND toUInt128(id) BETWEEN {first:UInt128} AND {last:UInt128}
 )
-SELECT toString(id) AS inference, said FROM (/* feedback.sql */)
-WHERE id IN (SELECT id FROM (/* members.sql */))
+SELECT toString(id) AS inference, feedback_json FROM (/* feedback.sql */)
+WHERE id IN (SELECT id FROM (/* portion_members.sql */))

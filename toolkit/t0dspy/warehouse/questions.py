@@ -1,4 +1,4 @@
-"""The questions to ClickHouse as text: one a `.sql` file, which may ask others within it."""
+"""Load the SQL of the questions: one per `.sql` file, which may include others."""
 
 import re
 from functools import cache
@@ -10,11 +10,11 @@ _IF = re.compile(r"^(.*?) *-- if (\w+)\n", re.MULTILINE)
 
 @cache
 def question(name: str, given: frozenset[str] = frozenset()) -> str:
-    """The SQL of the question `name`; where it says `/* other.sql */`, the other one stands.
+    """Return the SQL of the question `name`, with `/* other.sql */` replaced by the other question.
 
-    A line that ends with `-- if limit` is there only if `limit` is one of the parameters `given` a value other than
-    nothing: what is not asked for costs no plan. Values are ClickHouse's own parameters, `{name:Type}`, never part of
-    the text.
+    A line that ends with `-- if limit` is included only if the parameter `limit` is in `given`, the names of parameters
+    with a value. So conditions that are not needed do not slow down the query. Values are ClickHouse's own parameters,
+    `{name:Type}`, and never part of the text.
     """
     text = files("t0dspy.warehouse").joinpath(f"{name}.sql").read_text(encoding="utf-8")
     text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("--"))

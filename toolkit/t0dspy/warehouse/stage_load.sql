@@ -1,5 +1,5 @@
--- Whether any stage of the program was given feedback within the window, and how much the stages of the window are.
+-- Whether people gave feedback on any stage of the program within the window, and the stages' size in bytes.
 SELECT
-    max(id IN (/* heard.sql */) OR episode_id IN (/* heard.sql */)) AS graded,
+    max(id IN (/* feedback_targets.sql */) OR episode_id IN (/* feedback_targets.sql */)) AS graded,
     sumIf(length(input) + length(output), toUInt128(id) >= {since:UInt128} AND toUInt128(id) < {until:UInt128}) AS bytes
 FROM (/* stage_rows.sql */)

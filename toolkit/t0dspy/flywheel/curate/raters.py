@@ -8,7 +8,7 @@ from t0dspy.flywheel.curate.identity import outputs_digest
 from t0dspy.flywheel.curate.options import CurateOptions
 from t0dspy.flywheel.curate.step import Examples, StepResult
 from t0dspy.flywheel.curate.votes import Rater, agreed_value, eligible_raters
-from t0dspy.flywheel.example import PulledExample, Said
+from t0dspy.flywheel.example import Feedback, PulledExample
 
 CORRECTION = "demonstration"
 COMMENT = "comment"
@@ -38,12 +38,12 @@ def ratings(example: PulledExample, options: CurateOptions) -> Iterator[tuple[Ra
         yield from ((user, metric, value) for metric, value in example.metrics.items())
 
 
-def correctors(example: PulledExample, options: CurateOptions) -> list[tuple[Rater, Said | None]]:
+def correctors(example: PulledExample, options: CurateOptions) -> list[tuple[Rater, Feedback | None]]:
     """Return each correction with its rater.
 
     Without known raters, the user counts as the corrector, without details.
     """
-    corrections: list[tuple[Rater, Said | None]] = [
+    corrections: list[tuple[Rater, Feedback | None]] = [
         (feedback.rater, feedback)
         for feedback in example.feedback
         if feedback.metric == CORRECTION and example.demonstration
@@ -64,7 +64,7 @@ def is_vouched_for(example: PulledExample, options: CurateOptions) -> bool:
     return corrected or (bool(relevant) and not any(_is_bad(feedback, options) for feedback in relevant))
 
 
-def _is_bad(rating: Said, options: CurateOptions) -> bool:
+def _is_bad(rating: Feedback, options: CurateOptions) -> bool:
     return rating.value < options.floor[rating.metric] if rating.metric in options.floor else rating.value is False
 
 
@@ -107,7 +107,7 @@ def _weigh(example: PulledExample, caller: str | None, options: CurateOptions, c
     )
 
 
-def _correction(corrections: Sequence[Said], options: CurateOptions) -> Said | None:
+def _correction(corrections: Sequence[Feedback], options: CurateOptions) -> Feedback | None:
     """Return the correction that most raters gave; of several with equally many raters, the latest."""
     chosen = eligible_raters({correction.rater for correction in corrections}, options.trusted_raters)
     given = [correction for correction in corrections if correction.rater in chosen]
@@ -117,13 +117,15 @@ def _correction(corrections: Sequence[Said], options: CurateOptions) -> Said | N
     )
 
 
-def _may_correct(feedback: Said, caller: str | None, options: CurateOptions) -> bool:
+def _may_correct(feedback: Feedback, caller: str | None, options: CurateOptions) -> bool:
     if options.corrections == "anyone" or feedback.rater in options.trusted_raters:
         return True
     return options.corrections == "caller" and feedback.rater == (caller or None)
 
 
-def _agreed_value(metric: str, counting: Sequence[Said], caller: str | None, options: CurateOptions) -> bool | float:
+def _agreed_value(
+    metric: str, counting: Sequence[Feedback], caller: str | None, options: CurateOptions
+) -> bool | float:
     values = {rating.rater: rating.value for rating in counting if rating.metric == metric}
     chosen = eligible_raters(values, options.trusted_raters)
     callers = values.get(caller or None) if (caller or None) in chosen else None

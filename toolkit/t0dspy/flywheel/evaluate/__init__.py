@@ -1,1 +1,1 @@
-"""Score versions with a metric."""
+"""Score versions of a program on a data set with the user's metric."""

@@ -1,4 +1,4 @@
-"""Scores of an evaluation, given back to the gateway as feedback."""
+"""Record the scores of an evaluation as feedback in the gateway."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from t0dspy.runtime.feedback import stored_number
 
 
 class Recorder:
-    """Gives scores back as one metric of the gateway's config."""
+    """Records scores as feedback for one metric of the gateway's config."""
 
     def __init__(self, configs: Path, metric: str, threshold: float) -> None:
-        """A boolean metric is true from `threshold`.
+        """Record for `metric`; a boolean metric is true from `threshold`.
 
         Raises:
             SettingsError: the config has no such metric.
@@ -27,10 +27,11 @@ class Recorder:
         self.metric, self.threshold, self.kind = metric, threshold, metrics[metric]
 
     def check(self, *, stages_only: bool) -> None:
-        """Check that runs have what the metric is about.
+        """Check that the runs have what the metric is about.
 
         Raises:
-            SettingsError: it is about inferences, and of a program exported with its stages only no run is one.
+            SettingsError: the metric is about inferences, and the runs of a program exported with its stages only have
+                none.
         """
         if stages_only and self.kind.get("level") == "inference":
             raise SettingsError(
@@ -39,19 +40,19 @@ class Recorder:
             )
 
     def record(self, gateway: HttpGateway, scored: Sequence[Scored]) -> int:
-        """Give back the scores of the runs that have an inference; returns how many.
+        """Record the scores of the runs that have an inference, and return how many.
 
-        A stored answer that does not parse gets the worst value, 0 or false, because 0 is its score.
+        A stored answer that cannot be parsed gets the worst value, 0 or false, because its score is 0.
 
         Raises:
-            SettingsError: a score cannot be stored, such as infinity; none is given then.
-            GatewayError: the gateway refused one.
+            SettingsError: a score cannot be stored, such as infinity; then none is recorded.
+            GatewayError: the gateway refused a score.
         """
         ids = INFERENCE if self.kind.get("level") == "inference" else EPISODE
-        known = [(one, _id(one, ids)) for one in scored if one.failure in (None, "answer")]
-        stored = [(one, id) for one, id in known if id is not None]
+        known = [(run, _id(run, ids)) for run in scored if run.failure in (None, "answer")]
+        stored = [(run, id) for run, id in known if id is not None]
         try:
-            values = [self._value(one) for one, _ in stored]  # all are looked at before one is sent
+            values = [self._value(run) for run, _ in stored]  # check all values before the first is sent
             for (_, id), value in zip(stored, values, strict=True):
                 gateway.feedback({"metric_name": self.metric, ids: id, "value": value})
         finally:

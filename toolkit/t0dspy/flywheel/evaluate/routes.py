@@ -1,4 +1,4 @@
-"""The two ways to run a version: through the gateway, as production does, or straight through DSPy."""
+"""Run a version in one of two ways: through the gateway, like production, or directly through DSPy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ INFERENCE, EPISODE = "inference_id", "episode_id"
 
 @contextmanager
 def gateway_run(exported: ExportedProgram, live: dspy.Module, version: str, settings: Settings) -> Iterator[Run]:
-    """Runs of `version` through the gateway: its program function, or, where only stages are exported, `deploy`."""
+    """Provide runs of `version` through the gateway: its program function, or `deploy` if only stages are exported."""
     url = settings.gateway_url.value
     if exported.version(version).served_by is None:
         program = runnable_version(live, exported, version)
@@ -44,17 +44,17 @@ def gateway_run(exported: ExportedProgram, live: dspy.Module, version: str, sett
 
 @contextmanager
 def direct_run(
-    exported: ExportedProgram, live: dspy.Module, version: str, own: ProgramSettings | None
+    exported: ExportedProgram, live: dspy.Module, version: str, program_settings: ProgramSettings | None
 ) -> Iterator[Run]:
-    """Runs of `version` straight through DSPy, in its prompt form, with the task model.
+    """Provide runs of `version` directly through DSPy, in its prompt form, with the task model.
 
     Raises:
         SettingsError: no model is configured.
     """
     program = runnable_version(live, exported, version)
     lm: Any = dspy.settings.lm
-    if own and own.task_model:
-        lm = counted_lm(own.task_model, Ledger(), Answers())
+    if program_settings and program_settings.task_model:
+        lm = counted_lm(program_settings.task_model, Ledger(), Answers())
         for predict in program.predictors():
             predict.lm = None
     if lm is None and any(predict.lm is None for predict in program.predictors()):
@@ -78,7 +78,7 @@ def _function_run(function: ServedFunction, version: str, gateway: HttpGateway, 
 
 
 def _stopping(run: Run) -> Run:
-    """Nothing can be evaluated at a gateway that is not there."""
+    """Return a run that stops the evaluation if the gateway cannot be reached."""
 
     def stopping(example: Any) -> Any:
         try:

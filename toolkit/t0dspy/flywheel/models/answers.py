@@ -1,4 +1,4 @@
-"""The answers that models gave during a run, on disk as JSON lines: what was answered once is not asked again."""
+"""Store the answers that models gave during a run as JSON lines, so that a resumed run does not pay for them again."""
 
 import json
 import os
@@ -20,20 +20,20 @@ from t0dspy.model import digest
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered, and what it took."""
+    """A model's answer and its token counts."""
 
     outputs: list[Any]
-    """As `dspy.LM` gives them: texts, or objects with `text` and more."""
+    """As `dspy.LM` returns them: texts, or objects with `text` and other keys."""
     model: str
     input_tokens: int
     output_tokens: int
 
 
 class Answers:
-    """A cache of answers, in memory and, with a path, in a file that grows by one line an answer."""
+    """A cache of answers in memory and, if it has a path, in a file that grows by one line per answer."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Reads what `path` holds already; a last line that a kill cut off is passed over.
+        """Read the answers that the file at `path` holds; a last line that a kill cut off is ignored.
 
         Raises:
             OptimizeError: the file cannot be read or written.
@@ -54,14 +54,14 @@ class Answers:
         return self
 
     def get(self, key: str) -> Answer | None:
-        """The answer kept under `key`."""
+        """Return the answer stored under `key`; None if there is none."""
         return self._known.get(key)
 
     def keep(self, key: str, answer: Answer) -> None:
-        """Keep `answer`; one that cannot be written as JSON is kept in memory alone.
+        """Store `answer`; an answer that cannot be written as JSON is kept in memory only.
 
         Raises:
-            Stop: the disk refuses: what is paid for and not kept would be paid for again.
+            Stop: the disk refuses the write. The run ends, because a resumed run would pay for a lost answer again.
         """
         with self._lock:
             self._known[key] = answer
@@ -80,11 +80,13 @@ class Answers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what is kept after stays in memory."""
+        """Close the file; answers that come later are kept in memory only."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
@@ -99,16 +101,18 @@ class Answers:
                 key = value.pop("key")
                 self._known[key] = shaped(Answer, value)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                continue  # a line of another kind, or one that a crash of the machine left half written
+                continue  # a line with other keys, or a line that a crash of the machine left half written
         if len(whole) + 1 < len(text):
             os.truncate(path, len(whole.encode()) + 1 if whole else 0)
 
 
 def request_key(model: str, prompt: Any, messages: Any, options: Mapping[str, Any]) -> str:
-    """A hash of a request to a model: equal for equal requests, whatever the address and key it is sent with."""
+    """Return a hash of a request to a model, which ignores the address and the key that it is sent with."""
     hidden = {"api_key", "api_base", "base_url", "cache", "num_retries", "timeout", "headers", "extra_headers"}
-    told = {name: _plain(value) for name, value in sorted(options.items()) if name not in hidden and value is not None}
-    return digest([model, prompt, _plain(messages), told])
+    settings = {
+        name: _plain(value) for name, value in sorted(options.items()) if name not in hidden and value is not None
+    }
+    return digest([model, prompt, _plain(messages), settings])
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a run may spend, and what it has: calls of models and their cost."""
+"""Limit and count the model calls of a run and their cost."""
 
 import threading
 from collections.abc import Mapping
@@ -8,21 +8,24 @@ from typing import Any
 from t0dspy.errors import OptimizeError, SettingsError, T0dspyError
 
 PATIENCE = 10
-"""Failed calls in a row, each retried, after which a model is taken to be gone."""
+"""After this many failed calls in a row, each with its retries, the run ends because the model is considered down."""
 
 
 class Stop(BaseException):
-    """Ends an optimizer's run; no `except Exception`, of DSPy or of a program, holds it up."""
+    """Ends an optimizer's run.
+
+    It is a BaseException, so that no `except Exception` of DSPy or of a program catches it.
+    """
 
     def __init__(self, why: T0dspyError | None = None) -> None:
-        """`why` is the error it ends with; None when a budget ended."""
+        """`why` is the error to report; None if a budget ended."""
         super().__init__(str(why or "the budget ended"))
         self.why = why
 
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars for a million tokens."""
+    """US dollars per million tokens."""
 
     input: float
     output: float
@@ -30,7 +33,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent; None for no limit."""
+    """The most that a run may spend; None for no limit."""
 
     calls: int | None = None
     cost: float | None = None
@@ -38,30 +41,30 @@ class Budget:
 
 @dataclass(frozen=True)
 class Spent:
-    """What was spent, answers taken from the cache of the same run included: they were paid for once."""
+    """What a run spent, including stored answers of the same run, which were paid for once."""
 
     calls: int = 0
     fresh: int = 0
-    """Of the calls, those that this process made."""
+    """The calls that this process made."""
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
-    """US dollars; None when a model has no price."""
+    """US dollars; None if a model has no price."""
     by_model: Mapping[str, int] = field(default_factory=dict)
-    """Calls by model."""
+    """Model -> its calls."""
 
 
 class Ledger:
-    """Counts each distinct answer once, fresh or kept by an earlier process of the run, and stops at the budget.
+    """Counts each distinct answer once, whether it is fresh or stored by an earlier process, and stops at the budget.
 
-    A resumed run meets its limits where the first one would have, since kept answers count as they are used.
+    Stored answers count when they are used, so a resumed run reaches its limits at the same point as the first one.
     """
 
     def __init__(self, prices: Mapping[str, Price] | None = None, budget: Budget | None = None) -> None:
-        """`prices` by DSPy's name of the model.
+        """Count against `budget`, with `prices` by DSPy's name of the model.
 
         Raises:
-            SettingsError: a limit of cost, and no prices.
+            SettingsError: the cost is limited, and there are no prices.
         """
         self.prices, self.budget = dict(prices or {}), budget or Budget()
         if self.budget.cost is not None and not self.prices:
@@ -76,22 +79,22 @@ class Ledger:
         self._in_flight = 0
         self._failures = 0
         self.part = 0
-        """Which part of the run spends now; a model of an earlier part may not."""
+        """The part of the run that may spend now; models of earlier parts may not."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Ledger":
         return self
 
     @property
     def spent(self) -> Spent:
-        """What was spent so far."""
+        """Return what was spent so far."""
         with self._lock:
             return replace(self._spent, by_model=dict(self._spent.by_model))
 
-    def check(self, model: str, part: int) -> None:
-        """Raises why no further call of `model`, which belongs to a `part` of the run, may be made.
+    def reserve(self, model: str, part: int) -> None:
+        """Reserve a call of `model`, which belongs to a `part` of the run; end it with `count` or `release`.
 
         Raises:
-            Stop: the budget ended, something went wrong for good, or the cost is limited and the model has no price.
+            Stop: the budget ended, a permanent error occurred, or the cost is limited and the model has no price.
         """
         with self._lock:
             self._check_part(part)
@@ -103,27 +106,29 @@ class Ledger:
                 raise self._over
             self._in_flight += 1
 
-    def nothing_came(self) -> None:
-        """A call that was checked is over without an answer."""
+    def release(self) -> None:
+        """Release a reserved call that ended without an answer."""
         with self._lock:
             self._in_flight -= 1
 
-    def failed(self, model: str, error: BaseException, *, for_good: bool) -> None:
-        """A call failed, all its retries included.
+    def record_failure(self, model: str, error: BaseException, *, for_good: bool) -> None:
+        """Record a call that failed after all its retries.
 
         Raises:
-            Stop: for good, or it was the last of ten failures with no answer between.
+            Stop: the failure is permanent, or it is the tenth in a row.
         """
         with self._lock:
             self._failures += 1
             if for_good or self._failures >= PATIENCE:
-                self._over = self._over or Stop(nothing_answers(model, error))
+                self._over = self._over or Stop(no_answer_error(model, error))
                 raise self._over from error
 
     def count(self, key: str, model: str, tokens: tuple[int, int], *, fresh: bool) -> None:
-        """Count an answer, unless it was counted; a fresh one ends its call in the same moment.
+        """Count an answer unless it was counted before; a fresh answer ends its reserved call at the same moment.
 
-        Between the two a call would be neither under way nor counted, and others could pass the limit.
+        Both happen under one lock. Otherwise the call would for a moment be neither in flight nor counted, and other
+        calls
+        could exceed the limit.
         """
         with self._lock:
             self._in_flight -= fresh
@@ -131,13 +136,13 @@ class Ledger:
             if key in self._seen:
                 return
             self._seen.add(key)
-            self._spent = _added(self._spent, model, tokens, self.prices.get(model), fresh=fresh)
+            self._spent = _add(self._spent, model, tokens, self.prices.get(model), fresh=fresh)
 
-    def fits(self, key: str, part: int) -> None:
-        """Raises `Stop` where a kept answer, not counted so far, is beyond the budget.
+    def check_kept(self, key: str, part: int) -> None:
+        """Check that a stored answer, if it was not counted yet, is within the budget.
 
         Raises:
-            Stop: it is.
+            Stop: it is not.
         """
         with self._lock:
             self._check_part(part)
@@ -145,10 +150,10 @@ class Ledger:
                 self._over = Stop()
                 raise self._over
 
-    def allow(self, budget: Budget) -> None:
-        """Begin the next part of the run, with another budget.
+    def start_part(self, budget: Budget) -> None:
+        """Start the next part of the run with another budget.
 
-        Threads that an optimizer left behind when it was stopped have the models of the part before, and stay stopped.
+        Threads that a stopped optimizer left behind use the models of the previous part, so they stay stopped.
         """
         with self._lock:
             self.budget = budget
@@ -169,7 +174,7 @@ class Ledger:
         return cost is not None and (self._spent.cost or 0.0) >= cost
 
 
-def _added(spent: Spent, model: str, tokens: tuple[int, int], price: Price | None, *, fresh: bool) -> Spent:
+def _add(spent: Spent, model: str, tokens: tuple[int, int], price: Price | None, *, fresh: bool) -> Spent:
     cost = spent.cost
     if cost is not None and price is not None:
         cost += (tokens[0] * price.input + tokens[1] * price.output) / 1e6
@@ -183,6 +188,6 @@ def _added(spent: Spent, model: str, tokens: tuple[int, int], price: Price | Non
     )
 
 
-def nothing_answers(model: str, error: BaseException) -> OptimizeError:
-    """The error of a model that will not answer, whatever is asked."""
+def no_answer_error(model: str, error: BaseException) -> OptimizeError:
+    """Return the error for a model that does not answer."""
     return OptimizeError(f"the model {model!r} does not answer: {type(error).__name__}: {str(error)[:300]}")

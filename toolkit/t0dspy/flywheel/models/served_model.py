@@ -1,4 +1,4 @@
-"""The models that serve a version, as the gateway's config names them and as DSPy would call them."""
+"""Read which models serve a version, as the gateway's config and as DSPy name them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ _PREFIXES = {
     "vllm": "openai",
     "xai": "xai",
 }
-"""TensorZero's type of a provider -> the prefix of DSPy's name; the types that are absent need more than a name."""
+"""TensorZero's provider type -> the prefix of DSPy's name; types that need more than a name are absent."""
 
 
 @dataclass(frozen=True)
@@ -30,38 +30,38 @@ class ServedModel:
     """A model of the gateway."""
 
     name: str
-    """What the gateway calls it, such as `main` or `openai::gpt-4o-mini`."""
+    """The gateway's name for it, such as `main` or `openai::gpt-4o-mini`."""
     models: tuple[str, ...]
-    """The names that its providers use, in the order of its routing; empty where the config does not say."""
+    """The names that its providers use, in the order of its routing; empty if the config does not name them."""
     setting: Mapping[str, Any] | None = None
-    """DSPy's name and address of its first provider, as `task_model` would have them; None where unknown."""
+    """DSPy's name and address of its first provider, in the form of `task_model`; None if unknown."""
     key: str | None = field(default=None, repr=False)
-    """The secret for that provider, where DSPy would not find it by itself."""
+    """The secret for that provider, if DSPy does not find it in the environment."""
 
 
 def served_model(configs: Path, name: str, environment: Mapping[str, str]) -> ServedModel:
-    """Read what the model `name` of the gateway calls.
+    """Read which model the gateway's model `name` calls.
 
     Args:
         configs: the directory of TensorZero's config.
         name: a model of the config, or a shorthand such as `openai::gpt-4o-mini`.
-        environment: where the keys of providers are.
+        environment: the environment variables, which hold the providers' keys.
     """
     table = user_config.models(configs).get(name)
     providers = _shorthand(name) if table is None else _providers(table)
-    models = tuple(str(one.get("model_name") or name) for one in providers)
+    models = tuple(str(provider.get("model_name") or name) for provider in providers)
     if not providers:
         return ServedModel(name, models)
     return ServedModel(name, models, _setting(providers[0], models[0]), _key(providers[0], environment))
 
 
 def is_served_by(served: Iterable[ServedModel], model: str) -> bool:
-    """Return whether DSPy's `model`, such as `openai/gpt-4o-mini`, is the model of every one in `served`.
+    """Return whether DSPy's `model`, such as `openai/gpt-4o-mini`, is the same model as every one in `served`.
 
-    A model of the gateway about which the config says nothing counts as the same: nobody knows better.
+    A model of the gateway whose providers are unknown counts as the same.
     """
     bare = model.partition("/")[2] or model
-    return all(not one.models or {bare, model} & set(one.models) for one in served)
+    return all(not each.models or {bare, model} & set(each.models) for each in served)
 
 
 def _shorthand(name: str) -> list[Mapping[str, Any]]:
@@ -74,7 +74,11 @@ def _providers(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if not isinstance(providers, dict):
         return []
     order = routing if isinstance(routing, list) else list(providers)
-    return [providers[one] for one in order if isinstance(one, str) and isinstance(providers.get(one), dict)]
+    return [
+        providers[provider]
+        for provider in order
+        if isinstance(provider, str) and isinstance(providers.get(provider), dict)
+    ]
 
 
 def _setting(provider: Mapping[str, Any], model: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What an optimizer starts from: the incumbent, ready to be changed, and demos to try, none of sealed data."""
+"""The starting point of an optimizer: a copy of the incumbent to change, and demos to try, none from sealed data."""
 
 import json
 import random
@@ -22,9 +22,9 @@ DemoSets = dict[str, list[list[dspy.Example]]]
 
 
 def student_of(incumbent: dspy.Module) -> dspy.Module:
-    """A copy of `incumbent` that an optimizer may change: its own LMs give way to the task model.
+    """Return a copy of `incumbent` that an optimizer may change, and that runs with the task model.
 
-    What an LM of a predictor's own sets of sampling (temperature ...) stays, in the predictor's config.
+    The sampling parameters (temperature and others) of a predictor's own LM are kept in the predictor's config.
     """
     student: dspy.Module = incumbent.deepcopy()
     for _, module in student.named_sub_modules(dspy.Module):
@@ -33,26 +33,26 @@ def student_of(incumbent: dspy.Module) -> dspy.Module:
         setattr(module, "_compiled", False)  # noqa: B010
     mark_paths(student)
     for predict in student.predictors():
-        own = getattr(predict.lm, "kwargs", {}) if predict.lm is not None else {}
-        sampling = {name: value for name, value in own.items() if name in VARIANT_KEYS and value is not None}
+        lm_options = getattr(predict.lm, "kwargs", {}) if predict.lm is not None else {}
+        sampling = {name: value for name, value in lm_options.items() if name in VARIANT_KEYS and value is not None}
         predict.config = {**sampling, **predict.config}
         predict.lm = None
         predict.demos = sanitized(predict.demos, signature_of(predict))
     return student
 
 
-def with_prompts_of(incumbent: dspy.Module, best: dspy.Module) -> dspy.Module:
-    """A copy of `incumbent` with the instructions and demos of `best`, all else its own."""
+def copy_with_prompts(incumbent: dspy.Module, best: dspy.Module) -> dspy.Module:
+    """Return a copy of `incumbent` with the instructions and demos of `best`."""
     challenger: dspy.Module = incumbent.deepcopy()
-    found = dict(best.named_predictors())
+    predictors = dict(best.named_predictors())
     for path, predict in challenger.named_predictors():
-        predict.signature = predict.signature.with_instructions(signature_of(found[path]).instructions)
-        predict.demos = sanitized(found[path].demos, signature_of(predict))
+        predict.signature = predict.signature.with_instructions(signature_of(predictors[path]).instructions)
+        predict.demos = sanitized(predictors[path].demos, signature_of(predict))
     return challenger
 
 
 def prompts_of(program: dspy.Module) -> dict[str, dict[str, Any]]:
-    """Path of a predictor -> its `instructions` and `demos`, as plain values."""
+    """Return path of a predictor -> its `instructions` and `demos`, as plain values."""
     return {
         path: {
             "instructions": signature_of(predict).instructions,
@@ -62,18 +62,18 @@ def prompts_of(program: dspy.Module) -> dict[str, dict[str, Any]]:
     }
 
 
-def same_prompts(one: dspy.Module, other: dspy.Module) -> bool:
-    """Whether two programs have the same instructions and demos."""
-    return prompts_key(one) == prompts_key(other)
+def same_prompts(first: dspy.Module, other: dspy.Module) -> bool:
+    """Return whether two programs have the same instructions and demos."""
+    return prompts_key(first) == prompts_key(other)
 
 
 def prompts_key(program: dspy.Module) -> str:
-    """A text that is equal for programs with equal instructions and demos."""
+    """Return a text that is equal for programs with equal instructions and demos."""
     return _key(prompts_of(program))
 
 
 def sanitized(demos: Iterable[Demo], signature: type[dspy.Signature]) -> list[dspy.Example]:
-    """The demos that DSPy would show, with the fields of the predictor and nothing else of an example."""
+    """Return the demos that DSPy would show, with the fields of the predictor only."""
     shown = []
     for demo in demos:
         fields = {name: demo[name] for name in signature.fields if name in demo}
@@ -83,30 +83,30 @@ def sanitized(demos: Iterable[Demo], signature: type[dspy.Signature]) -> list[ds
     return shown
 
 
-def distinct(sets: Iterable[Sequence[dspy.Example]]) -> list[list[dspy.Example]]:
-    """The sets without those that repeat an earlier one."""
+def drop_repeated_sets(sets: Iterable[Sequence[dspy.Example]]) -> list[list[dspy.Example]]:
+    """Return the sets without those that repeat an earlier one."""
     known: dict[str, list[dspy.Example]] = {}
-    for one in sets:
-        known.setdefault(_key([demo.toDict() for demo in one]), list(one))
+    for demos in sets:
+        known.setdefault(_key([demo.toDict() for demo in demos]), list(demos))
     return list(known.values())
 
 
 def production_sets(
     runs: Sequence[PulledExample], program: dspy.Module, size: int, *, sets: int = 2, seed: int = 9
 ) -> DemoSets:
-    """Sets of demos from logged runs that people found good, for each predictor of `program`.
+    """Return sets of demos from logged runs that people rated well, for each predictor of `program`.
 
     Args:
-        runs: good runs, newest first; of the training set alone.
-        program: whose predictors they are of. A program that is one predictor is logged without stages.
-        size: demos in a set.
+        runs: good runs of the training set, newest first.
+        program: the program with the predictors. A program that is one predictor is logged without stages.
+        size: demos per set.
         sets: how many sets: the newest runs, then random ones.
-        seed: of the random ones.
+        seed: seeds the choice of the random ones.
     """
     rng = random.Random(seed)
     chosen = [list(runs), *(rng.sample(list(runs), len(runs)) for _ in range(sets - 1))]
     return {
-        path: distinct(filter(None, (_demos(order, path, predict, size) for order in chosen)))
+        path: drop_repeated_sets(filter(None, (_demos(order, path, predict, size) for order in chosen)))
         for path, predict in program.named_predictors()
     }
 
@@ -117,23 +117,23 @@ def _demos(runs: Sequence[PulledExample], path: str, predict: dspy.Predict, size
         if len(demos) >= size:
             break
         calls = [stage for stage in run.stages if stage.predictor == path] if run.stages else [run]
-        found = [demo for demo in (to_demo(call, predict) for call in calls[-1:]) if demo is not None]
-        demos += found
+        made = [demo for demo in (to_demo(call, predict) for call in calls[-1:]) if demo is not None]
+        demos += made
     return demos
 
 
 class Sealed:
-    """Validation and holdout items, which no prompt may show."""
+    """Inputs of validation and holdout examples, which no prompt may show."""
 
     def __init__(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """`items` are the input fields of each: of the programs' runs, and of their stages."""
+        """Seal `items`, the input fields of programs' runs and of their stages."""
         self._items: dict[tuple[str, ...], set[str]] = {}
         for inputs in items:
             names = tuple(sorted(inputs))
             self._items.setdefault(names, set()).add(_unordered([inputs[name] for name in names]))
 
     def holds(self, demo: Demo) -> bool:
-        """Whether a demo shows the inputs of one of the items."""
+        """Return whether a demo shows one of the sealed inputs."""
         return any(
             all(name in demo for name in names) and _unordered([demo[name] for name in names]) in known
             for names, known in self._items.items()
@@ -141,24 +141,24 @@ class Sealed:
         )
 
     def without(self, demos: Iterable[dspy.Example]) -> list[dspy.Example]:
-        """The demos that show none of the items."""
+        """Return the demos that show no sealed input."""
         return [demo for demo in demos if not self.holds(demo.toDict())]
 
 
 def stage_index(program: dspy.Module, stage: str | None) -> int | None:
-    """The place of the predictor `stage` (its path, or the path's first part) among those of `program`.
+    """Return the index of the predictor `stage` (its path, or the path's first part) in `program`; None for no stage.
 
     Raises:
-        OptimizeError: there is none, or several.
+        OptimizeError: no predictor has this path, or several do.
     """
     if stage is None:
         return None
     paths = [path for path, _ in program.named_predictors()]
-    found = [at for at, path in enumerate(paths) if path == stage]
-    found = found or [at for at, path in enumerate(paths) if path.partition(".")[0] == stage]
-    if len(found) != 1:
+    indexes = [index for index, path in enumerate(paths) if path == stage]
+    indexes = indexes or [index for index, path in enumerate(paths) if path.partition(".")[0] == stage]
+    if len(indexes) != 1:
         raise OptimizeError(f"no predictor {stage!r} to optimize; the program has {', '.join(paths)}.")
-    return found[0]
+    return indexes[0]
 
 
 def _key(value: Any) -> str:
@@ -166,5 +166,8 @@ def _key(value: Any) -> str:
 
 
 def _unordered(value: Any) -> str:
-    """Equal for objects with equal fields in any order: a type and a log may order them differently."""
+    """Return a text that is equal for objects with equal fields in any order.
+
+    A log may order the fields of an object differently than a type does.
+    """
     return json.dumps(serialize_for_json(value), sort_keys=True, default=str)

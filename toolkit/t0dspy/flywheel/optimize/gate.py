@@ -1,4 +1,4 @@
-"""What an optimizer may put into a prompt, and which example each demo that it made came from."""
+"""Refuse text that may not enter a prompt, and remember which example each bootstrapped demo was made from."""
 
 import json
 from collections import Counter
@@ -13,30 +13,33 @@ from t0dspy.flywheel.curate.screen import CONTROL, screen, texts_of
 from t0dspy.flywheel.to_dspy import ID
 
 OWN_FILE = ""
-"""In place of an inference's id: the example is of a file of the user's."""
+"""Used instead of an inference's id if the example is from a file of the user's."""
 
 
 class Gate:
-    """Lets pass what passes the screen; counts what it refuses."""
+    """Admits text that passes the screen, and counts what it refuses."""
 
     def __init__(self, trusted: Iterable[Any] = (), characters: int = 0) -> None:
-        """Texts in the values `trusted` pass anyway: the incumbent's prompts, and the user's own files.
+        """Admit all text in the values `trusted`: the incumbent's prompts, and the user's own files.
 
         Args:
             trusted: any JSON values.
-            characters: the most of a demo or an instruction; 0 for any number.
+            characters: the most characters of a demo or an instruction; 0 for no limit.
         """
         self._trusted = {text for value in trusted for text in texts_of(value) if screen(text, characters)}
         self._characters = characters
         self.refused: Counter[str] = Counter()
-        """What was refused and why -> how many."""
+        """Kind of text and reason -> how many were refused."""
 
-    def demos(self, demos: Iterable[dspy.Example]) -> list[dspy.Example]:
+    def admit_demos(self, demos: Iterable[dspy.Example]) -> list[dspy.Example]:
         """Return the demos whose texts all pass."""
         return [demo for demo in demos if not self._refuses("a demo", demo.toDict())]
 
-    def instruction(self, text: str, before: str) -> bool:
-        """Return whether an instruction may replace `before`; it may imitate a prompt's structure only as that does."""
+    def admits_instruction(self, text: str, before: str) -> bool:
+        """Return whether an instruction may replace `before`.
+
+        It may imitate the structure of a prompt only if `before` does.
+        """
         reason = screen(text, self._characters)
         if reason is None or text in self._trusted or (reason == screen(before) != CONTROL):
             return True
@@ -44,11 +47,11 @@ class Gate:
         return False
 
     def notes(self) -> list[str]:
-        """Return a note for the report where something was refused."""
+        """Return a note for the report if something was refused."""
         if not self.refused:
             return []
         listed = "; ".join(f"{count:,} times {reason}" for reason, count in sorted(self.refused.items()))
-        return [f"the screen refused what the search proposed: {listed}."]
+        return [f"the screen refused text that the search proposed: {listed}."]
 
     def _refuses(self, name: str, value: Any) -> bool:
         texts = [text for text in texts_of(serialize_for_json(value)) if text not in self._trusted]
@@ -59,16 +62,16 @@ class Gate:
 
 
 class Sources:
-    """Remembers from which training example a bootstrapped demo was made.
+    """Remembers which training example each bootstrapped demo was made from.
 
-    DSPy's bootstrapping keeps the steps of a run and not the example; the metric sees both.
+    DSPy's bootstrapping keeps the steps of a run but not its example; the metric sees both.
     """
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
 
-    def watched(self, metric: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `metric`, which notes the steps of every run that it is shown with a trace."""
+    def watch(self, metric: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `metric` wrapped so that the steps of every run with a trace are remembered."""
 
         def watched(example: Any, prediction: Any, trace: Any = None) -> Any:
             for predictor, inputs, _ in trace or ():
@@ -78,7 +81,7 @@ class Sources:
         return watched
 
     def id_of(self, key: str) -> str | None:
-        """Return the inference's id for the `inputs_key` of a demo; None where no run had such a step."""
+        """Return the inference's id for the `inputs_key` of a demo; None if no run had such a step."""
         return self._ids.get(key)
 
 

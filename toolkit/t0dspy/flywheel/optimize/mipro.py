@@ -1,11 +1,11 @@
 """MIPROv2 that starts from the incumbent.
 
-`dspy.MIPROv2` (DSPy 3.4) keeps the student's instructions among its candidates, but forgets its demos, counts every
-failure as a score of 0, gives up all proposals at the first that cannot be read, overwrites the first proposal with the
-student's own instruction, and evaluates through stdout. `Recompiler` overrides its three steps and nothing else:
-the incumbent's demos are candidate 0 of each predictor, so that the default trial is the incumbent itself; demos
-from production stand beside those it bootstraps; proposals are counted one by one, and all that can be read are
-candidates; evaluations go through `Trials`.
+`dspy.MIPROv2` (DSPy 3.4) keeps the student's instructions among its candidates, but it drops its demos, counts every
+failure as a score of 0, gives up all proposals after the first that cannot be read, overwrites the first proposal with
+the student's own instruction, and evaluates through stdout. `Recompiler` overrides only these steps. The incumbent's
+demos are candidate 0 of each predictor, so that the default trial is the incumbent itself. Demos from production are
+added to the bootstrapped ones. Proposals are counted one by one, and all that can be read are candidates. Evaluations
+go through `Trials`.
 """
 
 import copy
@@ -17,7 +17,7 @@ from dspy.propose import GroundedProposer
 from dspy.teleprompt.mipro_optimizer_v2 import BOOTSTRAPPED_FEWSHOT_EXAMPLES_IN_CONTEXT
 
 from t0dspy.compiler.introspect import signature_of
-from t0dspy.flywheel.optimize.candidates import DemoSets, Sealed, distinct, sanitized
+from t0dspy.flywheel.optimize.candidates import DemoSets, Sealed, drop_repeated_sets, sanitized
 from t0dspy.flywheel.optimize.gate import Gate
 from t0dspy.flywheel.optimize.proposals import Proposals
 from t0dspy.flywheel.optimize.trials import Trials
@@ -41,18 +41,18 @@ class Recompiler(dspy.MIPROv2):
         progress: Callable[[str], None] = lambda text: None,
         **options: Any,
     ) -> None:
-        """Beside MIPROv2's own.
+        """Create the optimizer.
 
         Args:
-            args: passed on.
-            trials: who evaluates.
+            args: those of MIPROv2.
+            trials: evaluates the candidates.
             demos: more sets of demos to try, by path of the predictor.
-            sealed: what no demo may show.
-            proposals: where proposed instructions are counted.
-            gate: what may stand in a prompt.
-            only: the place of the one predictor to optimize; None for all.
-            progress: called with a line about what is being done.
-            options: passed on.
+            sealed: inputs that no demo may show.
+            proposals: counts the proposed instructions.
+            gate: refuses text that may not enter a prompt.
+            only: the index of the one predictor to optimize; None for all.
+            progress: called with a line of progress.
+            options: those of MIPROv2.
         """
         super().__init__(*args, **options)
         self.trials, self.demos, self.sealed, self.only, self.progress = trials, demos, sealed, only, progress
@@ -65,17 +65,17 @@ class Recompiler(dspy.MIPROv2):
 
     def _bootstrap_fewshot_examples(self, program: Any, *args: Any, **options: Any) -> Any:
         self.progress("bootstrapping demos")
-        found: Any = super()._bootstrap_fewshot_examples(program, *args, **options)
+        bootstrapped: Any = super()._bootstrap_fewshot_examples(program, *args, **options)
         candidates = {}
-        for at, (path, predict) in enumerate(program.named_predictors()):
-            own = list(predict.demos)
-            if self.only not in (None, at):
-                candidates[at] = [own]
+        for index, (path, predict) in enumerate(program.named_predictors()):
+            incumbent_demos = list(predict.demos)
+            if self.only not in (None, index):
+                candidates[index] = [incumbent_demos]
                 continue
             signature = signature_of(predict)
-            others = [*found[at], *self.demos.get(path, [])]
-            shown = (self.gate.demos(self.sealed.without(sanitized(one, signature))) for one in others)
-            candidates[at] = distinct([own, *shown])
+            others = [*bootstrapped[index], *self.demos.get(path, [])]
+            shown = (self.gate.admit_demos(self.sealed.without(sanitized(demos, signature))) for demos in others)
+            candidates[index] = drop_repeated_sets([incumbent_demos, *shown])
         return candidates
 
     def _propose_instructions(
@@ -91,7 +91,7 @@ class Recompiler(dspy.MIPROv2):
         num_instruct_candidates: int,
     ) -> Any:
         self.progress("proposing instructions")
-        own = {at: [signature_of(predict).instructions] for at, predict in enumerate(program.predictors())}
+        candidates = {index: [signature_of(predict).instructions] for index, predict in enumerate(program.predictors())}
         seen = _only(program, self.only) if self.only is not None else program
         shown: Any = {0: demo_candidates[self.only]} if self.only is not None else demo_candidates
         proposer = Proposer(
@@ -111,15 +111,19 @@ class Recompiler(dspy.MIPROv2):
             init_temperature=self.init_temperature,
         )
         proposer.proposals = self.proposals
-        found: Any = proposer.propose_instructions_for_program(
+        proposals: Any = proposer.propose_instructions_for_program(
             trainset=trainset, program=seen, demo_candidates=shown, N=num_instruct_candidates, trial_logs={}
         )
         self.proposals.check(self.trials.ledger.spent.calls)
-        for at, proposed in found.items():
-            place = at if self.only is None else self.only
-            written = [one for one in proposed if one and one.strip() and self.gate.instruction(one, own[place][0])]
-            own[place] = list(dict.fromkeys([*own[place], *written]))
-        return own
+        for index, proposed in proposals.items():
+            place = index if self.only is None else self.only
+            written = [
+                text
+                for text in proposed
+                if text and text.strip() and self.gate.admits_instruction(text, candidates[place][0])
+            ]
+            candidates[place] = list(dict.fromkeys([*candidates[place], *written]))
+        return candidates
 
     def _optimize_prompt_parameters(  # type: ignore[override]
         self, program: Any, instructions: Any, demos: Any, evaluate: Any, *args: Any, **options: Any
@@ -130,38 +134,41 @@ class Recompiler(dspy.MIPROv2):
 
 
 class Proposer(GroundedProposer):
-    """DSPy's proposer, in which one unreadable answer costs one proposal and not all that come after it."""
+    """DSPy's proposer, changed so that an unreadable answer costs only one proposal.
+
+    In DSPy 3.4 it ends all proposals that would follow.
+    """
 
     proposals: Proposals
 
     def propose_instruction_for_predictor(self, *args: Any, **options: Any) -> str:
-        """Return an instruction; an empty text where none could be proposed."""
+        """Return an instruction; empty if none could be proposed."""
         try:
             proposed = str(super().propose_instruction_for_predictor(*args, **options))
         except Exception as error:
-            self.proposals.failed(error)
+            self.proposals.record_failure(error)
             return ""
         if not proposed.strip():
-            self.proposals.failed("the prompt model proposed an empty instruction.")
+            self.proposals.record_failure("the prompt model proposed an empty instruction.")
             return ""
-        self.proposals.made_one()
+        self.proposals.record_success()
         return proposed
 
 
-def _only(program: dspy.Module, at: int) -> dspy.Module:
-    """A view of `program` that shows one of its predictors."""
-    view, chosen = copy.copy(program), program.predictors()[at]
+def _only(program: dspy.Module, index: int) -> dspy.Module:
+    """Return a view of `program` that shows one of its predictors."""
+    view, chosen = copy.copy(program), program.predictors()[index]
     view.predictors = lambda: [chosen]  # type: ignore[method-assign]
     return view
 
 
 def _choice(program: dspy.Module, instructions: Any, demos: Any) -> dict[str, Any]:
     chosen = {}
-    for at, (path, predict) in enumerate(program.named_predictors()):
+    for index, (path, predict) in enumerate(program.named_predictors()):
         text = signature_of(predict).instructions
-        sets = demos[at] if demos else []
+        sets = demos[index] if demos else []
         chosen[path] = {
-            "instructions": instructions[at].index(text) if text in instructions[at] else None,
-            "demos": next((number for number, one in enumerate(sets) if one == list(predict.demos)), None),
+            "instructions": instructions[index].index(text) if text in instructions[index] else None,
+            "demos": next((number for number, demo_set in enumerate(sets) if demo_set == list(predict.demos)), None),
         }
     return chosen

@@ -1,10 +1,10 @@
-"""What a prompt model was asked to propose, and how often nothing that can be used came back."""
+"""Count the instructions that a prompt model proposed, and the proposals that failed."""
 
 from t0dspy.errors import NothingProposedError
 from t0dspy.flywheel.models.budget import Stop
 
 PATIENCE = 10
-"""Failed proposals, without a single success, after which a search that proposes again and again is ended."""
+"""A search ends after this many failed proposals without a single success."""
 
 _EXCERPT = 300
 
@@ -12,42 +12,42 @@ _EXCERPT = 300
 class Proposals:
     """Counts the proposals of one search.
 
-    An optimizer of DSPy logs a failed proposal and goes on, so that a search in which every proposal failed looks like
-    one that found nothing better.
+    An optimizer of DSPy logs a failed proposal and continues, so a search in which every proposal failed looks like a
+    search that found nothing better.
     """
 
     def __init__(self, optimizer: str) -> None:
-        """`optimizer` is the name that messages use, such as `gepa`."""
+        """Count for the optimizer with the name `optimizer`, which messages use."""
         self.optimizer = optimizer
         self.made = 0
         self.reasons: list[str] = []
 
-    def made_one(self) -> None:
+    def record_success(self) -> None:
         """Count a proposal that can be read."""
         self.made += 1
 
-    def failed(self, error: BaseException | str) -> None:
-        """Count a proposal that failed, and keep an excerpt of the reason."""
-        said = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        self.reasons.append(" ".join(said.split())[:_EXCERPT])
+    def record_failure(self, error: BaseException | str) -> None:
+        """Count a failed proposal, and keep an excerpt of the reason."""
+        reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        self.reasons.append(" ".join(reason.split())[:_EXCERPT])
 
     def check_patience(self, calls: int) -> None:
-        """Raise `Stop` if the first ten proposals all failed: the rest would be paid for in vain.
+        """Raise `Stop` if the first ten proposals all failed, because the rest would cost money in vain.
 
         Args:
-            calls: calls of models so far, for the message.
+            calls: model calls so far, for the message.
         """
         if not self.made and len(self.reasons) >= PATIENCE:
             raise Stop(self._nothing(calls))
 
     def check(self, calls: int) -> None:
-        """Raise if nothing could be proposed.
+        """Check that something could be proposed.
 
         Args:
-            calls: calls of models so far, for the message.
+            calls: model calls so far, for the message.
 
         Raises:
-            NothingProposedError: at least one proposal was asked for, and every one failed.
+            NothingProposedError: at least one proposal was requested, and all of them failed.
         """
         if self.reasons and not self.made:
             raise self._nothing(calls)

@@ -1,4 +1,4 @@
-"""Evaluations of an optimizer, one by one: scored without swallowing failures, the best kept at every moment."""
+"""Evaluate an optimizer's candidates one by one, report failures, and keep the best candidate at every moment."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,13 +23,13 @@ class Trial:
     """The mean over its runs."""
     runs: int
     full: bool
-    """Whether it was over the whole validation set; only then may it win."""
+    """Whether it used the whole validation set; only such a candidate may win."""
     failed: int
-    """Runs whose answers could not be read, or whose code raised."""
+    """Runs with answers that could not be parsed, or with code that raised an exception."""
     calls: int
-    """Calls of models since the beginning, after it."""
+    """Model calls from the start of the run to the end of this trial."""
     choice: dict[str, Any] = field(default_factory=dict)
-    """Path of a predictor -> numbers of the candidates it is made of; 0 is the incumbent's own."""
+    """Path of a predictor -> the numbers of its instruction and demo candidates; 0 is the incumbent's own."""
 
 
 class Trials:
@@ -43,7 +43,7 @@ class Trials:
         threads: int,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """Evaluations run under the settings of DSPy of whoever calls."""
+        """Evaluate on `validation`, under the DSPy settings of the caller."""
         self.validation, self.metric, self.ledger, self.threads = list(validation), metric, ledger, threads
         self.progress = progress
         self.trials: list[Trial] = []
@@ -56,12 +56,12 @@ class Trials:
         return self
 
     def begin(self, incumbent: dspy.Module) -> None:
-        """Evaluate the incumbent: whatever is wrong with model, metric or program shows before much is spent.
+        """Evaluate the incumbent first, so that a broken model, metric or program is found before much is spent.
 
         Raises:
             Stop: the budget ended.
-            MetricError: the metric raises.
-            OptimizeError: the model does not answer, or no run ends well.
+            MetricError: the metric raised an exception.
+            OptimizeError: the model does not answer, or every run failed.
         """
         scored = self._score(incumbent, self.validation, "the incumbent on the validation set")
         check_failures(scored, "the incumbent on the validation set")
@@ -69,7 +69,7 @@ class Trials:
         self._note(incumbent, scored, full=True)
 
     def __call__(self, program: dspy.Module, devset: Sequence[Any] | None = None, **_: Any) -> dspy.Prediction:
-        """Evaluate a candidate, called as optimizers call `dspy.Evaluate`.
+        """Evaluate a candidate; optimizers call this in place of `dspy.Evaluate`.
 
         Raises:
             Stop: the budget ended, or failures decide the scores.
@@ -79,25 +79,25 @@ class Trials:
         key = (prompts_key(program), frozenset(map(id, examples)))
         if key in self._known:
             return _result(examples, self._known[key])
-        what = f"trial {len(self.trials)}"
-        scored = self._score(program, examples, what)
+        label = f"trial {len(self.trials)}"
+        scored = self._score(program, examples, label)
         try:
-            if any(one.failure in ("model", "metric") for one in scored):
-                check_failures(scored, what)
+            if any(run.failure in ("model", "metric") for run in scored):
+                check_failures(scored, label)
         except T0dspyError as error:
             raise Stop(error) from error
         self._known[key] = scored
         self._note(program, scored, full=full)
         return _result(examples, scored)
 
-    def _score(self, program: dspy.Module, examples: Sequence[Any], what: str) -> list[Scored]:
+    def _score(self, program: dspy.Module, examples: Sequence[Any], label: str) -> list[Scored]:
         def done(count: int) -> None:
-            self.progress(f"{what}: {count} of {len(examples)} runs, best so far {self.best_score:.3f}")
+            self.progress(f"{label}: {count} of {len(examples)} runs, best so far {self.best_score:.3f}")
 
         return score_all(program_run(program), examples, self.metric, threads=self.threads, done=done)
 
     def note(self, program: dspy.Module, score: float, choice: dict[str, Any]) -> None:
-        """Note a candidate that somebody else evaluated on the whole validation set."""
+        """Note a candidate that was evaluated elsewhere on the whole validation set."""
         self._keep_best(program, score)
         self._append(score, len(self.validation), 0, choice, full=True)
 
@@ -105,7 +105,7 @@ class Trials:
         score = mean(scored)
         if full:
             self._keep_best(program, score)
-        failed = sum(one.failure is not None for one in scored)
+        failed = sum(run.failure is not None for run in scored)
         self._append(score, len(scored), failed, self.choice_of(program), full=full)
 
     def _keep_best(self, program: dspy.Module, score: float) -> None:
@@ -118,5 +118,5 @@ class Trials:
 
 
 def _result(examples: Sequence[Any], scored: Sequence[Scored]) -> dspy.Prediction:
-    results = [(example, one.prediction, one.score) for example, one in zip(examples, scored, strict=True)]
+    results = [(example, run.prediction, run.score) for example, run in zip(examples, scored, strict=True)]
     return dspy.Prediction(score=round(100 * mean(scored), 2), results=results)

@@ -1,8 +1,8 @@
-"""The risk account of a holdout: every decision that a holdout is asked for spends a part of the year's risk.
+"""The risk account of a holdout: each decision on a holdout spends a part of the year's risk.
 
 The chance of at least one false promotion in a year is at most the sum of the decisions' risks (the union bound), so
-the year's risk is divided evenly over the planned decisions. The bound does not need the holdout to be the same; this
-is why replacing the holdout does not refill the account.
+the year's risk is divided evenly over the planned decisions. The bound does not require that the holdout stays the
+same. Therefore replacing the holdout does not refill the account.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,17 @@ from typing import Any
 
 YEAR = timedelta(days=365)
 LITTLE_FRESH = 0.25
-"""A share of new examples below this is warned of."""
+"""Below this share of new examples, a report warns."""
 
 
 def next_risk(confidence: float, yearly_risk: float | None, planned: int, decided: int, spent: float) -> float:
-    """Return the risk that the next decision may take, 0 if the account is empty.
+    """Return the risk that the next decision may take; 0 if the account is empty.
 
     Args:
-        confidence: what a single decision needs in any case.
+        confidence: the least confidence of any decision.
         yearly_risk: the largest sum of risks in a year; None for no limit.
-        planned: how many decisions a year is divided into.
-        decided: how many of these were made.
+        planned: how many decisions the year's risk is divided into.
+        decided: how many decisions were made this year.
         spent: the sum of their risks.
     """
     if yearly_risk is None:
@@ -33,17 +33,20 @@ def next_risk(confidence: float, yearly_risk: float | None, planned: int, decide
 
 @dataclass(frozen=True)
 class Question:
-    """A decision that the holdout was asked for."""
+    """A decision that the holdout was used for."""
 
     key: str
-    """Equal for the same challenger, holdout and metric in the same run, which pay once."""
+    """Equal for the same challenger, holdout and metric in the same run, which are paid for once."""
     run: str
     asked: datetime
     risk: float
     outcome: str = "reserved"
-    """`reserved` until the decision, then `promote` or `keep`. A run that was cut off leaves `reserved`, and paid."""
+    """`reserved` until the decision, then `promote` or `keep`.
+
+    An interrupted run leaves `reserved`, and its risk is spent.
+    """
     fresh: float = 1.0
-    """The share of its examples that no earlier decision had asked."""
+    """The share of the examples that no earlier decision used."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,12 @@ class Account:
 
     questions: Sequence[Question] = ()
     examples: frozenset[str] = frozenset()
-    """The handles of all examples that were asked."""
+    """The handles of all examples that decisions used."""
 
     def this_year(self, now: datetime) -> list[Question]:
         """Return the decisions of the account's current year, which began with the first of them.
 
-        Decisions from the future, which a clock that was ahead leaves behind, begin no year: they count in this one.
+        Decisions in the future, which a wrong clock can leave, start no year; they count in this one.
         """
         past = sorted((each for each in self.questions if each.asked <= now), key=lambda each: each.asked)
         future = [each for each in self.questions if each.asked > now]
@@ -69,15 +72,15 @@ class Account:
         return [*(year if year and now < year[0].asked + YEAR else []), *future]
 
     def find(self, key: str) -> Question | None:
-        """Return the decision that was paid for before."""
+        """Return the decision with this key; None if it was not paid for."""
         return next((question for question in self.questions if question.key == key), None)
 
     def fresh(self, examples: Sequence[str]) -> float:
-        """Return the share of examples that no decision has asked."""
+        """Return the share of examples that no decision used."""
         return sum(example not in self.examples for example in examples) / len(examples) if examples else 1.0
 
     def reserve(self, question: Question, examples: Sequence[str]) -> "Account":
-        """Return the account with one decision more."""
+        """Return the account with one more decision."""
         return Account((*self.questions, question), self.examples | set(examples))
 
     def settle(self, key: str, outcome: str) -> "Account":
@@ -91,23 +94,23 @@ class Statement:
     """The account as a report shows it, before or after a decision."""
 
     decisions: int
-    """In this year, the current one included once it is paid for."""
+    """This year's, including the current one if it is paid for."""
     planned: int
     yearly_risk: float | None
     """None for no limit."""
     spent: float
     left: float | None
     risk: float
-    """Of the current decision, or of the next one."""
+    """The risk of the current decision, or of the next one."""
     confidence: float
-    """What the current decision needs."""
+    """The confidence that the current decision needs."""
     fresh: float
     examples: int
     groups: int
     until: str
-    """The day when the account's year ends; empty before the first decision."""
+    """The date when the account's year ends; empty before the first decision."""
     bound: float
-    """The chance of any false promotion in this year is at most this."""
+    """An upper bound of the chance of any false promotion this year."""
 
 
 def statement(
@@ -121,16 +124,16 @@ def statement(
     groups: int,
     current: Question | None = None,
 ) -> Statement:
-    """Return the account as a report shows it.
+    """Return the account in the form that a report shows.
 
     Args:
         account: with the current decision, if it is paid for.
         now: the time of the decision.
-        confidence: what a single decision needs in any case.
+        confidence: the least confidence of any decision.
         yearly_risk: the largest sum of risks in a year; None for no limit.
-        planned: how many decisions a year is divided into.
+        planned: how many decisions the year's risk is divided into.
         examples: the handles of the holdout's examples.
-        groups: how many groups they are in.
+        groups: how many groups they form.
         current: the decision that is paid for; None before it is.
     """
     year = account.this_year(now)
@@ -152,9 +155,9 @@ def statement(
     )
 
 
-def describe(found: Statement | Mapping[str, Any]) -> str:
-    """Return the account as one line for people."""
-    value = found if isinstance(found, Mapping) else vars(found)
+def describe(account: Statement | Mapping[str, Any]) -> str:
+    """Return the account as one line of text."""
+    value = account if isinstance(account, Mapping) else vars(account)
     count = f"{value['decisions']} of {value['planned']} decisions made this year"
     fresh = f"{value['fresh']:.0%} of its {value['examples']} examples are fresh"
     needs = f"confidence {value['confidence']:.4g} needed"

@@ -1,4 +1,4 @@
-"""The paired difference between two versions' scores, and the mean of one version's, each with its interval."""
+"""Compute the paired difference between two versions' scores, and one version's mean, each with its interval."""
 
 import math
 from collections.abc import Sequence
@@ -14,33 +14,36 @@ from t0dspy.flywheel.promotion.options import DEFAULTS, PromotionOptions
 
 @dataclass(frozen=True)
 class Mean:
-    """The score of a version."""
+    """The mean score of a version."""
 
     examples: int
     mean: float
     interval: tuple[float, float] | None
-    """None without an example."""
+    """None if there are no examples."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The challenger's scores beside the incumbent's, on the same examples."""
+    """The challenger's scores compared with the incumbent's, on the same examples."""
 
     examples: int
     incumbent: float
     """Mean score."""
     challenger: float
     difference: float
-    """Of the challenger's mean over the incumbent's."""
+    """The challenger's mean minus the incumbent's."""
     interval: tuple[float, float] | None
-    """Around the difference; None where no example differs, because nothing shows how large a difference can be."""
+    """The interval of the difference.
+
+    None if no example differs, because then nothing shows how large a difference can be.
+    """
     confidence: float
-    """That the true difference is above `min_improvement`, 0 to 1."""
+    """The confidence, 0 to 1, that the true difference is above `min_improvement`."""
     better: int
-    """On how many examples the challenger scored more."""
+    """How many examples the challenger scored higher on."""
     worse: int
     groups: int
-    """How many groups of examples (users, episodes) there are; examples of one group may depend on each other."""
+    """How many groups (users, episodes) the examples form; examples of one group may depend on each other."""
 
 
 def compare(
@@ -52,14 +55,17 @@ def compare(
     """Compare two versions' scores on the same examples.
 
     Args:
-        incumbent: one score of each example.
+        incumbent: one score per example.
         challenger: the same, in the same order.
-        options: the improvement that is asked for, and the worst case that is assumed.
-        groups: the name of each example's group; empty where each example is a group of its own.
+        options: the improvement that is required, and the worst case that is assumed.
+        groups: the name of each example's group; empty if each example is a group of its own.
+
+    Returns:
+        The difference, its interval and the confidence, computed as `dirichlet` describes.
 
     Raises:
-        SettingsError: a score is not a finite number, or with `strict` outside of `score_range`.
-        ValueError: the scores, or the groups, are not of as many examples.
+        SettingsError: a score is not a finite number, or with `strict` is outside `score_range`.
+        ValueError: the numbers of scores or groups differ.
     """
     before, after = np.array(incumbent, dtype=float), np.array(challenger, dtype=float)
     if len(before) != len(after):
@@ -75,7 +81,7 @@ def compare(
         incumbent=float(before.mean()),
         challenger=float(after.mean()),
         difference=sums.mean,
-        interval=_interval(sums, _turned(sums), options.level) if sums.worst else None,
+        interval=_interval(sums, _negated(sums), options.level) if sums.worst else None,
         confidence=sums.confidence_above(options.min_improvement),
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),
@@ -84,12 +90,12 @@ def compare(
 
 
 def mean_of(scores: Sequence[float], options: PromotionOptions = DEFAULTS, groups: Sequence[str] = ()) -> Mean:
-    """Return the mean of a version's scores, with an interval.
+    """Return the mean of a version's scores with an interval.
 
-    The worst case is the end of `score_range`, or of the scores where these go beyond it.
+    The worst case is the end of `score_range`, or the extreme score if it is beyond that range.
 
     Args:
-        scores: one of each example.
+        scores: one score per example.
         options: the level of the interval, and the range of scores.
         groups: as for `compare`.
     """
@@ -107,15 +113,15 @@ def check_scores(scores: Sequence[float], options: PromotionOptions, of: str = "
     """Check that scores can be compared.
 
     Raises:
-        SettingsError: a score is not a finite number, or with `strict` outside of `score_range`.
+        SettingsError: a score is not a finite number, or with `strict` is outside `score_range`.
     """
     low, high = options.score_range
     for number, score in enumerate(scores, 1):
         if not math.isfinite(score):
-            raise SettingsError(f"{of}: gave {score!r} for example {number}; a score is a finite number.")
+            raise SettingsError(f"{of}: returned {score!r} for example {number}; a score is a finite number.")
         if options.strict and not low <= score <= high:
             raise SettingsError(
-                f"{of}: gave {score!r} for example {number}, outside of `score_range`, {low:g} to {high:g}; "
+                f"{of}: returned {score!r} for example {number}, outside of `score_range`, {low:g} to {high:g}; "
                 "`strict` needs the range of the scores."
             )
 
@@ -128,7 +134,7 @@ def _differences(before: Numbers, after: Numbers) -> Numbers:
     return without_noise(differences, before, after)
 
 
-def _turned(sums: GroupSums) -> GroupSums:
+def _negated(sums: GroupSums) -> GroupSums:
     return GroupSums(-sums.sums, sums.sizes, sums.worst)
 
 

@@ -1,4 +1,4 @@
-"""Incumbent and challenger on the holdout, in the same prompt form, by the same model."""
+"""Run incumbent and challenger on the holdout, in the same prompt form and with the same model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import dspy
 from t0dspy.compiler.adapters import served_adapter
 from t0dspy.flywheel.metrics import ANSWER, FEEDBACK, Metric
 from t0dspy.flywheel.models.budget import Stop
-from t0dspy.flywheel.models.silence import quietly
+from t0dspy.flywheel.models.silence import redirect_output
 from t0dspy.flywheel.optimize.candidates import student_of
 from t0dspy.flywheel.promotion.options import PromotionOptions
 from t0dspy.flywheel.promotion.promotion import PromotionResult, promotion_test
@@ -21,15 +21,15 @@ CHALLENGER = "challenger"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the judge said, and of what."""
+class ContestResult:
+    """The result of the promotion test, and the runs that it is based on."""
 
-    judgement: PromotionResult
+    result: PromotionResult
     incumbent: Sequence[Scored]
     challenger: Sequence[Scored]
 
 
-def judged(
+def run_contest(
     incumbent: dspy.Module,
     challenger: dspy.Module,
     holdout: Sequence[Any],
@@ -44,35 +44,35 @@ def judged(
     threads: int = 8,
     progress: Callable[[str], None] = lambda text: None,
     log: Path | None = None,
-) -> Judged | None:
-    """Score both on the holdout and judge; None when the budget ended before.
+) -> ContestResult | None:
+    """Score both programs on the holdout and run the promotion test; None if the budget ended before.
 
     Args:
-        incumbent: with its instructions and demos; as `challenger`, it is not changed.
-        challenger: what an optimizer made of it.
+        incumbent: the program with its instructions and demos; like `challenger`, it is not changed.
+        challenger: the program that an optimizer made of it.
         holdout: examples that neither has seen.
-        metric: the user's.
-        lm: who runs both.
+        metric: the user's metric.
+        lm: the model that runs both programs.
         form: the prompt form that is served.
-        options: what it takes to be promoted.
-        tags: of each example, to slice by.
-        groups: the name of each example's group, whose examples may depend on each other.
+        options: the conditions for a promotion.
+        tags: the tags of each example, to slice by.
+        groups: the name of each example's group; examples of one group may depend on each other.
         version: the incumbent's name.
         threads: how many runs at once.
-        progress: called with a line about what is being done.
-        log: where programs' own output goes.
+        progress: called with a line of progress.
+        log: the file for the programs' own output; None discards it.
 
     Raises:
-        MetricError: the metric raises.
+        MetricError: the metric raised an exception.
         OptimizeError: the model does not answer.
     """
     runs: dict[str, list[Scored]] = {}
-    with quietly(log), dspy.context(lm=lm, adapter=served_adapter(form), disable_history=True):
+    with redirect_output(log), dspy.context(lm=lm, adapter=served_adapter(form), disable_history=True):
         for name, program in ((version, incumbent), (CHALLENGER, challenger)):
-            what = f"{name} on the holdout"
+            label = f"{name} on the holdout"
 
-            def done(count: int, what: str = what) -> None:
-                progress(f"{what}: {count} of {len(holdout)} runs")
+            def done(count: int, label: str = label) -> None:
+                progress(f"{label}: {count} of {len(holdout)} runs")
 
             run = program_run(student_of(program))
             try:
@@ -81,10 +81,10 @@ def judged(
                 if stop.why is None:
                     return None
                 raise stop.why from stop
-            if name == version or any(one.failure not in OWN for one in runs[name] if one.failure):
-                check_failures(runs[name], what)
-    scores = {metric.name: {name: [one.score for one in scored] for name, scored in runs.items()}}
-    found = promotion_test(
+            if name == version or any(run.failure not in OWN for run in runs[name] if run.failure):
+                check_failures(runs[name], label)
+    scores = {metric.name: {name: [run.score for run in scored] for name, scored in runs.items()}}
+    result = promotion_test(
         scores,
         metric=metric.name,
         incumbent=version,
@@ -93,36 +93,36 @@ def judged(
         groups=groups,
         options=options,
     )
-    return Judged(found, runs[version], runs[CHALLENGER])
+    return ContestResult(result, runs[version], runs[CHALLENGER])
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a metric says what people say of the same answers."""
+    """How often a metric agrees with people about the same answers."""
 
     answers: int
-    """Logged answers with a verdict that the metric could score."""
+    """Logged answers with a rating that the metric could score."""
     agreed: int
 
 
-def agreement(metric: Metric, examples: Sequence[Any], lm: dspy.LM, most: int = 200) -> Agreement:
-    """Score logged answers with the metric, and compare with people's boolean verdicts on them.
+def measure_agreement(metric: Metric, examples: Sequence[Any], lm: dspy.LM, most: int = 200) -> Agreement:
+    """Score logged answers with the metric, and compare the scores with people's boolean ratings.
 
-    It costs no call of a model unless the metric makes one. Answers that the metric cannot score do not count.
+    It calls no model unless the metric does. Answers that the metric cannot score do not count.
 
     Args:
-        metric: the user's.
+        metric: the user's metric.
         examples: as `to_example` makes them.
-        lm: for a metric that asks the configured model.
-        most: how many answers at most.
+        lm: the model for a metric that calls the configured model.
+        most: the most answers to score.
     """
-    rated = [one for one in examples if _verdicts(one) and one.get(ANSWER)][:most]
+    rated = [example for example in examples if _verdicts(example) and example.get(ANSWER)][:most]
     answers = agreed = 0
-    with quietly(None), dspy.context(lm=lm, disable_history=True):
+    with redirect_output(None), dspy.context(lm=lm, disable_history=True):
         for example in rated:
             try:
                 score = metric.score(example, dspy.Prediction(**example[ANSWER]))
-            except (Exception, Stop):  # noqa: S112 - a metric may need what a log lacks; a figure, not a decision
+            except (Exception, Stop):  # noqa: S112 - a metric may need data that the log lacks, and this figure decides nothing
                 continue
             answers += 1
             agreed += (score.value >= metric.threshold) == all(_verdicts(example))

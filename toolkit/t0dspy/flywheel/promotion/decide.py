@@ -1,4 +1,4 @@
-"""The decision of the promotion test: numbers in, `promote` or `keep` out, and a sentence that says why."""
+"""Decide the promotion test: numbers in, `promote` or `keep` and the reason out."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Decision = Literal["promote", "keep"]
 def decide(difference: Difference, options: PromotionOptions) -> tuple[Decision, str]:
     """Return the decision on a difference, and its reason."""
     if not difference.examples:
-        return "keep", "there was nothing to judge by"
+        return "keep", "the holdout has no examples"
     counts = f"({difference.better} better, {difference.worse} worse)"
     lead = f"{difference.difference:+.4g} on {_number(difference)} {counts}"
     aim = f"better by more than {options.min_improvement:g}" if options.min_improvement else "better"
@@ -28,9 +28,9 @@ def decide(difference: Difference, options: PromotionOptions) -> tuple[Decision,
 
 
 def too_few_groups(groups: int, confidence: float) -> str:
-    """Return why so few groups can never reach the confidence; empty where they can.
+    """Return why this number of groups can never reach the confidence; empty if it can.
 
-    If a challenger wins in all groups, the confidence is 1 - 2^-groups.
+    The highest possible confidence, if the challenger wins in every group, is 1 - 2^-groups.
     """
     if 1 - 2.0**-groups >= confidence:
         return ""
@@ -48,6 +48,9 @@ def _number(difference: Difference) -> str:
 
 
 def _percent(confidence: float, turn: Callable[[float], int]) -> str:
-    """Rounded so that a confidence that falls short never looks as if it did not; it never is 100%."""
+    """Format a confidence rounded away from the threshold.
+
+    That one that is too low never looks sufficient or like 100%.
+    """
     tenths = turn(round(confidence * 1000, 6))
     return f"{min(tenths, 999) / 10 if turn is math.floor else tenths / 10:g}%"

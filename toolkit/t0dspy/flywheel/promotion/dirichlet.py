@@ -1,11 +1,11 @@
-"""The Dirichlet confidence that a mean is above a bound, and the interval that follows from it.
+"""Compute the Dirichlet confidence that a mean is above a bound, and the interval that follows from it.
 
-The data are sums over groups of examples that may depend on each other. To the groups one more is added, at the worst
-possible loss. The confidence is the probability that a randomly weighted sum of all of them is above 0, where the
+The data are sums over groups of examples that may depend on each other. One more group, with the worst possible loss,
+is added to them. The confidence is the probability that a randomly weighted sum of all groups is above 0, where the
 weights are independent standard exponential variables (equivalently, a Dirichlet distribution).
 
 For right-or-wrong scores the confidence equals 1 minus the p-value of the exact McNemar test. It needs no seed, it
-rises with every score, and it never counts spread that the data happen not to show.
+rises with every score, and it does not rely on variance that the data happen not to show.
 
 Sources:
     N. Gaffke, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable",
@@ -27,16 +27,16 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 _AT_ONCE = 1_000_000
-"""Numbers that are held at once, 8 MB: more groups take more time, not more memory."""
+"""How many numbers are held in memory at once (8 MB): more groups take more time, not more memory."""
 _STEP = 0.15
-"""Of the integration; the error falls as exp(-10 / step), so that it is below the last digit."""
+"""The step of the integration; the error falls as exp(-10 / step), so it is below the last digit."""
 _NEGLIGIBLE = 42.0
 """An integrand below exp(-42) of its largest value adds nothing to the last digit."""
 _BISECTIONS = 25
-"""For the line of integration, which may be anywhere near the saddle point."""
+"""For the line of integration, which need not be exactly at the saddle point."""
 _STEPS = 120
 _NARROW = 1e-9
-"""Of its range, how exactly a limit is found."""
+"""The precision of a limit, relative to its range."""
 _LAST_DIGIT = 1e-15
 
 
@@ -52,7 +52,7 @@ class GroupSums:
 
     @property
     def mean(self) -> float:
-        """The mean over examples."""
+        """Return the mean over examples."""
         return float(self.sums.sum() / self.sizes.sum())
 
     def confidence_above(self, bound: float) -> float:
@@ -63,7 +63,7 @@ class GroupSums:
     def lower_limit(self, level: float) -> float:
         """Return the bound above which the true mean lies with confidence `level`, a number from 0.5 to below 1.
 
-        The search is on the normal scale, where the confidence is almost a straight line.
+        The search uses the normal scale, because the confidence is almost a straight line there.
         """
 
         def beyond(bound: float) -> float:
@@ -77,12 +77,12 @@ class GroupSums:
         return _last_above(beyond, low if end < low < high else end, high)
 
     def _low_end(self) -> float:
-        """Return a bound below which all groups are, and the worst case too, so that the confidence is 1 there."""
+        """Return a bound below all groups and the worst case, so that the confidence is 1 there."""
         least = min(0.0, float((self.sums / self.sizes).min()), -self.worst / float(self.sizes.min()))
         return least * (1 + _NARROW)
 
     def _confidence(self, above: Numbers, bound: float) -> float:
-        """Add the worst case, which is a group of the size that makes it worst."""
+        """Return the confidence after adding the worst case as a group of the size that makes it worst."""
         size = float(self.sizes.max() if bound > 0 else self.sizes.min())
         return probability_positive(np.append(above, -(self.worst + bound * size)))
 
@@ -91,9 +91,9 @@ def group_sums(values: Numbers, groups: NDArray[np.intp] | None, worst: float | 
     """Sum `values` over groups.
 
     Args:
-        values: one of each example, at least one.
-        groups: the number of each example's group, from 0; None where each example is a group.
-        worst: the largest loss of one example; None for the largest absolute sum that the groups show.
+        values: one value per example, at least one.
+        groups: the number of each example's group, from 0; None if each example is a group.
+        worst: the largest loss of one example; None for the largest absolute sum of any group.
     """
     if groups is None:
         sums, sizes = values, np.ones(len(values))
@@ -113,13 +113,13 @@ def probability_positive(values: Numbers) -> float:
 
     The moment generating function is inverted by the trapezoidal rule along a vertical line through the saddle point
     (Daniels, "Saddlepoint approximations in statistics", 1954, without the approximation). The line is on the side of
-    the smaller tail, whose probability keeps its relative accuracy.
+    the smaller tail, so that its probability keeps its relative accuracy.
 
     Args:
-        values: finite.
+        values: finite numbers.
 
     Returns:
-        The probability, 0 where no value is above 0; accurate to about 1e-12.
+        The probability, 0 if no value is above 0; accurate to about 1e-12.
     """
     largest = float(np.abs(values).max(initial=0.0))
     if largest == 0 or values.max() <= 0:
@@ -133,7 +133,7 @@ def probability_positive(values: Numbers) -> float:
 
 
 def _upper_tail(values: Numbers, counts: Numbers) -> float:
-    """The probability that the sum is above 0, where its mean is not."""
+    """Return the probability that the sum is above 0, for a sum whose mean is not above 0."""
     saddle = _saddle(values, counts)
     turned = values / (1 - saddle * values)
     scale = 1 / math.sqrt(float(counts @ turned**2) + saddle**-2)
@@ -151,7 +151,7 @@ def _upper_tail(values: Numbers, counts: Numbers) -> float:
 
 
 def _saddle(values: Numbers, counts: Numbers) -> float:
-    """The point, above 0 and below 1 / largest value, where the integrand on the real axis is least; roughly."""
+    """Return a point between 0 and 1 / largest value near the minimum of the integrand on the real axis."""
     low, high = 0.0, 1 / float(values.max())
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
@@ -163,7 +163,7 @@ def _saddle(values: Numbers, counts: Numbers) -> float:
 
 
 def _reach(turned: Numbers, counts: Numbers, scale: float, saddle: float) -> float:
-    """How far the integration must go, in steps of the hyperbolic sine."""
+    """Return how far to integrate, in steps of the hyperbolic sine."""
     reach = 3.0
     while True:
         point = scale * math.sinh(reach)
@@ -198,7 +198,7 @@ def _normal(probability: float) -> float:
 
 
 def without_noise(differences: Numbers, *terms: Numbers) -> Numbers:
-    """Differences without the noise of floating point, by which 0.3 - 0.2 would beat 0.1 - 0."""
+    """Return differences without floating-point noise, because of which 0.3 - 0.2 would be less than 0.1 - 0."""
     scale = max(float(np.abs(term).max(initial=0.0)) for term in (differences, *terms))
     if scale == 0:
         return differences

@@ -1,4 +1,4 @@
-"""Groups of examples that may depend on each other: those of one user, else of one episode."""
+"""Group the examples that may depend on each other: those of one user, or else of one episode."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,11 +9,11 @@ from t0dspy.flywheel.example import PulledExample
 
 
 def groups_of(examples: Iterable[PulledExample], user_tag: str) -> list[str]:
-    """Return the name of each example's group: its user, else its episode, else the example itself.
+    """Return the name of each example's group: its user, or else its episode, or else the example itself.
 
     Args:
         examples: in any order.
-        user_tag: the tag that names the user, as curation has it.
+        user_tag: the tag that names the user, as in the options of curation.
     """
     return [_group_of(example, user_tag, number) for number, example in enumerate(examples)]
 
@@ -26,10 +26,10 @@ def _group_of(example: PulledExample, user_tag: str, number: int) -> str:
 
 
 def numbered(groups: Sequence[str], examples: int) -> NDArray[np.intp] | None:
-    """Return the number of each example's group; None where each example is a group of its own.
+    """Return the number of each example's group; None if each example is a group of its own.
 
     Raises:
-        ValueError: the groups are not those of as many examples.
+        ValueError: the number of groups is not the number of examples.
     """
     if not groups:
         return None

@@ -1,4 +1,4 @@
-"""Means and paired differences with their intervals, as `evaluate` shows them."""
+"""Means and paired differences with their intervals, in the form that `evaluate` shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,43 +12,43 @@ class Interval:
 
     mean: float
     low: float | None
-    """None, as `high`, where no example differs, because nothing shows how large a difference can be."""
+    """None, like `high`, if no example differs, because then nothing shows how large a difference can be."""
     high: float | None
 
 
 @dataclass(frozen=True)
 class Paired:
-    """One version's scores against another's, example by example."""
+    """One version's scores compared with another's, example by example."""
 
     interval: Interval
     confidence: float
-    """That the true difference is above 0, 0 to 1."""
+    """The confidence, 0 to 1, that the true difference is above 0."""
     better: int
-    """On how many examples the first scored more."""
+    """How many examples the first version scored higher on."""
     worse: int
     groups: int
-    """How many groups of examples (users, episodes) there are."""
+    """How many groups (users, episodes) the examples form."""
 
 
 def mean_interval(values: Sequence[float], groups: Sequence[str] = ()) -> Interval:
     """Return the mean of `values`, at least one, with its interval.
 
     Args:
-        values: one of each example.
-        groups: the name of each example's group; empty where each example is a group of its own.
+        values: one value per example.
+        groups: the name of each example's group; empty if each example is a group of its own.
     """
-    found = mean_of(values, groups=groups)
-    return Interval(found.mean, *(found.interval or (None, None)))
+    mean = mean_of(values, groups=groups)
+    return Interval(mean.mean, *(mean.interval or (None, None)))
 
 
-def paired(after: Sequence[float], before: Sequence[float], groups: Sequence[str] = ()) -> Paired:
+def paired_difference(after: Sequence[float], before: Sequence[float], groups: Sequence[str] = ()) -> Paired:
     """Compare `after` with `before`, on the same examples in the same order.
 
     Args:
-        after: one score of each example.
-        before: the same of the other version.
+        after: one score per example.
+        before: the same for the other version.
         groups: as for `mean_interval`.
     """
-    found = compare(before, after, groups=groups)
-    interval = Interval(found.difference, *(found.interval or (None, None)))
-    return Paired(interval, found.confidence, found.better, found.worse, found.groups)
+    difference = compare(before, after, groups=groups)
+    interval = Interval(difference.difference, *(difference.interval or (None, None)))
+    return Paired(interval, difference.confidence, difference.better, difference.worse, difference.groups)

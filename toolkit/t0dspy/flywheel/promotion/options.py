@@ -1,4 +1,4 @@
-"""What a challenger must reach to be promoted."""
+"""The conditions that a challenger must meet to be promoted."""
 
 import math
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from t0dspy.errors import SettingsError
 
 @dataclass(frozen=True)
 class PromotionOptions:
-    """What a challenger must reach to be promoted.
+    """The conditions that a challenger must meet to be promoted.
 
     Raises:
-        SettingsError: a threshold makes no sense.
+        SettingsError: a threshold is out of its range.
     """
 
     min_improvement: float = 0.0
-    """By how much the challenger's mean must be above the incumbent's, in the metric's own unit."""
+    """The challenger's mean must exceed the incumbent's by more than this, in the metric's unit."""
     confidence: float = 0.8
-    """The confidence that is needed; 1 minus this is the risk of promoting a challenger that is not better."""
+    """The confidence that is required; 1 minus this is the risk of promoting a challenger that is not better."""
     level: float = 0.95
-    """Of the intervals that are shown."""
+    """The level of the intervals that are shown."""
     max_slices: int = 20
-    """A tag with more values than this, such as a user's id, makes no slices."""
+    """A tag with more values than this, such as a user's id, is not sliced by."""
     strict: bool = False
-    """Assume the largest loss that `score_range` allows, instead of the largest that the examples show."""
+    """Assume the largest loss that `score_range` allows, not the largest that the examples show."""
     score_range: tuple[float, float] = (0.0, 1.0)
-    """The least and the largest score that the metric can give."""
+    """The lowest and the highest score that the metric can return."""
 
     def __post_init__(self) -> None:
         """Check the thresholds, which may come from a file."""

@@ -1,4 +1,4 @@
-"""The promotion test on all metrics, versions and slices: scores in, a decision and its tables out."""
+"""The promotion test for all metrics, versions and slices: scores in, a decision and its tables out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,24 +10,26 @@ from t0dspy.flywheel.promotion.options import DEFAULTS, PromotionOptions
 
 T = TypeVar("T")
 Scores = Mapping[str, Sequence[float]]
-"""Version -> a score of each example, in the order that all versions share."""
+"""Version -> one score per example, in the same order for all versions."""
 
 
 @dataclass(frozen=True)
 class PromotionResult:
-    """The decision, and the numbers that it rests on."""
+    """The decision, and the numbers that it is based on."""
 
     decision: Decision
     reason: str
     difference: Difference
-    """By the metric that decides, on all examples."""
+    """The difference by the deciding metric, on all examples."""
     metrics: Mapping[str, Difference]
-    """Every metric that both versions were scored by, on all examples."""
+    """Every metric that both versions were scored by -> its difference on all examples."""
     versions: Mapping[str, Mapping[str, Mean]]
-    """Metric -> version -> its score."""
+    """Metric -> version -> its mean score."""
     slices: Mapping[str, Difference]
-    """`tag=value` -> the deciding metric on the examples with it. To look at, not to decide by: of many slices some
-    differ by chance."""
+    """`tag=value` -> the difference by the deciding metric on the examples with that tag.
+
+    Slices inform and do not decide, because some of many slices differ by chance.
+    """
 
 
 def promotion_test(
@@ -43,17 +45,20 @@ def promotion_test(
     """Decide between two versions that were scored on the same examples, which neither has seen.
 
     Args:
-        scores: metric -> version -> a score of each example; other versions and metrics are reported.
+        scores: metric -> version -> one score per example; other versions and metrics are only reported.
         metric: the metric that decides.
         incumbent: the version that stays unless the challenger is better.
-        challenger: the version that would take its place.
-        tags: of each example, to slice by; empty for no slices.
+        challenger: the version that would replace it.
+        tags: the tags of each example, to slice by; empty for no slices.
         groups: the name of each example's group, such as its user; examples of one group may depend on each other.
-            Empty where each example is a group of its own.
-        options: what a challenger must reach.
+            Empty if each example is a group of its own.
+        options: the conditions that a challenger must meet.
+
+    Returns:
+        The decision, its reason, and a difference for each metric and slice.
 
     Raises:
-        SettingsError: a score is not a finite number, or with `strict` outside of the range.
+        SettingsError: a score is not a finite number, or with `strict` is outside `score_range`.
         ValueError: versions were scored on different numbers of examples.
     """
     _check(scores, tags, groups, options)
@@ -82,7 +87,7 @@ def _picked(values: Sequence[T], chosen: Sequence[int]) -> list[T]:
 
 
 def _slices(tags: Sequence[Mapping[str, str]], most: int) -> Iterator[tuple[str, list[int]]]:
-    """`tag=value` -> the numbers of its examples, for tags whose values are few and not all the same."""
+    """Yield `tag=value` and the numbers of its examples, for tags with few values that are not all the same."""
     for tag in sorted({name for each in tags for name in each}):
         by_value: dict[str, list[int]] = {}
         for number, each in enumerate(tags):

@@ -15,13 +15,13 @@ from t0dspy.warehouse.production import Production
 
 
 class Pull:
-    """The examples of a pull, portion by portion, so that memory does not grow with the window; to be read once."""
+    """The examples of a pull, to be read once, portion by portion, so that memory does not grow with the window."""
 
     def __init__(self, plan: PullPlan, warehouse: Warehouse) -> None:
-        """Nothing is asked before the first example is wanted."""
+        """Prepare the pull; nothing is queried before the first example is read."""
         self._plan = plan
         self.summary = Summary(plan.program.name, rfc3339(plan.scope.since), rfc3339(plan.scope.until))
-        """What became of the rows; complete at the end."""
+        """Counts what became of the rows; complete at the end."""
         self._sources = [
             Source(program, plan.program, Production(warehouse, scope), self.summary, fallbacks=plan.fallbacks)
             for program, scope in plan.parts
@@ -29,10 +29,10 @@ class Pull:
         self._examples = self._read()
 
     def __iter__(self) -> Iterator[PulledExample]:
-        """The examples that have not been read yet.
+        """Yield the examples that were not read yet.
 
         Raises:
-            WarehouseError: ClickHouse fails, at the start or on the way.
+            WarehouseError: ClickHouse fails, at the start or while it is read.
         """
         return self._examples
 
@@ -50,25 +50,25 @@ class Pull:
 
 
 def apportioned(limit: int | None, totals: Sequence[int]) -> Sequence[int]:
-    """How many of each to take, so that it is `limit` of all of them, in the proportion of `totals`."""
+    """Return how many of each to take, in proportion to `totals`, so that the sum is `limit`."""
     everything = sum(totals)
     if limit is None or limit >= everything:
         return totals
-    reached = [limit * sum(totals[:at]) // everything for at in range(len(totals) + 1)]
+    reached = [limit * sum(totals[:index]) // everything for index in range(len(totals) + 1)]
     return [after - before for before, after in pairwise(reached)]
 
 
 def pull_examples(program: str, options: PullOptions, warehouse: Warehouse, configs: Path) -> Pull:
-    """What `program` said in production, as examples; nothing is asked before the first is wanted.
+    """Pull a program's inferences in production as examples; nothing is queried before the first is read.
 
     Args:
         program: the name of an exported program.
-        options: which inferences.
-        warehouse: where the gateway logs to; a user that only reads will do.
+        options: which inferences to pull.
+        warehouse: the database that the gateway logs to; read access is enough.
         configs: the directory of TensorZero's config.
 
     Raises:
-        SettingsError: an option is not one.
+        SettingsError: an option is not valid.
         BundleError: the program was never exported, or not in that version.
     """
     return Pull(plan_pull(program, options, configs), warehouse)

@@ -13,56 +13,56 @@ from t0dspy.settings import Settings
 from t0dspy.warehouse.production import BY, USER, Scope
 
 INCLUDABLE = ("pinned", "internal", "evaluation", "test")
-"""Rows that are no production, unless asked for."""
+"""Kinds of rows that are not production and are left out unless requested."""
 
 
 @dataclass(frozen=True)
 class PullOptions:
-    """Which inferences to pull; by default all of the last 30 days that are production."""
+    """Which inferences to pull; by default all production of the last 30 days."""
 
     window: str | timedelta = "30d"
-    """Its length, such as `45m`, `12h`, `30d` or `4w`. An inference is in it when it, or its newest feedback, is."""
+    """Its length, such as `45m`, `12h`, `30d` or `4w`. An inference is in it if it, or its newest feedback, is."""
     until: datetime | None = None
-    """Its end, by default now. What was said later is not known to the pull."""
+    """Its end, by default now. Later feedback is ignored."""
     versions: Sequence[str] = ()
     """Only inferences that these versions answered; all when empty."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Only inferences that carry all of these."""
+    """Only inferences with all of these tags."""
     metrics: Mapping[str, bool | float] = field(default_factory=dict)
-    """Only inferences whose latest values are these."""
+    """Only inferences with these latest values."""
     limit: int | None = None
-    """At most so many, evenly over time."""
+    """At most this many examples, spread evenly over time."""
     include: Sequence[str] = ()
-    """What is left out otherwise: `pinned`, `internal`, `evaluation`, `test`."""
+    """Kinds of rows to include that are left out by default: `pinned`, `internal`, `evaluation`, `test`."""
     fallbacks: bool = True
-    """Whether answers of a version that only stood in for another one come along; a comparison must leave them out."""
+    """Whether to include answers of a version that replaced another one; a comparison must leave them out."""
     user_tag: str = USER
-    """The tag of an inference that says whose it was."""
+    """The tag that names the user of an inference."""
     rater_tag: str | None = None
-    """A tag of feedback that names its rater, before `t0dspy::by` and the user tag."""
+    """A tag of feedback that names its rater; it takes precedence over `t0dspy::by` and the user tag."""
 
 
 @dataclass(frozen=True)
 class PullPlan:
-    """What will be asked of ClickHouse."""
+    """The queries of a pull."""
 
     program: PulledProgram
     parts: Sequence[tuple[PulledProgram, Scope]]
-    """The program itself, and before it those whose contract it broke, oldest first."""
+    """Programs and what to read of them: first those whose contract it broke, oldest first, then the program itself."""
     limit: int | None = None
     fallbacks: bool = True
 
     @property
     def scope(self) -> Scope:
-        """Of the program itself."""
+        """Return the scope of the program itself."""
         return self.parts[-1][1]
 
 
 def rater_options(settings: Settings, name: str) -> dict[str, Any]:
-    """Return the options of a pull that say who is who, from the program's `curate` settings.
+    """Return the options of a pull that identify users and raters, from the program's `curate` settings.
 
     Raises:
-        SettingsError: one is not the name of a tag.
+        SettingsError: a value is not the name of a tag.
     """
     program = settings.programs.get(name)
     named = {key: program.curate[key] for key in ("user_tag", "rater_tag") if program and key in program.curate}
@@ -75,17 +75,17 @@ def rater_options(settings: Settings, name: str) -> dict[str, Any]:
 def plan_pull(
     program: str, options: PullOptions, configs: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> PullPlan:
-    """What `pull_examples` will ask, before there is a database to ask; `now` is the clock.
+    """Plan what `pull_examples` will read, without a database; `now` is the clock.
 
     Raises:
-        SettingsError: an option is not one.
+        SettingsError: an option is not valid.
         BundleError: the program was never exported, or not in that version.
     """
     _check(options)
     exported = read_pulled_program(configs, program, options.versions)
     window = window_of(options.window, options.until or now())
     before = () if options.versions else earlier_programs(configs, exported)
-    parts = [(one, _scope(one, window, options)) for one in (*before, exported)]
+    parts = [(part, _scope(part, window, options)) for part in (*before, exported)]
     return PullPlan(exported, parts, options.limit, options.fallbacks)
 
 
@@ -107,8 +107,8 @@ def _scope(program: PulledProgram, window: Window, options: PullOptions) -> Scop
 
 
 def _check(options: PullOptions) -> None:
-    for one in options.include:
-        if one not in INCLUDABLE:
-            raise SettingsError(f"include {one!r}: there are {', '.join(INCLUDABLE)}.")
+    for kind in options.include:
+        if kind not in INCLUDABLE:
+            raise SettingsError(f"include {kind!r}: there are {', '.join(INCLUDABLE)}.")
     if options.limit is not None and options.limit < 1:
         raise SettingsError(f"the limit {options.limit}: give a number above 0.")

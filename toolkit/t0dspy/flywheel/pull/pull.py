@@ -1,4 +1,4 @@
-"""`t0dspy.pull`: production's examples as `dspy.Example`s, typed as the program's signatures say."""
+"""`t0dspy.pull`: production's examples as `dspy.Example`s, with the types of the program's signatures."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from t0dspy.warehouse.client import Warehouse
 
 
 class ProductionExample(dspy.Example):
-    """An example that knows where it came from; its fields are the signature's alone, so optimizers see no others."""
+    """An example with its origin; its fields are only those of the signature, so optimizers see no others."""
 
     def __init__(self, base: Any = None, **kwargs: Any) -> None:
         super().__init__(base=base, **kwargs)  # type: ignore[no-untyped-call]
@@ -31,70 +31,83 @@ class ProductionExample(dspy.Example):
 
     @property
     def t0dspy_origin(self) -> PulledExample | None:
-        """The inference that this example is: ids, version, metrics, comments, tags, time."""
+        """Return the inference of this example: ids, version, metrics, comments, tags, time."""
         return self._origin
 
     @property
     def t0dspy_run(self) -> PulledExample | None:
-        """The program's inference that a stage belongs to; of the program's own example, the same as its origin."""
+        """Return the program's inference that a stage belongs to.
+
+        For the program's own example, the same as its origin.
+        """
         return self._run
 
     @property
     def t0dspy_verdict(self) -> Mapping[str, bool | float]:
-        """What people said of it: a stage has the program's metrics, and its own before those."""
+        """Return people's ratings: for a stage, those of the program, overridden by its own."""
         return {**(self._run.metrics if self._run else {}), **(self._origin.metrics if self._origin else {})}
 
 
-class Typist:
-    """Turns pulled examples into `dspy.Example`s of a live program."""
+class ExampleConverter:
+    """Converts pulled examples to `dspy.Example`s of a live program."""
 
     def __init__(self, program: dspy.Module | None, name: str) -> None:
-        """Without a live `program` values stay JSON. `name` is what the program was exported as."""
+        """Take the types of the live `program`, which was exported as `name`.
+
+        Without a program, values stay as in JSON.
+        """
         live = dict(program.named_predictors()) if program is not None else {}
         self._program = _Fields(program_types(program, name)) if program is not None else _Fields(FieldTypes())
-        self._predictors = {path: _Fields(signature_types(signature_of(one))) for path, one in live.items()}
+        self._predictors = {path: _Fields(signature_types(signature_of(predictor))) for path, predictor in live.items()}
 
     def example(self, pulled: PulledExample) -> ProductionExample:
-        """The program's inference.
+        """Convert the program's inference.
 
         Raises:
-            pydantic.ValidationError: a type does not take a value that the exported schema took.
+            pydantic.ValidationError: a value fits the exported schema but not the type.
         """
         return self._program.example(pulled, pulled)
 
     def stage(self, stage: PulledExample, run: PulledExample) -> ProductionExample:
-        """The inference of a predictor within a `run`, with `augmented=True` as DSPy's own bootstrapped demos have it.
+        """Convert the inference of a predictor within a `run`, with `augmented=True` like DSPy's bootstrapped demos.
 
         Raises:
             pydantic.ValidationError: see `example`.
         """
         fields = self._predictors.get(stage.predictor or "", _Fields(FieldTypes()))
-        found = fields.example(stage, run)
-        found["augmented"] = True
-        return found
+        example = fields.example(stage, run)
+        example["augmented"] = True
+        return example
 
 
 class Examples(Iterator[dspy.Example]):
-    """The examples of a pull, to be read once; `summary` tells what became of the rows, complete at the end."""
+    """The examples of a pull, to be read once.
 
-    def __init__(self, pull: Pull, warehouse: Warehouse, typist: Typist, *, augmented: bool) -> None:
+    `summary` counts what became of the rows; it is complete when all examples were read.
+    """
+
+    def __init__(self, pull: Pull, warehouse: Warehouse, typist: ExampleConverter, *, augmented: bool) -> None:
         self._pull, self._warehouse, self._typist, self._augmented = pull, warehouse, typist, augmented
         self._examples = self._read()
 
     @property
     def summary(self) -> Summary:
-        """What became of the rows so far."""
+        """Return the counts for the rows that were read so far."""
         return self._pull.summary
 
     def __iter__(self) -> Iterator[dspy.Example]:
-        """Those that have not been read yet; raises WarehouseError when ClickHouse fails on the way."""
+        """Yield the examples that were not read yet.
+
+        Raises:
+            WarehouseError: ClickHouse fails while it is read.
+        """
         return self._examples
 
     def __next__(self) -> dspy.Example:
         return next(self._examples)
 
     def close(self) -> None:
-        """Read no further, and let go of ClickHouse."""
+        """Stop reading, and close the connection to ClickHouse."""
         self._examples.close()
 
     def _read(self) -> Generator[dspy.Example]:
@@ -110,9 +123,9 @@ class Examples(Iterator[dspy.Example]):
                     yield from self._stages(pulled)
 
     def _stages(self, run: PulledExample) -> Iterator[dspy.Example]:
-        for one in run.stages:
+        for stage in run.stages:
             try:
-                yield self._typist.stage(one, run)
+                yield self._typist.stage(stage, run)
             except pydantic.ValidationError:
                 self.summary.drops["stage_misfit"] += 1
 
@@ -134,33 +147,38 @@ def pull(
     configs: Path | str = "configs",
     clickhouse_url: str | None = None,
 ) -> Examples:
-    """What an exported program said in production, as examples with `with_inputs` set.
+    """Pull a program's inferences in production as examples with `with_inputs` set.
 
-    Outputs are the latest demonstration where there is one, else the model's own answer. Where an example came from
-    and what people said of it is in its `t0dspy_origin`, `t0dspy_run` and `t0dspy_verdict`, which are no fields.
+    The outputs are the latest demonstration if there is one, or else the model's own answer. The origin of an example
+    and
+    people's ratings are in its attributes `t0dspy_origin`, `t0dspy_run` and `t0dspy_verdict`, which are not fields.
 
     Args:
         name: the exported program.
         window: its length, such as `45m`, `12h`, `30d` or `4w`.
         until: its end, by default now.
-        version: only what these versions answered.
-        tags: only what carries all of these.
-        metrics: only what has these as its latest values, such as `{"accepted": False}`.
-        limit: at most so many, evenly over time.
-        include: what is left out otherwise: `pinned`, `internal`, `evaluation`, `test`.
-        fallbacks: whether answers come along that another version should have given.
-        augmented: whether the stages follow each run, as examples of predictors with a field `augmented=True` and
+        version: only inferences that these versions answered.
+        tags: only inferences with all of these tags.
+        metrics: only inferences with these latest values, such as `{"accepted": False}`.
+        limit: at most this many examples, spread evenly over time.
+        include: rows to include that are left out by default: `pinned`, `internal`, `evaluation`, `test`.
+        fallbacks: whether to include answers that another version should have given.
+        augmented: whether each run is followed by its stages, as examples of predictors with a field `augmented=True`
+            and
             `t0dspy_origin.predictor`.
-        program: the live program, whose signatures type the values; by default imported as it was exported.
-        typed: False leaves values as JSON has them, and imports no program.
+        program: the live program, whose signatures give the types; by default imported as it was exported.
+        typed: False leaves values as in JSON, and imports no program.
         configs: the directory of TensorZero's config.
         clickhouse_url: by default from the environment and the settings.
 
+    Returns:
+        An iterator of `ProductionExample`s, oldest first, with a `summary`.
+
     Raises:
-        SettingsError: an argument is not one.
+        SettingsError: an argument is not valid.
         BundleError: the program was never exported.
-        ProgramError: it cannot be imported.
-        WarehouseError: ClickHouse is not there; on the way too.
+        ProgramError: the program cannot be imported.
+        WarehouseError: ClickHouse cannot be reached, or fails while it is read.
     """
     settings = locate(load_settings(clickhouse_url=clickhouse_url))
     options = PullOptions(
@@ -178,27 +196,27 @@ def pull(
     reference = plan.program.exported.manifest.program
     if typed and program is None and reference is not None:
         program = load_program(reference)
-    typist = Typist(program if typed else None, name)
+    typist = ExampleConverter(program if typed else None, name)
     warehouse = Warehouse(settings.clickhouse_url.value)
     return Examples(Pull(plan, warehouse), warehouse, typist, augmented=augmented)
 
 
 class _Fields:
-    """Types values, field by field."""
+    """Converts values field by field."""
 
     def __init__(self, types: FieldTypes) -> None:
         self._adapters = _adapters({**types.outputs, **types.inputs})
 
     def example(self, pulled: PulledExample, run: PulledExample) -> ProductionExample:
         fields = _typed({**pulled.inputs, **(pulled.outputs or {})}, self._adapters)
-        found = ProductionExample.__new__(ProductionExample)  # all that __init__ does, in a third of its time
-        vars(found).update(_store=fields, _demos=[], _input_keys=set(pulled.inputs), _origin=pulled, _run=run)
-        return found
+        example = ProductionExample.__new__(ProductionExample)  # all that __init__ does, in a third of its time
+        vars(example).update(_store=fields, _demos=[], _input_keys=set(pulled.inputs), _origin=pulled, _run=run)
+        return example
 
 
 def _adapters(types: Mapping[str, Any]) -> dict[str, Any]:
-    """Nothing for texts, which JSON types well enough."""
-    return {name: pydantic.TypeAdapter(one) for name, one in types.items() if one is not str}
+    """Return the adapters of the types; text needs none, because JSON has the type."""
+    return {name: pydantic.TypeAdapter(type_) for name, type_ in types.items() if type_ is not str}
 
 
 def _typed(fields: dict[str, Any], adapters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A stored inference's JSON as input and output fields."""
+"""Read input and output fields from the JSON of a stored inference."""
 
 import json
 from collections.abc import Callable
@@ -17,14 +17,14 @@ class Reader:
     """Reads the inferences of one function."""
 
     def __init__(self, type: Text, inputs: Schema, outputs: Schema) -> None:
-        """`type` and the schemas are those of the function."""
+        """Read inferences of a function with this type and these schemas."""
         self._type, self._outputs = type, outputs
         self._known = frozenset(outputs["properties"])
-        self.takes, self.gives = fits(inputs), fits(outputs)
+        self.accepts_inputs, self.accepts_outputs = fits(inputs), fits(outputs)
         self._parse: Callable[[str], Fields | None] | None = None
 
     def arguments(self, stored: str) -> Fields | None:
-        """The input fields of a call; None where it was not a call with fields."""
+        """Return the input fields of a call; None if the call had no fields."""
         try:
             block = _stored(stored)["messages"][-1]["content"][-1]
             fields = block.get("arguments", block.get("value"))
@@ -33,23 +33,23 @@ class Reader:
         return fields if isinstance(fields, dict) else None
 
     def answer(self, stored: str) -> Fields | None:
-        """The output fields of an answer; None where DSPy's parser reads none.
+        """Return the output fields of an answer; None if DSPy's parser cannot read it.
 
-        What the gateway parsed is used where there is such.
+        The gateway's own parsed output is used if it fits the schema.
         """
         try:
             output = _stored(stored)
             if self._type == "chat":
                 return self._read("".join(block.get("text") or "" for block in output))
             parsed = output.get("parsed")
-            if isinstance(parsed, dict) and self.gives(parsed):
+            if isinstance(parsed, dict) and self.accepts_outputs(parsed):
                 return parsed
             return self._read(output.get("raw") or "")
         except (ValueError, TypeError, AttributeError, RecursionError):
             return None
 
     def demonstration(self, stored: str, filled: str) -> Fields | None:
-        """The fields of a demonstration that a person gave; None where it cannot be read."""
+        """Return the fields of a demonstration that a person gave; None if it cannot be read."""
         fields = self.answer(stored)
         if fields is None or not filled:
             return fields
@@ -60,9 +60,9 @@ class Reader:
         if self._parse is None:
             self._parse = fields_reader(self._outputs, self._type)
         fields = self._parse(text)
-        return fields if fields is not None and self.gives(fields) else None
+        return fields if fields is not None and self.accepts_outputs(fields) else None
 
 
 def _stored(text: str) -> Any:
-    """JSON as the gateway wrote it, without blanks around it; half the time of `json.loads`."""
+    """Decode JSON that the gateway wrote, without blanks around it, in half the time of `json.loads`."""
     return _DECODER.raw_decode(text)[0]

@@ -1,4 +1,4 @@
-"""Whether values fit a schema, for the loop over all rows."""
+"""Check values against a schema with `jsonschema-rs`, with the same results as `jsonschema`."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,9 +13,9 @@ Check = Callable[[Any], bool]
 
 
 def fits(schema: Schema) -> Check:
-    """Return a check of values against `schema`. Its answers are those of `jsonschema`.
+    """Return a check of objects against `schema`, a function's schema, with the same results as `jsonschema`.
 
-    Values that JSON cannot hold (NaN, infinity) do not fit.
+    Values that JSON cannot represent (NaN, infinity) do not fit.
     """
     validator = jsonschema_rs.Draft202012Validator(schema)
 

@@ -1,4 +1,4 @@
-"""The production of one program, read portion by portion."""
+"""Read the production of one program portion by portion."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,14 +7,14 @@ from functools import partial
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.pull.arms import Arms
 from t0dspy.flywheel.pull.program import PulledProgram
-from t0dspy.flywheel.pull.rows import Examiner
+from t0dspy.flywheel.pull.rows import ExampleBuilder
 from t0dspy.flywheel.pull.summary import Summary
-from t0dspy.warehouse.ahead import one_ahead
+from t0dspy.warehouse.prefetch import prefetch
 from t0dspy.warehouse.production import Portion, Production, Row, Rows
 
 
 class Source:
-    """Where examples come from: the program that is pulled, or one whose contract it broke."""
+    """A source of examples: the program that is pulled, or one whose contract it broke."""
 
     def __init__(
         self,
@@ -25,30 +25,34 @@ class Source:
         *,
         fallbacks: bool,
     ) -> None:
-        """Reads the `production` of `program` as examples of `pulled`, and tells `summary` what became of the rows."""
+        """Read the `production` of `program` as examples of `pulled`; `summary` counts what becomes of the rows."""
         self._program, self._production, self._summary = program, production, summary
         self._fallbacks, self._arms = fallbacks, Arms(production)
-        self._examiner = Examiner(program, pulled, summary.drops, production.scope.user)
+        self._builder = ExampleBuilder(program, pulled, summary.drops, production.scope.user)
         self._portions: Sequence[Portion] = ()
 
     def count(self) -> int:
-        """How many inferences there are to pull; those that are left out are counted away. Raises WarehouseError."""
-        self._portions, left_out = self._production.portions()
-        self._summary.drops.update(left_out)
-        return sum(one.number for one in self._portions)
-
-    def portions(self, limit: int) -> Iterator[Iterator[PulledExample]]:
-        """The examples of each portion, oldest first; of at most `limit` inferences, evenly over time.
+        """Return how many inferences there are to pull; those that are left out are counted by reason.
 
         Raises:
             WarehouseError: ClickHouse fails.
         """
-        portions = self._production.sampled(self._portions, limit)
-        for fetched in one_ahead(partial(self._fetch, portion) for portion in portions):
+        self._portions, left_out = self._production.portions()
+        self._summary.drops.update(left_out)
+        return sum(portion.number for portion in self._portions)
+
+    def portions(self, limit: int) -> Iterator[Iterator[PulledExample]]:
+        """Yield the examples of each portion, oldest first, of at most `limit` inferences spread evenly over time.
+
+        Raises:
+            WarehouseError: ClickHouse fails.
+        """
+        portions = self._production.sample(self._portions, limit)
+        for fetched in prefetch(partial(self._fetch, portion) for portion in portions):
             self._summary.rows_read += len(fetched.programs) + sum(map(len, fetched.stages.values()))
             yield self._examples(fetched)
         if self._program.exported.manifest.stages:
-            alone = self._production.lone_stages(self._program.exported.manifest.deadlines["program"])
+            alone = self._production.stages_without_run(self._program.exported.manifest.deadlines["program"])
             self._summary.drops.update({"stage_alone": alone} if alone else {})
 
     def _fetch(self, portion: Portion) -> "_Fetched":
@@ -62,7 +66,7 @@ class Source:
             if not self._fallbacks and self._arms.is_fallback(row):
                 self._summary.drops["fallback"] += 1
                 continue
-            example = self._examiner.example(row, self._stages(row, fetched))
+            example = self._builder.example(row, self._stages(row, fetched))
             if example is not None:
                 yield example
 
@@ -73,7 +77,7 @@ class Source:
         if cached:
             self._summary.drops["stage_cached"] += 1
             return ()
-        return self._examiner.stages(fetched.stages.get(run, ()), row.tags)
+        return self._builder.stages(fetched.stages.get(run, ()), row.tags)
 
 
 @dataclass(frozen=True)

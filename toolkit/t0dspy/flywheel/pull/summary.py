@@ -1,4 +1,4 @@
-"""What became of the rows of a pull."""
+"""Count what became of the rows of a pull."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,28 +20,28 @@ REASONS = {
     "stage_alone": "a stage without a program's inference: of a failed run, or called directly",
     "stage_cached": "a cached run, whose stages count once",
 }
-"""Reason -> what it means."""
+"""Reason -> its description."""
 
 
 @dataclass
 class Summary:
-    """What became of the rows; complete when the pull has been read to its end."""
+    """Counts of what became of the rows; complete when the pull was read to its end."""
 
     program: str
     since: str
     """RFC 3339."""
     until: str
     rows_read: int = 0
-    """Inferences that left ClickHouse, stages included."""
+    """Inferences that were read from ClickHouse, including stages."""
     examples: int = 0
     stages: int = 0
     drops: Counter[str] = field(default_factory=Counter)
-    """Reason -> how many were left out for it; see `REASONS`."""
+    """Reason -> how many rows were left out for it; see `REASONS`."""
     seconds: float = 0.0
     complete: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """Return the object that `--json` prints."""
         return {
             "program": self.program,
             "since": self.since,
@@ -54,10 +54,12 @@ class Summary:
         }
 
     def lines(self) -> list[str]:
-        """As a person reads it."""
+        """Return the lines for a person to read."""
         stages = f" with {self.stages:,} stages" if self.stages else ""
         head = (
             f"{self.program}: {self.examples:,} examples{stages}, from {self.rows_read:,} rows in {self.seconds:.1f} s"
         )
-        left_out = [f"  left out {number:>7,}  {REASONS.get(one, one)}" for one, number in sorted(self.drops.items())]
+        left_out = [
+            f"  left out {number:>7,}  {REASONS.get(reason, reason)}" for reason, number in sorted(self.drops.items())
+        ]
         return [head, f"  window            {self.since} to {self.until}", *left_out]

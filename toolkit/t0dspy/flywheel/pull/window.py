@@ -1,4 +1,4 @@
-"""The time that a pull looks at: `30d` until now, or until a time."""
+"""Parse the window of a pull: `30d` until now, or until a time."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LONGEST = 36525 * 86400
 
 @dataclass(frozen=True)
 class Window:
-    """A span of time, without its end; milliseconds since 1970, as ids hold them."""
+    """A span of time without its end, in milliseconds since 1970, the unit of UUIDv7 ids."""
 
     since: int
     until: int
@@ -23,10 +23,10 @@ class Window:
 
 
 def window_of(length: str | timedelta, until: datetime) -> Window:
-    """The window of a `length` (`45m`, `12h`, `30d`, `4w`) that ends with `until`.
+    """Return the window of a `length` (`45m`, `12h`, `30d`, `4w`) that ends at `until`.
 
     Raises:
-        SettingsError: it is no such length.
+        SettingsError: the length is not valid.
     """
     end = _milliseconds(until)
     span = length_of(length) if isinstance(length, str) else length
@@ -34,10 +34,10 @@ def window_of(length: str | timedelta, until: datetime) -> Window:
 
 
 def length_of(text: str) -> timedelta:
-    """How long a window `text` is.
+    """Return the length of the window `text`.
 
     Raises:
-        SettingsError: it is no number of minutes, hours, days or weeks.
+        SettingsError: it is not a number of minutes, hours, days or weeks.
     """
     parts = re.fullmatch(r"([0-9]{1,9})([mhdw])", text)
     if parts is None or int(parts[1]) == 0:
@@ -46,10 +46,10 @@ def length_of(text: str) -> timedelta:
 
 
 def time_of(text: str) -> datetime:
-    """The time that `text` says, in UTC unless it says otherwise.
+    """Parse a time, in UTC unless it has another time zone.
 
     Raises:
-        SettingsError: it says none, or one that no id can have.
+        SettingsError: the text is not a time, or ids cannot represent it.
     """
     try:
         time = datetime.fromisoformat(text)
@@ -61,7 +61,7 @@ def time_of(text: str) -> datetime:
 
 
 def rfc3339(milliseconds: int) -> str:
-    """A time as RFC 3339 in UTC, with milliseconds."""
+    """Format a time as RFC 3339 in UTC, with milliseconds."""
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{_minute(minutes)}:{rest // 1000:02d}.{rest % 1000:03d}Z"
 
@@ -72,12 +72,12 @@ def _minute(minutes: int) -> str:
 
 
 def timestamp_of(id: str) -> str:
-    """The time that an inference's id (a UUIDv7) holds, as RFC 3339."""
+    """Return the time in an inference's id (a UUIDv7) as RFC 3339."""
     return rfc3339(int(id[:8] + id[9:13], 16))
 
 
 def _milliseconds(time: datetime) -> int:
-    """Rounded up, so that what has just been stored lies before now."""
+    """Round up, so that a row that was stored just now is before the end of the window."""
     since_1970 = _utc(time) - datetime(1970, 1, 1, tzinfo=UTC)
     return max(-(-since_1970 // timedelta(milliseconds=1)), 0)
 

@@ -1,1 +1,1 @@
-"""Run one step of the loop."""
+"""One step of the loop: pull, curate, split, optimize, test, and export the winner."""

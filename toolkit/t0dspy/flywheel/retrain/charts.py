@@ -1,4 +1,4 @@
-"""Two drawings for the report, as coordinates for SVG: the template draws, nothing here is markup."""
+"""Compute the coordinates of the report's two charts; the template draws them as SVG."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ class Dot:
 
 @dataclass(frozen=True)
 class TrialChart:
-    """Score by trial, and the best so far as a line."""
+    """The score of each trial, and the best score so far as a line."""
 
     dots: Sequence[Dot]
     line: str
-    """Points of the polyline of the best so far."""
+    """The points of the line."""
     incumbent: float
     """The height of the incumbent's score."""
     ticks: Sequence[tuple[float, str]]
-    """Heights and what they stand for."""
+    """Heights and their labels."""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """How often the challenger differed from the incumbent by how much."""
+    """A histogram of the challenger's score minus the incumbent's."""
 
     bars: Sequence[tuple[float, float, str, str]]
     """x, height, kind (`worse`, `same`, `better`), label."""
@@ -41,7 +41,7 @@ class Bars:
 
 
 def trial_chart(trials: Sequence[Mapping[str, Any]]) -> TrialChart:
-    """Where each trial stands."""
+    """Return the position of each trial."""
     scores = [trial["score"] for trial in trials]
     low, high = min(*scores, 0.0) if len(scores) > 1 else min(scores[0], 0.0), max(*scores, 0.0, scores[0])
     span = (high - low) or 1.0
@@ -51,10 +51,10 @@ def trial_chart(trials: Sequence[Mapping[str, Any]]) -> TrialChart:
 
     step = (WIDTH - 2 * MARGIN) / max(1, len(trials) - 1)
     best, dots, line = float("-inf"), [], []
-    for at, trial in enumerate(trials):
-        x, better = round(MARGIN + at * step, 1), trial["full"] and trial["score"] > best
+    for index, trial in enumerate(trials):
+        x, better = round(MARGIN + index * step, 1), trial["full"] and trial["score"] > best
         best = trial["score"] if better else best
-        label = f"{_name(at)}: {trial['score']:.3f} over {trial['runs']} runs, {trial['calls']:,} calls so far"
+        label = f"{_name(index)}: {trial['score']:.3f} over {trial['runs']} runs, {trial['calls']:,} calls so far"
         dots.append(Dot(x, height(trial["score"]), label, trial["full"], better))
         line.append(f"{x},{height(best)}")
     ticks = [(height(low + span * part), f"{low + span * part:.2f}") for part in (0.0, 0.5, 1.0)]
@@ -62,24 +62,24 @@ def trial_chart(trials: Sequence[Mapping[str, Any]]) -> TrialChart:
 
 
 def difference_bars(pairs: Sequence[Sequence[float]], bins: int = 21) -> Bars | None:
-    """A histogram of challenger minus incumbent; None without pairs."""
+    """Return a histogram of challenger minus incumbent; None without pairs."""
     if not pairs:
         return None
     differences = [round(after - before, 9) for before, after in pairs]
     widest = max(map(abs, differences)) or 1.0
     middle = bins // 2
     counts = [0] * bins
-    for one in differences:
-        counts[round(one / widest * middle) + middle] += 1
+    for difference in differences:
+        counts[round(difference / widest * middle) + middle] += 1
     most = max(counts)
     step = (WIDTH - 2 * MARGIN) / bins
     bars = []
-    for at, count in enumerate(counts):
-        kind = "same" if at == middle else "better" if at > middle else "worse"
-        label = f"{(at - middle) / middle * widest:+.2f}: {count} examples"
-        bars.append((round(MARGIN + at * step, 1), round(count / most * (HEIGHT - 2 * MARGIN), 1), kind, label))
+    for index, count in enumerate(counts):
+        kind = "same" if index == middle else "better" if index > middle else "worse"
+        label = f"{(index - middle) / middle * widest:+.2f}: {count} examples"
+        bars.append((round(MARGIN + index * step, 1), round(count / most * (HEIGHT - 2 * MARGIN), 1), kind, label))
     return Bars(bars, most)
 
 
-def _name(at: int) -> str:
-    return "incumbent" if at == 0 else f"trial {at}"
+def _name(index: int) -> str:
+    return "incumbent" if index == 0 else f"trial {index}"

@@ -1,4 +1,4 @@
-"""What a retrain is expected to take, before it does: calls of models, and their cost where prices are known."""
+"""Estimate the model calls of a retrain, and their cost if prices are known."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,34 +9,35 @@ import dspy
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.models.budget import Price
-from t0dspy.flywheel.optimize.optimize import SIZES, OptimizeOptions, expected_calls
+from t0dspy.flywheel.optimize.options import SIZES, OptimizeOptions
+from t0dspy.flywheel.optimize.search import expected_calls
 
 _LETTERS = 4
-"""Characters of a token, roughly."""
+"""Characters per token, roughly."""
 
 _PROMPT_MODEL = (3000, 400)
-"""Tokens in and out of a call that writes an instruction, roughly."""
+"""Input and output tokens of a call that writes an instruction, roughly."""
 
 
 _LONGER = 2.0
-"""So many times as many calls as the incumbent's run may a challenger's take: a better plan may have more sections."""
+"""A challenger's run may take this many times the incumbent's calls, because a better plan may have more sections."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """At most so much; repeated requests are asked once."""
+    """The most calls that are expected; repeated requests are sent once."""
 
     task_calls: int
     prompt_calls: int
     judge_calls: int
     incumbent_calls: int
-    """Of the task model's calls, those that evaluating the incumbent takes, before any search."""
+    """The task model's calls for scoring the incumbent, before any search."""
     cost: float | None
-    """US dollars; None where a price is not known."""
+    """US dollars; None if a price is unknown."""
 
     @property
     def calls(self) -> int:
-        """All of them."""
+        """Return the sum of the calls."""
         return self.task_calls + self.prompt_calls + self.judge_calls
 
 
@@ -47,13 +48,13 @@ def expected(
     models: tuple[str, str, str],
     prices: Mapping[str, Price],
 ) -> Expected:
-    """What optimizing and judging take at most.
+    """Return the most that optimizing and the promotion test are expected to take.
 
     Args:
         program: the incumbent.
-        options: how it is optimized.
+        options: the options of the optimizer.
         sets: train, validation and holdout.
-        models: DSPy's names of the task, prompt and judge model.
+        models: DSPy's names of the task model, the prompt model, and the model of the promotion test.
         prices: by DSPy's name.
     """
     train, validation, holdout = sets
@@ -76,17 +77,17 @@ def expected(
 
 
 def calls_per_run(examples: Sequence[PulledExample], predictors: int) -> float:
-    """How many calls of a model a run makes: as the logged runs did, else one for each predictor."""
-    logged = [len(one.stages) for one in examples if one.stages]
+    """Return the mean number of model calls per run: that of the logged runs, or else one call per predictor."""
+    logged = [len(example.stages) for example in examples if example.stages]
     return sum(logged) / len(logged) if logged else float(predictors)
 
 
 def _tokens(program: dspy.Module, examples: Sequence[PulledExample], demos: int) -> tuple[int, int]:
-    """Tokens in and out of a call, roughly: a prompt with half of the demos that may come."""
+    """Return the input and output tokens of a call, roughly: a prompt with half of the demos that are possible."""
     predictors = program.predictors()
-    instructions = sum(len(signature_of(one).instructions) + 600 for one in predictors) / max(1, len(predictors))
-    calls = [call for one in examples[:50] for call in (one.stages or (one,))]
+    instructions = sum(len(signature_of(each).instructions) + 600 for each in predictors) / max(1, len(predictors))
+    calls = [call for each in examples[:50] for call in (each.stages or (each,))]
     given = sum(len(str(dict(call.inputs))) for call in calls) / max(1, len(calls))
-    said = [len(str(dict(call.outputs))) for call in calls if call.outputs]
-    answer = sum(said) / len(said) if said else 400
+    answers = [len(str(dict(call.outputs))) for call in calls if call.outputs]
+    answer = sum(answers) / len(answers) if answers else 400
     return round((instructions + given + demos / 2 * (given + answer)) / _LETTERS), round(answer / _LETTERS) + 10

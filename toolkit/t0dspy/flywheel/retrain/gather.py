@@ -1,4 +1,4 @@
-"""From what production said to three sets: pull, curate, divide, and keep the holdout clean."""
+"""Turn pulled examples and the user's files into three sets, with a holdout that the incumbent has not seen."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,44 +15,44 @@ from t0dspy.flywheel.curate.curate import Schemas, curate
 from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.optimize.candidates import Sealed
-from t0dspy.flywheel.retrain.showable import note_hidden, showable
+from t0dspy.flywheel.retrain.showable import filter_showable, note_hidden
 from t0dspy.flywheel.split.handles import without_lineage
-from t0dspy.flywheel.split.split import Own, SetOptions, Sets, SetState, assign
-from t0dspy.flywheel.split.user_files import read_own
+from t0dspy.flywheel.split.split import SetOptions, Sets, SetState, UserExamples, split
+from t0dspy.flywheel.split.user_files import read_user_examples
 from t0dspy.flywheel.to_dspy import Types, to_example
 from t0dspy.model import digest
 from t0dspy.program.of_version import input_names
 from t0dspy.settings import ProgramSettings
 
 LINEAGE = "lineage.json"
-"""Beside a version's files: the handles of every example that was used in making it."""
+"""A file of a version: the handles of every example that was used to make it."""
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a retrain has to work with."""
+    """The examples of a retrain."""
 
     train: Sequence[PulledExample]
     validation: Sequence[PulledExample]
     holdout: Sequence[PulledExample]
     pulled: int
     feedback: int
-    """Of the pulled, those that people said something of; the user's own examples besides."""
+    """How many of the pulled examples have feedback, plus the number of the user's own examples."""
     origin: Mapping[str, int] = field(default_factory=dict)
-    """Where the examples in the sets come from -> how many."""
+    """Origin -> how many examples in the sets have it."""
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """Reason -> how many were left out for it."""
+    """Reason -> how many examples were left out for it."""
     changed: Mapping[str, int] = field(default_factory=dict)
-    """What curation did to examples that it kept -> how many."""
+    """Change -> how many of the kept examples curation made it to."""
     notes: Sequence[str] = ()
-    own: Sequence[PulledExample] = field(default=(), repr=False)
+    user_examples: Sequence[PulledExample] = field(default=(), repr=False)
     """The examples of the user's own files."""
     state: SetState = field(default_factory=SetState, repr=False)
 
     @property
     def fingerprint(self) -> str:
-        """Equal when nothing is new."""
-        return digest(sorted(digest(one.to_line()) for one in (*self.train, *self.validation, *self.holdout)))
+        """Return a digest that is equal if the sets are equal."""
+        return digest(sorted(digest(example.to_line()) for example in (*self.train, *self.validation, *self.holdout)))
 
 
 def gather(
@@ -60,32 +60,34 @@ def gather(
     exported: ExportedProgram,
     live: dspy.Module,
     version: str,
-    own: ProgramSettings,
+    program_settings: ProgramSettings,
     base: Path,
     state: SetState,
 ) -> Gathered:
-    """Curate and divide what was pulled, together with the user's own data.
+    """Curate and split the pulled examples together with the user's own data.
 
     Args:
-        pulled: as production has it.
+        pulled: the examples from production.
         exported: the exported program.
         live: its code.
         version: the incumbent.
-        own: the program's settings.
-        base: what their paths are relative to.
-        state: where earlier runs put which example.
+        program_settings: the program's settings.
+        base: the directory that paths in the settings are relative to.
+        state: the assignments of earlier runs.
 
     Raises:
-        SettingsError: an option of curation, or a data file.
+        SettingsError: an option of curation or a data file is not valid.
     """
-    options = curate_options(own)
+    options = curate_options(program_settings)
     curated = curate(pulled, options, schemas=_schemas(exported))
-    mine = _own(own, base, input_names(exported, live))
+    by_set = _read_user_files(program_settings, base, input_names(exported, live))
     kept = _of_types(curated.kept, Types.of(live, exported.name))
-    divided = assign(kept, state, SetOptions(own.gold, similarity=options.similarity, ignore=options.ignore), mine)
+    divided = split(
+        kept, state, SetOptions(program_settings.gold, similarity=options.similarity, ignore=options.ignore), by_set
+    )
     dropped = Counter(curated.dropped) + Counter(divided.dropped)
     dropped["its values do not fit the program's types"] = len(curated.kept) - len(kept)
-    sets = _with_gold(divided, own, options.floor, dropped)
+    sets = _with_gold(divided, program_settings, options.floor, dropped)
     clean, used = without_lineage(sets["holdout"], lineage(exported, version), ignore=options.ignore)
     if used:
         dropped["holdout: in the lineage of the incumbent"] += used
@@ -95,62 +97,62 @@ def gather(
         if shown:
             dropped[f"{name}: shown by a demo of the incumbent"] += len(sets[name]) - len(shown.kept)
             sets[name] = shown.kept
-    own_examples = [one for part in (mine.train, mine.validation, mine.holdout) for one in part]
-    sets["train"] = showable(sets["train"], set(map(id, own_examples)), options, dropped)
-    every = [one for name in sets for one in sets[name]]
-    said = sum(bool(one.metrics or one.comments or one.demonstration) for one in pulled)
+    user_examples = [example for part in (by_set.train, by_set.validation, by_set.holdout) for example in part]
+    sets["train"] = filter_showable(sets["train"], set(map(id, user_examples)), options, dropped)
+    every = [example for name in sets for example in sets[name]]
+    with_feedback = sum(bool(example.metrics or example.comments or example.demonstration) for example in pulled)
     return Gathered(
         train=sets["train"],
         validation=sets["validation"],
         holdout=sets["holdout"],
         pulled=len(pulled),
-        feedback=said + len(own_examples),
-        origin=dict(Counter(_origin(one, options.floor) for one in every)),
+        feedback=with_feedback + len(user_examples),
+        origin=dict(Counter(_origin(example, options.floor) for example in every)),
         dropped={reason: count for reason, count in dropped.items() if count},
         changed=curated.changed,
-        notes=note_hidden(own_examples),
-        own=own_examples,
+        notes=note_hidden(user_examples),
+        user_examples=user_examples,
         state=divided.state,
     )
 
 
-def is_good(one: PulledExample, floor: Mapping[str, float]) -> bool:
-    """Whether people found the answer right: it is theirs, or all that was said of it by the floor's metrics is good.
+def is_good(example: PulledExample, floor: Mapping[str, float]) -> bool:
+    """Return whether the answer is right: a person gave it, or all of its ratings by the floor's metrics are good.
 
-    Without a floor every boolean metric counts.
+    Without a floor, every boolean metric counts.
     """
-    if one.outputs is None or one.demonstration:
-        return one.outputs is not None
+    if example.outputs is None or example.demonstration:
+        return example.outputs is not None
     if floor:
-        rated = {name: value for name, value in one.metrics.items() if name in floor}
+        rated = {name: value for name, value in example.metrics.items() if name in floor}
         return bool(rated) and all(value >= floor[name] for name, value in rated.items())
-    told = [value for value in one.metrics.values() if isinstance(value, bool)]
-    return bool(told) and all(told)
+    ratings = [value for value in example.metrics.values() if isinstance(value, bool)]
+    return bool(ratings) and all(ratings)
 
 
 def good_runs(train: Sequence[PulledExample], floor: Mapping[str, float]) -> list[PulledExample]:
-    """The runs that may become demos, newest first: good ones, whose stages led to the answer that people liked."""
-    good = [one for one in train if is_good(one, floor) and not (one.demonstration and one.stages)]
-    return sorted(good, key=lambda one: (one.timestamp or "", one.inference_id or ""), reverse=True)
+    """Return the runs that may become demos, newest first: good ones whose stages led to the answer that was rated."""
+    good = [run for run in train if is_good(run, floor) and not (run.demonstration and run.stages)]
+    return sorted(good, key=lambda run: (run.timestamp or "", run.inference_id or ""), reverse=True)
 
 
 def sealed_items(examples: Iterable[PulledExample]) -> Iterable[Mapping[str, Any]]:
-    """The inputs of examples, and those of their stages, as `Sealed` takes them."""
-    for one in examples:
-        yield one.inputs
-        yield from (stage.inputs for stage in one.stages)
+    """Yield the inputs of examples and of their stages, as `Sealed` takes them."""
+    for example in examples:
+        yield example.inputs
+        yield from (stage.inputs for stage in example.stages)
 
 
 def lineage(exported: ExportedProgram, version: str) -> set[str]:
-    """The handles of every example that `version` or one that it was made from has seen."""
+    """Return the handles of every example that `version` or one of its ancestors has seen."""
     seen: set[str] = set()
-    at: str | None = version
-    while at is not None and at in exported.manifest.versions:
-        path = f"{at}/{LINEAGE}"
+    ancestor: str | None = version
+    while ancestor is not None and ancestor in exported.manifest.versions:
+        path = f"{ancestor}/{LINEAGE}"
         if path in exported.files:
             recorded = exported.json(path)
             seen |= {handle for part in ("train", "validation") for handle in recorded.get(part, ())}
-        at = exported.manifest.versions[at].parent
+        ancestor = exported.manifest.versions[ancestor].parent
     return seen
 
 
@@ -160,51 +162,51 @@ class _Kept:
 
 
 def _shown_by(exported: ExportedProgram, version: str, examples: Sequence[PulledExample]) -> _Kept | None:
-    """The examples that no demo of `version` shows; None where none is shown."""
+    """Return the examples that no demo of `version` shows; None if its demos show none of them."""
     state = exported.state(version)
-    predictors = [state] if "demos" in state else [one for name, one in state.items() if name != "metadata"]
+    predictors = [state] if "demos" in state else [example for name, example in state.items() if name != "metadata"]
     demos = [demo for predictor in predictors for demo in predictor.get("demos", ())]
-    kept = [one for one in examples if not any(Sealed(sealed_items([one])).holds(demo) for demo in demos)]
+    kept = [example for example in examples if not any(Sealed(sealed_items([example])).holds(demo) for demo in demos)]
     return _Kept(kept) if len(kept) < len(examples) else None
 
 
 def _of_types(examples: Sequence[PulledExample], types: Types) -> list[PulledExample]:
-    """The examples whose values are of the program's types: a schema may take what a type's validator does not."""
+    """Return the examples whose values fit the program's types; a type can be stricter than its schema."""
     kept = []
-    for one in examples:
+    for example in examples:
         with suppress(SettingsError):
-            to_example(replace(one, demonstration=True), types)
-            kept.append(one)
+            to_example(replace(example, demonstration=True), types)
+            kept.append(example)
     return kept
 
 
 def _with_gold(
-    divided: Sets, own: ProgramSettings, floor: Mapping[str, float], dropped: Counter[str]
+    divided: Sets, program_settings: ProgramSettings, floor: Mapping[str, float], dropped: Counter[str]
 ) -> dict[str, list[PulledExample]]:
-    """The sets; where gold is required, without examples whose answer nobody found right."""
+    """Return the sets; if gold is required, without examples whose answer nobody rated as right."""
     sets: dict[str, list[PulledExample]] = {}
     for name in ("train", "validation", "holdout"):
         every: Sequence[PulledExample] = getattr(divided, name)
-        sets[name] = [one for one in every if own.gold == "none" or is_good(one, floor)]
+        sets[name] = [example for example in every if program_settings.gold == "none" or is_good(example, floor)]
         dropped[f"{name}: nobody said that its answer is right"] += len(every) - len(sets[name])
     return sets
 
 
-def _own(own: ProgramSettings, base: Path, inputs: Sequence[str]) -> Own:
+def _read_user_files(program_settings: ProgramSettings, base: Path, inputs: Sequence[str]) -> UserExamples:
     def read(path: str | None) -> list[PulledExample]:
-        return list(read_own(base / path, inputs)) if path else []
+        return list(read_user_examples(base / path, inputs)) if path else []
 
-    return Own(read(own.trainset), read(own.valset), read(own.holdout))
+    return UserExamples(read(program_settings.trainset), read(program_settings.valset), read(program_settings.holdout))
 
 
-def _origin(one: PulledExample, floor: Mapping[str, float]) -> str:
-    if one.inference_id is None:
+def _origin(example: PulledExample, floor: Mapping[str, float]) -> str:
+    if example.inference_id is None:
         return "a file of yours"
-    if one.demonstration:
+    if example.demonstration:
         return "production, corrected by a person"
-    if is_good(one, floor):
+    if is_good(example, floor):
         return "production, found good"
-    return "production, found bad" if one.metrics else "production, without a verdict"
+    return "production, found bad" if example.metrics else "production, without a verdict"
 
 
 def _schemas(exported: ExportedProgram) -> Schemas | None:

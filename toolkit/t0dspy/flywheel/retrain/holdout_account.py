@@ -1,7 +1,7 @@
 """The risk account of a program's holdout, in `.t0dspy/retrain/NAME/holdout.json`.
 
-A decision is paid for before the holdout is asked, so a kill never leaves a decision that cost nothing. A resumed run
-that asks the same question finds its payment and does not pay twice.
+A decision is paid for before the holdout is used, so a kill never leaves a decision that cost nothing. A resumed run
+with the same challenger finds its payment and does not pay twice.
 """
 
 import json
@@ -31,7 +31,7 @@ FILE = "holdout.json"
 
 @dataclass(frozen=True)
 class _Stored:
-    """The file."""
+    """The content of the file."""
 
     format: int
     questions: Sequence[Mapping[str, Any]]
@@ -39,10 +39,10 @@ class _Stored:
 
 
 def read_account(path: Path) -> Account:
-    """Return the account in the file at `path`; an empty one if there is no file.
+    """Read the account from the file at `path`; without a file it is empty.
 
     Raises:
-        RetrainError: the file cannot be read, or is not what `write_account` wrote.
+        RetrainError: the file cannot be read, or `write_account` did not write it.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -54,16 +54,16 @@ def read_account(path: Path) -> Account:
         return Account()
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RetrainError(
-            f"{path}: damaged ({error}). It counts how often the holdout has been asked. Restore it from a backup; "
+            f"{path}: damaged ({error}). It counts the decisions that used the holdout. Restore it from a backup; "
             "if you remove it, the year's risk starts again."
         ) from error
 
 
 def write_account(path: Path, account: Account) -> None:
-    """Replace the file at `path`, readable by its owner alone; a kill leaves the old file or the new one.
+    """Replace the file at `path`, readable by its owner only; after a kill, it is the old file or the new one.
 
     Raises:
-        RetrainError: the disk refuses.
+        RetrainError: the disk refuses the write.
     """
     questions = [{**asdict(each), "asked": each.asked.isoformat()} for each in account.questions]
     value = {"format": FORMAT, "questions": questions, "examples": sorted(account.examples)}
@@ -71,44 +71,45 @@ def write_account(path: Path, account: Account) -> None:
 
 
 def state_account(task: Task, gathered: Gathered) -> Statement:
-    """Return the account as it is now: with this run's decision if it is paid for, else before it."""
+    """Return the current account: with this run's decision if it is paid for, or else before it."""
     account = read_account(task.home.directory / FILE)
     current = next((each for each in reversed(account.questions) if each.run == task.run.path.name), None)
     return statement(
         account,
         task.now,
-        confidence=task.own.confidence,
-        yearly_risk=_yearly_risk(task.own),
-        planned=task.own.yearly_decisions,
+        confidence=task.program_settings.confidence,
+        yearly_risk=_yearly_risk(task.program_settings),
+        planned=task.program_settings.yearly_decisions,
         examples=_examples(task, gathered),
         groups=len(set(_groups(task, gathered))),
         current=current,
     )
 
 
-def why_not_asked(own: ProgramSettings, found: Statement) -> str:
-    """Return why the holdout cannot be asked; empty if it can."""
-    if own.confidence >= 1:
+def holdout_refusal(program_settings: ProgramSettings, account: Statement) -> str:
+    """Return why the holdout cannot be used for a decision; empty if it can."""
+    if program_settings.confidence >= 1:
         return "a confidence of 1 promotes nothing: no number of examples gives certainty, so write one below 1"
-    if found.risk <= 0:
-        return f"the holdout is used up until {found.until}: {found.decisions} of {found.planned} decisions were made"
-    few = too_few_groups(found.groups, max(own.confidence, found.confidence))
+    if account.risk <= 0:
+        made = f"{account.decisions} of {account.planned} decisions were made"
+        return f"the holdout is used up until {account.until}: {made}"
+    few = too_few_groups(account.groups, max(program_settings.confidence, account.confidence))
     return f"{few} (user, episode)" if few else ""
 
 
 def reserve(task: Task, gathered: Gathered, prompts: Mapping[str, Any]) -> Question | None:
-    """Pay for a decision before the holdout is asked.
+    """Pay for a decision before the holdout is used.
 
     Args:
         task: the retrain.
         gathered: its sets.
-        prompts: the challenger's.
+        prompts: the challenger's prompts.
 
     Returns:
         The decision, the same as before if this run has paid for the same challenger; None if the account is empty.
 
     Raises:
-        RetrainError: the account cannot be read or written; nothing was asked.
+        RetrainError: the account cannot be read or written; the holdout was not used.
     """
     path = task.home.directory / FILE
     account = read_account(path)
@@ -118,7 +119,13 @@ def reserve(task: Task, gathered: Gathered, prompts: Mapping[str, Any]) -> Quest
         return known
     year = account.this_year(task.now)
     spent = sum(each.risk for each in year)
-    risk = next_risk(task.own.confidence, _yearly_risk(task.own), task.own.yearly_decisions, len(year), spent)
+    risk = next_risk(
+        task.program_settings.confidence,
+        _yearly_risk(task.program_settings),
+        task.program_settings.yearly_decisions,
+        len(year),
+        spent,
+    )
     if risk <= 0:
         return None
     examples = _examples(task, gathered)
@@ -128,7 +135,7 @@ def reserve(task: Task, gathered: Gathered, prompts: Mapping[str, Any]) -> Quest
 
 
 def settle(task: Task, question: Question, outcome: str) -> None:
-    """Note the outcome of a decision; its risk stays spent.
+    """Record the outcome of a decision; its risk stays spent.
 
     Raises:
         RetrainError: the account cannot be read or written.
@@ -137,31 +144,33 @@ def settle(task: Task, question: Question, outcome: str) -> None:
     write_account(path, read_account(path).settle(question.key, outcome))
 
 
-def promotion_options(own: ProgramSettings, question: Question) -> PromotionOptions:
-    """Return what the challenger must reach in a decision of this risk."""
+def promotion_options(program_settings: ProgramSettings, question: Question) -> PromotionOptions:
+    """Return the conditions that the challenger must meet in a decision of this risk."""
     return PromotionOptions(
-        own.min_improvement,
-        max(own.confidence, 1 - question.risk),
-        strict=own.strict,
-        score_range=own.score_range,
+        program_settings.min_improvement,
+        max(program_settings.confidence, 1 - question.risk),
+        strict=program_settings.strict,
+        score_range=program_settings.score_range,
     )
 
 
-def freshness_note(found: Statement) -> list[str]:
+def freshness_note(account: Statement) -> list[str]:
     """Return a note if the holdout holds few new examples."""
-    if found.fresh >= LITTLE_FRESH:
+    if account.fresh >= LITTLE_FRESH:
         return []
     return [
-        f"only {found.fresh:.0%} of the holdout's {found.examples} examples are new since earlier decisions; "
+        f"only {account.fresh:.0%} of the holdout's {account.examples} examples are new since earlier decisions; "
         "a holdout that does not grow finds few improvements and favors the versions that it chose before."
     ]
 
 
 def _question(raw: Mapping[str, Any]) -> Question:
-    found = Question(**{**raw, "asked": datetime.fromisoformat(raw["asked"])})
-    if not 0 < found.risk <= 1 or found.asked.tzinfo is None:
-        raise ValueError(f"the decision of the run {found.run!r} has the risk {found.risk!r}, asked {found.asked}")
-    return found
+    question = Question(**{**raw, "asked": datetime.fromisoformat(raw["asked"])})
+    if not 0 < question.risk <= 1 or question.asked.tzinfo is None:
+        raise ValueError(
+            f"the decision of the run {question.run!r} has the risk {question.risk!r}, asked {question.asked}"
+        )
+    return question
 
 
 def _key(task: Task, gathered: Gathered, prompts: Mapping[str, Any]) -> str:
@@ -170,14 +179,14 @@ def _key(task: Task, gathered: Gathered, prompts: Mapping[str, Any]) -> str:
     return digest(json.dumps(asked, sort_keys=True, default=str))
 
 
-def _yearly_risk(own: ProgramSettings) -> float | None:
-    return None if own.yearly_risk == "off" else float(own.yearly_risk)
+def _yearly_risk(program_settings: ProgramSettings) -> float | None:
+    return None if program_settings.yearly_risk == "off" else float(program_settings.yearly_risk)
 
 
 def _examples(task: Task, gathered: Gathered) -> list[str]:
-    ignore = curate_options(task.own).ignore
+    ignore = curate_options(task.program_settings).ignore
     return [handles(example, ignore).keys[-1] for example in gathered.holdout]
 
 
 def _groups(task: Task, gathered: Gathered) -> list[str]:
-    return groups_of(gathered.holdout, curate_options(task.own).user_tag)
+    return groups_of(gathered.holdout, curate_options(task.program_settings).user_tag)

@@ -1,4 +1,4 @@
-"""Where each new demo of a version came from, for the person who reviews it."""
+"""Find the origin of each new demo of a version, for the person who reviews it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,26 +14,29 @@ from t0dspy.flywheel.optimize.gate import OWN_FILE, Sources, inputs_key
 from t0dspy.model import canonical
 
 UNNAMED = "an unnamed rater"
-"""In place of a rater's name where neither the feedback nor the inference has a tag that names one."""
+"""Used as the rater's name if no tag of the feedback or the inference names one."""
 
 
 @dataclass(frozen=True)
 class DemoOrigin:
-    """A demo that the incumbent does not have, and the example that it was made of."""
+    """A demo that the incumbent does not have, and the example that it was made from."""
 
     predictor: str
     number: int
-    """Of the demo among those of the predictor, from 1."""
+    """The position of the demo in the predictor's demos, from 1."""
     source: str
     """`production`, `a file of yours`, or `unknown`."""
     answer: str
-    """Whose answer it shows: a person's correction, a logged answer, or the model's in a run of the optimizer."""
+    """Whose answer it shows.
+
+    A person's correction, a logged answer, or the model's answer in a run of the optimizer.
+    """
     inference_id: str | None = None
     version: str | None = None
     user: str | None = None
-    """Whose inference it was."""
+    """The user of the inference."""
     raters: tuple[str, ...] = ()
-    """Who rated or corrected it."""
+    """The raters who rated or corrected it."""
     time: str | None = None
 
 
@@ -48,21 +51,21 @@ def demo_origins(
 
     Args:
         incumbent: the version that serves.
-        challenger: what the optimizer made of it.
+        challenger: the program that the optimizer made of it.
         train: the examples that the optimizer had.
-        sources: the runs that it made of them.
-        user_tag: the tag that says whose inference it was.
+        sources: the runs that it made from them.
+        user_tag: the tag that names the user of an inference.
     """
     before, after = prompts_of(incumbent), prompts_of(challenger)
-    found = []
+    origins = []
     for path, predict in challenger.named_predictors():
         signature = signature_of(predict)
         known = {_plain(demo) for demo in before[path]["demos"]}
         logged = _by_inputs(train, path, signature)
         for number, demo in enumerate(after[path]["demos"], 1):
             if _plain(demo) not in known:
-                found.append(_origin(demo, path, number, signature, logged, train, sources, user_tag))
-    return found
+                origins.append(_origin(demo, path, number, signature, logged, train, sources, user_tag))
+    return origins
 
 
 def _origin(
@@ -83,26 +86,26 @@ def _origin(
     answer = "the model's, in a run of the optimizer"
     if id == OWN_FILE:
         return DemoOrigin(path, number, "a file of yours", answer)
-    example = next((one for one in train if one.inference_id == id), None) if id else None
+    example = next((each for each in train if each.inference_id == id), None) if id else None
     return (
         _of_example(example, path, number, answer, user_tag) if example else DemoOrigin(path, number, "unknown", answer)
     )
 
 
-def _of_example(one: PulledExample, path: str, number: int, answer: str, user_tag: str) -> DemoOrigin:
-    if one.inference_id is None:
+def _of_example(example: PulledExample, path: str, number: int, answer: str, user_tag: str) -> DemoOrigin:
+    if example.inference_id is None:
         return DemoOrigin(path, number, "a file of yours", answer)
-    raters = {said.rater or UNNAMED for said in one.feedback if said.metric != "comment"}
+    raters = {feedback.rater or UNNAMED for feedback in example.feedback if feedback.metric != "comment"}
     return DemoOrigin(
         path,
         number,
         "production",
         answer,
-        one.inference_id,
-        one.variant,
-        one.tags.get(user_tag),
+        example.inference_id,
+        example.variant,
+        example.tags.get(user_tag),
         tuple(sorted(raters)),
-        one.timestamp,
+        example.timestamp,
     )
 
 
@@ -113,7 +116,7 @@ def _answer(demo: Mapping[str, Any], step: PulledExample, signature: type[dspy.S
         return "the model's, in a run of the optimizer"
     if not step.demonstration:
         return "the logged one"
-    raters = [said.rater or UNNAMED for said in step.feedback if said.metric == "demonstration"]
+    raters = [feedback.rater or UNNAMED for feedback in step.feedback if feedback.metric == "demonstration"]
     return f"a correction by {', '.join(sorted(set(raters)))}" if raters else "a person's"
 
 
@@ -124,12 +127,12 @@ def _agrees(shown: Mapping[str, Any], outputs: Mapping[str, Any]) -> bool:
 def _by_inputs(
     train: Iterable[PulledExample], path: str, signature: type[dspy.Signature]
 ) -> dict[str, tuple[PulledExample, PulledExample]]:
-    """Inputs of the predictor -> the run and its step, as they were logged."""
-    found: dict[str, tuple[PulledExample, PulledExample]] = {}
+    """Return inputs of the predictor -> the logged run and its step."""
+    by_inputs: dict[str, tuple[PulledExample, PulledExample]] = {}
     for run in train:
         for step in _steps(run, path):
-            found.setdefault(inputs_key(step.inputs, signature), (run, step))
-    return found
+            by_inputs.setdefault(inputs_key(step.inputs, signature), (run, step))
+    return by_inputs
 
 
 def _steps(run: PulledExample, path: str) -> Iterator[PulledExample]:

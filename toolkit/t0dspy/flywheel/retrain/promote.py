@@ -1,4 +1,4 @@
-"""The winner of a retrain, exported as the next version with its scores and its lineage."""
+"""Export the winner of a retrain as the next version, with its scores and its lineage."""
 
 import json
 from dataclasses import replace
@@ -13,15 +13,15 @@ from t0dspy.flywheel.optimize.optimize import Optimized
 from t0dspy.flywheel.retrain.gather import LINEAGE, Gathered, lineage
 from t0dspy.flywheel.retrain.results import Retrained, lineage_entry, scores_of
 from t0dspy.flywheel.retrain.task import Task, is_made
-from t0dspy.flywheel.retrain.undecided import came_meanwhile, undecided
+from t0dspy.flywheel.retrain.undecided import new_candidates, undecided
 from t0dspy.flywheel.split.handles import lineage_of
 
 
-def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
+def promote(task: Task, result: Retrained, optimized: Optimized) -> Retrained:
     """Export the winner with its share of the traffic.
 
     Raises:
-        WireInequalityError: the gateway would send something else than was optimized; nothing is written.
+        WireInequalityError: the gateway would send other requests than those that were optimized; nothing is written.
         BundleError: the files cannot be written.
         GatewayError: TensorZero refuses the config.
     """
@@ -32,11 +32,11 @@ def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
         traffic=share,
         replaces=() if task.review else tuple(undecided(task.exported.shares)),
         verify=task.options.verify,
-        scores=scores_of(result, found),
+        scores=scores_of(result, optimized),
         lineage={**lineage_entry(result, task.options), **({"review": True} if task.review else {})},
         beside={LINEAGE: _lineage_json(task, result.gathered)},
     )
-    made = export(found.program, task.settings.configs_dir, options, progress=task.progress)
+    made = export(optimized.program, task.settings.configs_dir, options, progress=task.progress)
     notes = [*result.notes, *competing, *made.notes]
     if made.unchanged and not is_made(task):
         notes.append(
@@ -47,18 +47,18 @@ def promoted(task: Task, result: Retrained, found: Optimized) -> Retrained:
 
 
 def _share_command(task: Task, made: Export) -> str:
-    """The command by which a person gives the winner its share of the traffic."""
+    """Return the command that gives the winner its share of the traffic."""
     shares = with_share(made.shares, made.version, task.options.share or 0.1)
     written = " ".join(f"{version}={share:g}" for version, share in shares.items())
     return f"t0dspy traffic {task.name} {written} --apply"
 
 
 def _share(task: Task) -> tuple[float | None, list[str]]:
-    """Return the winner's share and notes: no share if another candidate came while the retrain ran."""
+    """Return the winner's share and notes; there is no share if another candidate got traffic during the retrain."""
     if task.review:
         return None, []
     share, present = task.options.share or None, ExportedProgram.from_directory(task.exported.directory).shares
-    others = came_meanwhile(list(task.exported.shares), present)
+    others = new_candidates(list(task.exported.shares), present)
     if share is None or not others or is_made(task):
         return share, []
     listed = ", ".join(others)
@@ -66,11 +66,11 @@ def _share(task: Task) -> tuple[float | None, list[str]]:
 
 
 def check_exportable(task: Task, incumbent: dspy.Module) -> None:
-    """Check that what will be found can be exported, before anything is spent on finding it.
+    """Check that a winner could be exported before anything is spent on finding one.
 
     Raises:
         ProgramError: the program cannot be compiled, or its contract is unknown or changed.
-        BundleError: its files were changed by hand.
+        BundleError: its files were edited by hand.
     """
     export(incumbent, task.settings.configs_dir, replace(_export_options(task), dry_run=True, verify=False))
 
@@ -79,25 +79,25 @@ def _export_options(task: Task) -> ExportOptions:
     manifest = task.exported.manifest
     return ExportOptions(
         name=task.name,
-        model=task.own.model or _served_model(task),
+        model=task.program_settings.model or _served_model(task),
         adapter=task.form.adapter,
         demos=task.form.demos,
-        signature=task.own.signature,
+        signature=task.program_settings.signature,
         stages_only=task.exported.version(task.version).served_by is None,
         import_path=manifest.program,
-        stage_timeout=task.own.stage_timeout or manifest.deadlines["stage"],
-        run_timeout=task.own.run_timeout or manifest.deadlines["run"],
+        stage_timeout=task.program_settings.stage_timeout or manifest.deadlines["stage"],
+        run_timeout=task.program_settings.run_timeout or manifest.deadlines["run"],
     )
 
 
 def _lineage_json(task: Task, gathered: Gathered) -> str:
-    ignore = curate_options(task.own).ignore
+    ignore = curate_options(task.program_settings).ignore
     parts = {part: list(lineage_of(getattr(gathered, part), ignore)) for part in ("train", "validation", "holdout")}
     parts["train"] = sorted({*parts["train"], *lineage(task.exported, task.version)})
     return json.dumps(parts, indent=0) + "\n"
 
 
 def _served_model(task: Task) -> str | None:
-    """The TensorZero model of the incumbent, where all of its predictors have the same."""
-    models = {one.model for one in task.exported.version(task.version).predictors.values()}
+    """Return the TensorZero model of the incumbent if all of its predictors have the same one."""
+    models = {predictor.model for predictor in task.exported.version(task.version).predictors.values()}
     return models.pop() if len(models) == 1 else None

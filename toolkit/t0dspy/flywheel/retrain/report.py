@@ -1,4 +1,4 @@
-"""The report of a retrain: values for programs, and one page for people, which needs no network and no scripts."""
+"""Render the report of a retrain: values for programs, and a web page that needs no network and no scripts."""
 
 import difflib
 import json
@@ -13,8 +13,8 @@ from t0dspy.flywheel.retrain.results import Retrained
 
 
 def as_json(result: Retrained) -> dict[str, Any]:
-    """The whole of a retrain as plain values."""
-    gathered, found, judgement, made = result.gathered, result.optimized, result.judgement, result.export
+    """Return the result of a retrain as plain values."""
+    gathered, optimized, judgement, made = result.gathered, result.optimized, result.judgement, result.export
     return {
         "name": result.name,
         "outcome": result.outcome,
@@ -41,7 +41,7 @@ def as_json(result: Retrained) -> dict[str, Any]:
         "agreement": asdict(result.agreement) if result.agreement else None,
         "expected": {**asdict(result.expected), "calls": result.expected.calls} if result.expected else None,
         "spent": asdict(result.spent),
-        "optimized": _optimized(result) if found else None,
+        "optimized": _optimized(result) if optimized else None,
         "judgement": asdict(judgement) if judgement else None,
         "holdout_account": asdict(result.account) if result.account else None,
         "pairs": [list(pair) for pair in result.pairs],
@@ -56,7 +56,7 @@ def as_json(result: Retrained) -> dict[str, Any]:
 
 
 def as_html(report: Mapping[str, Any]) -> str:
-    """The report as a page that stands by itself."""
+    """Return the report as a self-contained page."""
     import jinja2
 
     source = files("t0dspy.flywheel.retrain").joinpath("report.html.jinja").read_text(encoding="utf-8")
@@ -69,12 +69,12 @@ def as_html(report: Mapping[str, Any]) -> str:
         account=describe(report["holdout_account"]) if report.get("holdout_account") else "",
         trials=trial_chart(optimized["trials"]) if optimized else None,
         bars=difference_bars(report["pairs"]),
-        diffs={path: prompt_diff(one["before"], one["after"]) for path, one in report["prompts"].items()},
+        diffs={path: prompt_diff(prompts["before"], prompts["after"]) for path, prompts in report["prompts"].items()},
     )
 
 
 def prompt_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Two prompts as lines of a diff: (`add`, `cut`, `same` or `skip`, text)."""
+    """Return the difference of two prompts as lines: (`add`, `cut`, `same` or `skip`, text)."""
     kinds = {"+": "add", "-": "cut", " ": "same", "@": "skip"}
     lines = difflib.unified_diff(_lines(before), _lines(after), lineterm="", n=2)
     return [(kinds[line[0]], line[1:] if line[0] != "@" else "") for line in list(lines)[2:]]
@@ -91,31 +91,31 @@ def _lines(prompt: Mapping[str, Any]) -> list[str]:
 
 
 def _optimized(result: Retrained) -> dict[str, Any] | None:
-    found = result.optimized
-    if found is None:
+    optimized = result.optimized
+    if optimized is None:
         return None
     return {
-        "incumbent_score": found.incumbent_score,
-        "score": found.score,
-        "better": found.better,
-        "ended": found.ended,
-        "refused": dict(found.refused),
-        "trials": [asdict(trial) for trial in found.trials],
+        "incumbent_score": optimized.incumbent_score,
+        "score": optimized.score,
+        "better": optimized.better,
+        "ended": optimized.ended,
+        "refused": dict(optimized.refused),
+        "trials": [asdict(trial) for trial in optimized.trials],
     }
 
 
 def _demos(result: Retrained) -> list[dict[str, Any]]:
-    """Every new demo: its fields as they stand in the prompt, and where it came from."""
+    """Return every new demo with its fields as they are in the prompt, and its origin."""
     prompts = _plain(result.prompts)
-    shown = [(one, prompts[one.predictor][1]["demos"][one.number - 1]) for one in result.demos]
+    shown = [(demo, prompts[demo.predictor][1]["demos"][demo.number - 1]) for demo in result.demos]
     return [
-        {**asdict(one), "fields": {name: value for name, value in fields.items() if name != "augmented"}}
-        for one, fields in shown
+        {**asdict(demo), "fields": {name: value for name, value in fields.items() if name != "augmented"}}
+        for demo, fields in shown
     ]
 
 
 def _plain(prompts: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, tuple[Any, Any]]:
-    """Demos hold values of any type; JSON keeps what it can and says the rest as text."""
+    """Return prompts as JSON values; values of demos that JSON cannot represent become text."""
     from dspy.adapters.utils import serialize_for_json
 
     def plain(value: Any) -> Any:

@@ -1,16 +1,16 @@
-"""Where a retrain keeps what it did: a directory a run, so that a run that was cut off can go on.
+"""Store the work of a retrain in one directory per run, so that an interrupted run can be resumed.
 
     .t0dspy/retrain/NAME/
-      sets.json            which example is in which set, for good
-      last.json            what the last finished run had seen
+      sets.json            which example is in which set, permanently
+      last.json            a digest of the data of the last finished run
       runs/20261121T093000Z/
-        run.json           what was asked, and of which incumbent
-        pulled.jsonl       what was pulled; sets-*.jsonl what came of it
+        run.json           the options, and the incumbent
+        pulled.jsonl       the pulled examples
         answers.jsonl      every answer of a model
         report.json, report.html, optimizer.log
-        failed.json          in place of a report, where a resumed run would fail again
+        failed.json        instead of a report, if a resumed run would fail again
 
-All of it is JSON and text; nothing in it is executed or unpickled.
+All files are JSON and text; nothing in them is executed or unpickled.
 """
 
 import json
@@ -32,25 +32,25 @@ T = TypeVar("T")
 
 REPORT = "report.json"
 FAILED = "failed.json"
-"""Of a run that is not to be resumed: its error."""
+"""The error of a run that cannot be resumed."""
 
 
 class Home:
-    """`.t0dspy/retrain/NAME`."""
+    """The directory `.t0dspy/retrain/NAME`."""
 
     def __init__(self, root: Path, name: str) -> None:
-        """`root` is the project's `.t0dspy`."""
+        """Use the directory of the program `name` in `root`, the project's `.t0dspy`."""
         self.directory = root / "retrain" / check_program_name(name)
         self.name = name
 
     @property
     def sets(self) -> Path:
-        """The file that remembers the sets."""
+        """Return the path of the file with the assignment of examples to sets."""
         return self.directory / "sets.json"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the right to retrain the program.
+    def lock(self) -> Iterator[None]:
+        """Hold the lock for retraining the program.
 
         Raises:
             RetrainError: another process holds it, or the directory cannot be written.
@@ -61,39 +61,37 @@ class Home:
                 private.tighten(self.directory)
                 stack.enter_context(locks.hold(self.directory / "lock"))
             except LockedError:
-                raise RetrainError(
-                    f"another retrain of {self.name} is running; two at once would overtake each other."
-                ) from None
+                raise RetrainError(f"another retrain of {self.name} is running; wait until it ends.") from None
             except OSError as error:
                 raise RetrainError(f"{self.directory}: cannot be written ({error.strerror}).") from error
             yield
 
     def new_run(self, now: datetime) -> "RunDirectory":
-        """A directory for a new run."""
+        """Return a directory for a new run."""
         stem = now.strftime("%Y%m%dT%H%M%SZ")
         runs = self.directory / "runs"
         names = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
-        return RunDirectory(next(runs / one for one in names if not (runs / one).exists()))
+        return RunDirectory(next(runs / name for name in names if not (runs / name).exists()))
 
     def unfinished(self) -> "RunDirectory | None":
-        """The newest run, if it was cut off."""
+        """Return the newest run if it was interrupted; None otherwise."""
         runs = sorted(path for path in (self.directory / "runs").glob("*") if (path / "run.json").exists())
         if not runs or any((runs[-1] / name).exists() for name in (REPORT, FAILED)):
             return None
         return RunDirectory(runs[-1])
 
     def last(self) -> "Last | None":
-        """What the last finished run had seen; None before the first."""
+        """Return the record of the last finished run; None before the first."""
         return read_shaped(self.directory / "last.json", Last)
 
-    def finished(self, seen: Mapping[str, Any]) -> None:
-        """Note what a finished run had seen."""
+    def record_finished(self, seen: Mapping[str, Any]) -> None:
+        """Record the data of a finished run."""
         write_text(self.directory / "last.json", json.dumps(seen, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
 class Last:
-    """`last.json`."""
+    """The content of `last.json`."""
 
     run: str
     seen: str
@@ -101,7 +99,7 @@ class Last:
 
 @dataclass(frozen=True)
 class Beginning:
-    """`run.json`: what a run began with."""
+    """The content of `run.json`."""
 
     until: str
     incumbent: str
@@ -110,8 +108,8 @@ class Beginning:
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """What a run needs of `pull.json`."""
+class PullSummary:
+    """The part of `pull.json` that a run needs."""
 
     since: str = ""
     until: str = ""
@@ -119,25 +117,25 @@ class Pulled:
 
 
 class RunDirectory:
-    """The directory of one run. What is in it was written whole, or is not there."""
+    """The directory of one run; a file in it is complete or does not exist."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def pulled(self) -> Pulled:
-        """What the pull said."""
-        return read_shaped(self.path / "pull.json", Pulled) or Pulled()
+    def read_pull_summary(self) -> PullSummary:
+        """Return the summary of the pull."""
+        return read_shaped(self.path / "pull.json", PullSummary) or PullSummary()
 
     def write_json(self, name: str, value: Any) -> None:
-        """Keep `value` as the file `name`."""
+        """Store `value` as the file `name`."""
         write_text(self.path / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
     def write_examples(self, name: str, examples: Iterable[PulledExample]) -> None:
-        """Keep examples as lines of `pull`."""
-        write_text(self.path / name, "".join(one.to_line() + "\n" for one in examples))
+        """Store examples as lines of `pull`."""
+        write_text(self.path / name, "".join(example.to_line() + "\n" for example in examples))
 
     def read_examples(self, name: str) -> list[PulledExample] | None:
-        """The examples in the file `name`; None where there is none."""
+        """Return the examples in the file `name`; None if it does not exist."""
         path = self.path / name
         if not path.exists():
             return None

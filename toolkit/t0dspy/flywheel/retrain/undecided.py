@@ -1,4 +1,4 @@
-"""Candidates that nobody has decided about: while there is one, a retrain does not make another."""
+"""Find candidates that nobody has decided about; while there is one, a retrain makes no other."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +30,7 @@ def undecided_reason(name: str, shares: Mapping[str, float]) -> str:
     )
 
 
-def review_awaited(name: str, shares: Mapping[str, float], awaiting: Sequence[str]) -> str:
+def review_reason(name: str, shares: Mapping[str, float], awaiting: Sequence[str]) -> str:
     """Return why a retrain of `name` waits for the review of the versions `awaiting`; empty for none."""
     if not awaiting:
         return ""
@@ -43,6 +43,6 @@ def review_awaited(name: str, shares: Mapping[str, float], awaiting: Sequence[st
     )
 
 
-def came_meanwhile(before: Sequence[str], shares: Mapping[str, float]) -> list[str]:
-    """Return the candidates that were not there when the retrain began."""
+def new_candidates(before: Sequence[str], shares: Mapping[str, float]) -> list[str]:
+    """Return the candidates that did not exist when the retrain began."""
     return [version for version in undecided(shares) if version not in before]

@@ -1,4 +1,4 @@
-"""The file that remembers which of the three sets each example is in, so that none ever moves."""
+"""The file that stores which of the three sets each example is in, so that no example ever changes its set."""
 
 import json
 from collections.abc import Mapping
@@ -18,16 +18,16 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class SetState:
-    """Handle -> the set that everything tied to it belongs to."""
+    """Handle -> the set of everything that is tied to it."""
 
     sets: Mapping[str, SetName] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The state in the file at `path`; an empty one where there is no file.
+        """Read the state from the file at `path`; without a file it is empty.
 
         Raises:
-            SetStateError: it cannot be read, or is not what `write` wrote.
+            SetStateError: the file cannot be read, or `write` did not write it.
         """
         try:
             text = path.read_bytes().decode("utf-8")
@@ -38,31 +38,31 @@ class SetState:
         try:
             raw = json.loads(text)
             _check_format(raw, path)
-            return cls(_parsed(raw))
+            return cls(_parse(raw))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise SetStateError(f"{path}: damaged ({_said(error)}).{_REMEDY}") from error
+            raise SetStateError(f"{path}: damaged ({_describe(error)}).{_REMEDY}") from error
 
     def to_json(self) -> str:
-        """The state as the text of its file: the same for equal states."""
-        sets = {name: sorted(handle for handle, one in self.sets.items() if one == name) for name in SETS}
+        """Return the text of the state's file, the same for equal states."""
+        sets = {name: sorted(handle for handle, assigned in self.sets.items() if assigned == name) for name in SETS}
         return json.dumps({"format": FORMAT, "digest": digest(sets), "sets": sets}, indent=0) + "\n"
 
     def write(self, path: Path) -> None:
-        """Put the state in the place of the file at `path`; a kill leaves the old one or the new one.
+        """Replace the file at `path`; after a kill, it is the old one or the new one.
 
         Raises:
-            SetStateError: the disk refuses; then the old file is as it was.
+            SetStateError: the disk refuses the write; the old file is unchanged.
         """
         try:
             private.make(path.parent)
             atomic.replace_file(path, self.to_json())
         except OSError as error:
-            raise SetStateError(f"{path}: cannot be written ({error}). The sets of before still hold.") from error
+            raise SetStateError(f"{path}: cannot be written ({error}). The previous sets are unchanged.") from error
 
 
 _REMEDY = (
-    " It keeps judging examples out of training. Restore it from a backup; without it the sets are drawn anew, and what"
-    " an earlier version was trained on may come up in its judging."
+    " It keeps holdout examples out of training. Restore it from a backup. Without it the sets are drawn again, and"
+    " examples that an earlier version was trained on may come into its holdout."
 )
 
 
@@ -73,20 +73,20 @@ def _check_format(raw: Any, path: Path) -> None:
         )
 
 
-def _parsed(raw: dict[str, Any]) -> dict[str, SetName]:
+def _parse(raw: dict[str, Any]) -> dict[str, SetName]:
     sets = raw["sets"]
     if list(sets) != list(SETS):
         raise ValueError(f"its sets are {', '.join(sets)}")
     if digest(sets) != raw["digest"]:
-        raise ValueError("its content does not fit its digest: it was edited or merged")
-    found: dict[str, SetName] = {}
+        raise ValueError("its content does not match its digest, so it was edited or merged")
+    assigned: dict[str, SetName] = {}
     for name in SETS:
         for handle in sets[name]:
             check_handle(handle)
-            if found.setdefault(handle, name) != name:
-                raise ValueError(f"{handle[:40]} is in {found[handle]} and {name}")
-    return found
+            if assigned.setdefault(handle, name) != name:
+                raise ValueError(f"{handle[:40]} is in {assigned[handle]} and {name}")
+    return assigned
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"it lacks {error}" if isinstance(error, KeyError) else str(error)

@@ -1,7 +1,9 @@
-"""Three sets that share nothing: to train on, to validate candidates on, and a holdout to judge the winner by.
+"""Split examples into three disjoint sets.
 
-Whatever is tied together by an episode, an input or a near-duplicate is in one set. The drawing is by hash, never by
-age, and remembered in a `SetState`, so that no example moves from one month to the next.
+For training, for validating candidates, and a holdout for the promotion test.
+
+Examples that are tied by an episode, an input or a near-duplicate are in one set. Sets are drawn by hash, never by
+age, and are stored in a `SetState`, so that no example moves from one month to the next.
 """
 
 from collections import Counter
@@ -16,29 +18,29 @@ from t0dspy.flywheel.split.set_state import SETS, SetName, SetState
 from t0dspy.model import digest
 from t0dspy.settings import Gold
 
-__all__ = ["Own", "SetOptions", "SetState", "Sets", "assign"]
+__all__ = ["SetOptions", "SetState", "Sets", "UserExamples", "split"]
 
 
 @dataclass(frozen=True)
 class SetOptions:
-    """How examples are divided."""
+    """The options of the split."""
 
     gold: Gold = "none"
-    """With `required`, the holdout takes only examples whose answer is a person's."""
+    """With `required`, the holdout takes only examples with an answer that a person gave."""
     validation: float = 0.25
-    """The share for validating; what is left is to train on."""
+    """The share for validation; training gets the rest."""
     holdout: float = 0.25
-    """The share for judging."""
+    """The share for the holdout."""
     labelled_holdout: float = 0.5
-    """The same, of the examples with a person's answer, where gold is `required`: there are no others to judge by."""
+    """The holdout's share of the examples with a person's answer if gold is `required`; it takes no other examples."""
     similarity: float = SIMILARITY
-    """From which likeness on two inputs are near-duplicates, 0 to 1."""
+    """The likeness, 0 to 1, from which two inputs are near-duplicates."""
     ignore: tuple[str, ...] = ()
-    """Input fields that make no input another one."""
+    """Input fields that do not make inputs different."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the shares, which may come from a file."""
+        """Check the shares, which may come from a file."""
         for name in ("validation", "holdout", "labelled_holdout"):
             share = getattr(self, name)
             if not 0 <= share < 1:
@@ -50,8 +52,8 @@ class SetOptions:
 
 
 @dataclass(frozen=True)
-class Own:
-    """The user's own files, as `read_own` gives them; what they hold joins the set of their name."""
+class UserExamples:
+    """The examples of the user's own files, each in the set of its name."""
 
     train: Sequence[PulledExample] = ()
     validation: Sequence[PulledExample] = ()
@@ -60,41 +62,45 @@ class Own:
 
 @dataclass(frozen=True)
 class Sets:
-    """The division, each set in an order that says nothing of age."""
+    """The three sets, each in an order unrelated to age."""
 
     train: Sequence[PulledExample]
     validation: Sequence[PulledExample]
     holdout: Sequence[PulledExample]
     dropped: Mapping[str, int]
-    """Reason -> how many."""
+    """Reason -> how many examples were dropped for it."""
     state: SetState = field(repr=False)
-    """What was known before and what was decided now, to be written before either is used."""
+    """The earlier and the new assignments; write it before the sets are used."""
 
 
-def assign(
-    examples: Sequence[PulledExample], state: SetState, options: SetOptions = SetOptions(), own: Own = Own()
+def split(
+    examples: Sequence[PulledExample],
+    state: SetState,
+    options: SetOptions = SetOptions(),
+    user_examples: UserExamples = UserExamples(),
 ) -> Sets:
-    """Divide curated examples, those seen before as before.
+    """Split curated examples; those that were assigned before keep their set.
 
-    An example that is tied to two sets is dropped. The user's own examples are placed first, the holdout's before the
-    others, and are dropped where that contradicts what was decided in an earlier run. Of the production examples with
-    an input that the user's files hold too, none is kept.
+    An example that is tied to two sets is dropped. The user's own examples are assigned first, starting with the
+    holdout;
+    one that contradicts an earlier assignment is dropped. Production examples with an input that is also in the user's
+    files are dropped.
 
     Args:
-        examples: what `curate` kept.
-        state: what earlier calls decided.
-        options: shares, and what ties examples together.
-        own: the user's own examples.
+        examples: the examples that `curate` kept.
+        state: the assignments of earlier calls.
+        options: the shares, and when examples are tied together.
+        user_examples: the user's own examples.
     """
     division = _Division(state, options)
     for name in reversed(SETS):
-        division.place_own(getattr(own, name), name)
+        division.place_user_examples(getattr(user_examples, name), name)
     division.place(examples)
     return division.result()
 
 
 class _Division:
-    """A division under way."""
+    """A split in progress."""
 
     def __init__(self, state: SetState, options: SetOptions) -> None:
         self.options = options
@@ -103,57 +109,57 @@ class _Division:
         self.sets: dict[SetName, list[PulledExample]] = {name: [] for name in SETS}
         self.owned: set[str] = set()
 
-    def place_own(self, examples: Sequence[PulledExample], name: SetName) -> None:
-        for one, mark in self._ordered(examples):
-            touched = self.grouping.touched(mark)
-            if touched <= {name}:
+    def place_user_examples(self, examples: Sequence[PulledExample], name: SetName) -> None:
+        for example, mark in self._ordered(examples):
+            tied_sets = self.grouping.tied_sets(mark)
+            if tied_sets <= {name}:
                 self.owned.add(mark.keys[-1])
                 self.grouping.settle(mark, name)
-                self._take(one, name)
+                self._take(example, name)
             else:
-                self.dropped[f"yours for {name}, but tied to {' and '.join(sorted(touched - {name}))}"] += 1
+                self.dropped[f"yours for {name}, but tied to {' and '.join(sorted(tied_sets - {name}))}"] += 1
 
     def place(self, examples: Sequence[PulledExample]) -> None:
         ordered = []
-        for one, mark in self._ordered(examples):
+        for example, mark in self._ordered(examples):
             if mark.keys[-1] in self.owned:
                 self.dropped["its input is in a file of yours"] += 1
             else:
-                ordered.append((one, mark))
-        labelled = [_labelled(one) for one, _ in ordered]
+                ordered.append((example, mark))
+        labelled = [_labelled(example) for example, _ in ordered]
         marks = [mark for _, mark in ordered]
-        found, groups = self.grouping.spread(marks)
+        assigned, groups = self.grouping.spread(marks)
         for group in groups:
-            name = self._drawn([marks[at] for at in group], any(labelled[at] for at in group), len(marks))
-            for at in group:
-                self.grouping.settle(marks[at], name)
-                found[at] = name
-        for at, (one, _) in enumerate(ordered):
-            self._take(one, found[at])
+            name = self._draw([marks[index] for index in group], any(labelled[index] for index in group), len(marks))
+            for index in group:
+                self.grouping.settle(marks[index], name)
+                assigned[index] = name
+        for index, (example, _) in enumerate(ordered):
+            self._take(example, assigned[index])
 
     def result(self) -> Sets:
         return Sets(**self.sets, dropped=dict(self.dropped), state=SetState(dict(self.grouping.sets)))
 
     def _ordered(self, examples: Sequence[PulledExample]) -> list[tuple[PulledExample, Handles]]:
-        """The examples with their handles, in an order that their contents decide."""
-        marked = [(one, handles(one, self.options.ignore)) for one in examples]
+        """Return the examples with their handles, in an order that depends only on their contents."""
+        marked = [(example, handles(example, self.options.ignore)) for example in examples]
         return sorted(marked, key=lambda pair: (self._hash(pair[1].keys[-1]), pair[0].to_line()))
 
     def _hash(self, handle: str) -> str:
         return digest(f"{self.options.seed} {handle}")
 
-    def _take(self, one: PulledExample, name: SetName | None) -> None:
+    def _take(self, example: PulledExample, name: SetName | None) -> None:
         if name is None:
             self.dropped["tied to two sets"] += 1
-        elif name == "holdout" and self.options.gold == "required" and not _labelled(one):
+        elif name == "holdout" and self.options.gold == "required" and not _labelled(example):
             self.dropped["holdout: its answer is no person's"] += 1
         else:
-            self.sets[name].append(one)
+            self.sets[name].append(example)
 
-    def _drawn(self, group: Collection[Handles], labelled: bool, total: int) -> SetName:
-        """The set that a new group falls into, as the hash of its first input says.
+    def _draw(self, group: Collection[Handles], labelled: bool, total: int) -> SetName:
+        """Return the set of a new group, drawn by the hash of its first input.
 
-        A group that is a large part of all goes to train: in a small set it would be the only voice.
+        A group that is a large part of all examples goes to train, because it would dominate a small set.
         """
         if len(group) > max(5, total // 20):
             return "train"
@@ -169,5 +175,5 @@ class _Division:
         return holdout, (1 - holdout) * options.validation / (1 - options.holdout)
 
 
-def _labelled(one: PulledExample) -> bool:
-    return one.demonstration and one.outputs is not None
+def _labelled(example: PulledExample) -> bool:
+    return example.demonstration and example.outputs is not None

@@ -1,4 +1,4 @@
-"""The user's own data files: `trainset`, `valset` and `holdout`."""
+"""Read the user's own data files: `trainset`, `valset` and `holdout`."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -11,18 +11,18 @@ from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.split.user_lines import read_json_lines
 
 
-def read_own(path: Path, inputs: Collection[str]) -> Iterator[PulledExample]:
-    """The examples in the JSON lines of `path`; blank lines are passed over.
+def read_user_examples(path: Path, inputs: Collection[str]) -> Iterator[PulledExample]:
+    """Yield the examples in a file of JSON lines; blank lines are skipped.
 
-    A flat object of fields is a person's: its other fields are the right answer, if it has any. A line of `t0dspy pull`
-    is what it says it is, so what the model answered there is no right answer.
+    The other fields of a flat object are the right answer, which a person gave. In a line of `t0dspy pull`, only a
+    demonstration is a right answer, not the model's own answer.
 
     Args:
         path: the file.
         inputs: the names of the program's input fields.
 
     Raises:
-        SettingsError: the file cannot be read, or a line is no such object; says which.
+        SettingsError: the file cannot be read, or a line is not such an object; the message names the line.
     """
     for value, location in read_json_lines(path):
         _check_writable(value, location)
@@ -30,18 +30,18 @@ def read_own(path: Path, inputs: Collection[str]) -> Iterator[PulledExample]:
 
 
 def _check_writable(value: Mapping[str, Any], location: str) -> None:
-    """Refuse what Python reads and cannot write as JSON: NaN, 1e999, and some depths of nesting."""
+    """Refuse values that Python reads but cannot write as JSON: NaN, 1e999, and some depths of nesting."""
     try:
         json.dumps(normalize(value), allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{location}: not JSON ({error}). Write one object a line.") from error
 
 
-def _example(value: Mapping[str, Any], inputs: Collection[str], where: str) -> PulledExample:
+def _example(value: Mapping[str, Any], inputs: Collection[str], location: str) -> PulledExample:
     if "inputs" not in inputs and isinstance(value.get("inputs"), dict):
-        return PulledExample.from_object(value, where)
+        return PulledExample.from_object(value, location)
     given = {name: value[name] for name in inputs if name in value}
     if not given:
-        raise SettingsError(f"{where}: has none of the inputs {', '.join(inputs)}; its keys are {', '.join(value)}.")
-    answer = {name: one for name, one in value.items() if name not in given} or None
+        raise SettingsError(f"{location}: has none of the inputs {', '.join(inputs)}; its keys are {', '.join(value)}.")
+    answer = {name: field for name, field in value.items() if name not in given} or None
     return PulledExample(inputs=given, outputs=answer, model_outputs=None, demonstration=answer is not None)

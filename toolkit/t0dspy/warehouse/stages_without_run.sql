@@ -1,4 +1,4 @@
--- Stages in the window that no inference of the program goes with: of runs that failed, or called directly.
+-- Stages in the window without an inference of the program: their run failed, or they were called directly.
 SELECT count() AS number FROM (/* stage_rows.sql */)
 WHERE toUInt128(id) >= {since:UInt128} AND toUInt128(id) < {until:UInt128}
     AND NOT mapContains(tags, 't0dspy::test') -- if no_tests

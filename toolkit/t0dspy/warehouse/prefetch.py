@@ -1,4 +1,4 @@
-"""Ahead of whoever reads: what will be wanted is fetched in the background."""
+"""Fetch the next result in the background while the current one is processed."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -7,10 +7,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-def one_ahead(fetches: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """The results of `fetches`, in their order; each is begun when the one before it has come.
+def prefetch(fetches: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Yield the results of `fetches` in their order; each fetch starts when the one before it has finished.
 
-    Whoever stops early waits for nothing: what is under way goes on in the background, and nobody hears of it.
+    A caller who stops early does not wait; a running fetch finishes in the background, and its result is discarded.
     """
     before: Fetch[T] | None = None
     for fetch in fetches:
@@ -24,10 +24,10 @@ def one_ahead(fetches: Iterable[Callable[[], T]]) -> Iterator[T]:
 
 
 class Fetch(Generic[T]):
-    """What a thread of its own fetches. Whoever does not want it any more waits for nothing."""
+    """A result that a thread of its own fetches; a caller who does not need it does not wait."""
 
     def __init__(self, fetch: Callable[[], T]) -> None:
-        """Begins at once."""
+        """Start `fetch` immediately."""
         self._fetch = fetch
         self._results: list[T] = []
         self._error: BaseException | None = None
@@ -35,7 +35,7 @@ class Fetch(Generic[T]):
         self._thread.start()
 
     def result(self) -> T:
-        """What came, to be asked for once; raises what `fetch` raised."""
+        """Wait for the result and return it, once; raise the exception of `fetch` if it failed."""
         self._thread.join()
         if self._error is not None:
             raise self._error

@@ -1,4 +1,4 @@
--- What people gave feedback on within the window: ids of inferences and of episodes.
+-- The ids of inferences and episodes that people gave feedback on within the window.
 SELECT target_id FROM BooleanMetricFeedback
 WHERE toUInt128(id) >= {since:UInt128} AND toUInt128(id) < {until:UInt128} AND NOT startsWith(metric_name, 'tensorzero::')
     AND NOT mapContains(tags, 't0dspy::test') -- if no_tests

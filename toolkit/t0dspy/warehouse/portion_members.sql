@@ -1,4 +1,4 @@
--- The candidates of one portion; of all that are not left out, every so many-th when there is a limit.
+-- The candidates of one portion that are not left out; with a limit, an evenly spaced sample of them.
 SELECT id, episode_id FROM (/* candidates.sql */)
 WHERE left_out = '' AND id_uint BETWEEN {first:UInt128} AND {last:UInt128}
 QUALIFY -- if sampled

@@ -1,6 +1,0 @@
--- The stages of the runs of one portion: their inferences, whole.
-SELECT * FROM (/* stage_rows.sql */)
-WHERE episode_id IN (
-    SELECT toUUIDOrZero(run) FROM (/* model_runs.sql */)
-    WHERE NOT cached AND inference_id IN (SELECT id FROM (/* members.sql */))
-)
