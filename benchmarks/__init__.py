@@ -36,7 +36,7 @@ def median_seconds(action: Callable[[], object], runs: int = 5, clock: Callable[
     return statistics.median(times)
 
 
-def ratio(what: str, seconds: float, against: float, most: float) -> Row:
-    """A row that says how many times `against` something took."""
+def ratio(name: str, seconds: float, against: float, most: float) -> Row:
+    """Return a row that shows how many times as long as `against` something took."""
     figure = f"{seconds / against:.2f}x ({seconds * 1000:,.1f} ms against {against * 1000:,.1f} ms)"
-    return Row(what, figure, f"at most {most:g}x", seconds <= most * against)
+    return Row(name, figure, f"at most {most:g}x", seconds <= most * against)

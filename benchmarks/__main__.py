@@ -1,4 +1,4 @@
-"""Run every benchmark and print one markdown table; exit 1 when a target is missed."""
+"""Run every benchmark and print one Markdown table; exit with 1 if a target is missed."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from benchmarks import compiling, curate, starting, verifying
 
 
 def main() -> None:
-    rows = [row for one in (starting, compiling, verifying, curate) for row in one.measure()]
+    rows = [row for benchmark in (starting, compiling, verifying, curate) for row in benchmark.measure()]
     print(f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| what | measured | target | |\n|---|---|---|---|")
     for row in rows:

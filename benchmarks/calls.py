@@ -54,30 +54,31 @@ def by_lm(url: str, model: str, **options: Any) -> Way:
 
 
 def in_turns(ways: dict[str, Way], count: int) -> dict[str, Any]:
-    """The milliseconds of each way's calls, round by round; their medians are printed beside the first one's.
+    """Return the milliseconds of each way's calls per round, and print their medians relative to the first way's.
 
-    The order changes from round to round, and each call waits until the database has done what it puts off until after
-    its answer: else one would pay for the one before, and a client's own work would seem to cost nothing.
+    The order changes from round to round. Each call waits until the database has done the work that it defers until
+    after
+    its answer. Otherwise a call would include work of the previous one, and a client's own work would seem free.
     """
     times = {name: numpy.zeros(count) for name in ways}
     work = dict.fromkeys(ways, 0.0)
-    for at in range(-_WARM_UP, count):
+    for number in range(-_WARM_UP, count):
         for name in random.sample(list(ways), len(ways)):
             time.sleep(REST)
             began, processor = time.perf_counter(), time.process_time()
             ways[name]()
-            if at >= 0:
-                times[name][at] = (time.perf_counter() - began) * 1000
+            if number >= 0:
+                times[name][number] = (time.perf_counter() - began) * 1000
                 work[name] += (time.process_time() - processor) * 1000 / count
-    medians = {name: float(numpy.median(one)) for name, one in times.items()}
+    medians = {name: float(numpy.median(durations)) for name, durations in times.items()}
     first = next(iter(medians.values()))
     for name, median in medians.items():
         print(f"{name:22} {median:7.2f} ms   {median / first:5.2f}x   own processor time {work[name]:5.2f} ms")
     return times
 
 
-def difference(one: Any, other: Any) -> str:
-    """The median difference between two ways in the same round, and what it can be told to be from these rounds."""
-    rounds = one - other
+def difference(first: Any, second: Any) -> str:
+    """Return the median difference between two ways in the same round, with its 95% interval."""
+    rounds = first - second
     sure = bootstrap((rounds,), numpy.median, n_resamples=2000).confidence_interval
     return f"{numpy.median(rounds):+.2f} ms (95%: {sure.low:+.2f} to {sure.high:+.2f})"

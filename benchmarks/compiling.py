@@ -15,23 +15,28 @@ FEW, MANY, DEMOS = 20, 200, 8
 
 
 class Many(dspy.Module):
-    """`count` different predictors with demos, one after the other."""
+    """`count` different predictors with demos, one after another."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self.steps = [_step(at) for at in range(count)]
+        self.steps = [_step(number) for number in range(count)]
 
 
-def _step(at: int) -> dspy.Predict:
+def _step(number: int) -> dspy.Predict:
     signature = dspy.Signature(
-        f"question, context: list[str], limit_{at}: int -> answer, sure: bool",
-        f"Answer question {at} from the context.",
+        f"question, context: list[str], limit_{number}: int -> answer, sure: bool",
+        f"Answer question {number} from the context.",
     )
     step = dspy.ChainOfThought(signature).predict
-    text = f"Words about {at}. " * 20
+    text = f"Words about {number}. " * 20
     step.demos = [
         dspy.Example(
-            question=f"{text}?", context=[text, text], **{f"limit_{at}": demo}, reasoning=text, answer=text, sure=True
+            question=f"{text}?",
+            context=[text, text],
+            **{f"limit_{number}": demo},
+            reasoning=text,
+            answer=text,
+            sure=True,
         )
         for demo in range(DEMOS)
     ]

@@ -14,7 +14,7 @@ EVERYTHING = CurateOptions(limit=None, caps=())
 
 
 def examples(count: int) -> list[PulledExample]:
-    """Inputs of 5 kB in words, a third of them an earlier one with three words changed."""
+    """Return inputs of 5 kB of words, a third of them an earlier input with three words changed."""
     draw = random.Random(1)
     words = ["".join(draw.choices(string.ascii_lowercase, k=draw.randint(2, 9))) for _ in range(5_000)]
     texts: list[list[str]] = []
@@ -25,16 +25,16 @@ def examples(count: int) -> list[PulledExample]:
         texts.append(text)
     answer = {"label": "a"}
     return [
-        PulledExample(inputs={"text": " ".join(text)}, outputs=answer, model_outputs=answer, episode_id=f"e{at}")
-        for at, text in enumerate(texts)
+        PulledExample(inputs={"text": " ".join(text)}, outputs=answer, model_outputs=answer, episode_id=f"e{number}")
+        for number, text in enumerate(texts)
     ]
 
 
 def all_pairs(some: list[PulledExample]) -> int:
     """How many pairs are near-duplicates, by the shingles themselves."""
-    texts = [one.inputs["text"] for one in some]
-    shingled = [{text[at : at + 5] for at in range(len(text) - 4)} for text in texts]
-    return sum(len(one & other) >= 0.8 * len(one | other) for one, other in combinations(shingled, 2))
+    texts = [first.inputs["text"] for first in some]
+    shingled = [{text[start : start + 5] for start in range(len(text) - 4)} for text in texts]
+    return sum(len(first & second) >= 0.8 * len(first | second) for first, second in combinations(shingled, 2))
 
 
 def measure() -> list[Row]:

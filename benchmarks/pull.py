@@ -98,7 +98,7 @@ def compare(client: Any, url: str, gateway: str, configs: Path, rows: int) -> No
         (measured(lambda: read_raw(client)), measured(lambda: read_examples(configs, url, rows))) for _ in range(TURNS)
     ]
     raw, pulled = (statistics.median(times) for times in zip(*pairs, strict=True))
-    ratio = statistics.median(one / other for other, one in pairs)
+    ratio = statistics.median(pulled_time / raw_time for raw_time, pulled_time in pairs)
     listed = measured(lambda: read_listed(gateway))
     print("| | rows a second | |\n|---|---|---|")
     print(f"| raw through clickhouse-connect | {rows / raw:,.0f} | |")

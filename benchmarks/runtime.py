@@ -67,8 +67,8 @@ def through(gateway: str) -> Callable[[httpx.Client], object]:
     return lambda http: http.post(f"{gateway}/inference", json=body).raise_for_status()
 
 
-def throughput(served: Served, what: str, call: Callable[[httpx.Client], object], seconds: float) -> None:
-    """Runs a second with 64 callers, beside the ideal."""
+def throughput(served: Served, label: str, call: Callable[[httpx.Client], object], seconds: float) -> None:
+    """Print the runs per second with 64 callers, and the ideal rate."""
     done, stop = [], time.monotonic() + seconds + 4
 
     def caller() -> None:
@@ -84,15 +84,15 @@ def throughput(served: Served, what: str, call: Callable[[httpx.Client], object]
     for thread in threads:
         thread.join()
     spent = {part: seconds - used[part] for part, seconds in served.used().items()}
-    counted = [at for at in done if stop - seconds <= at < stop]  # the first 4 s warm up
+    counted = [time_done for time_done in done if stop - seconds <= time_done < stop]  # the first 4 s warm up
     rate, ideal = len(counted) / seconds, CLIENTS / 2
-    print(f"64 runs at once, {what:20} {rate:5.1f} runs/s of {ideal:.0f} ideal: {rate / ideal:4.0%}")
+    print(f"64 runs at once, {label:20} {rate:5.1f} runs/s of {ideal:.0f} ideal: {rate / ideal:4.0%}")
     each = ", ".join(f"{part} {seconds / max(1, len(done)) * 1000:.1f} ms" for part, seconds in spent.items())
     print(f"  processor time a run: {each}")
 
 
 def memory(served: Served, runs: int) -> None:
-    """Resident memory of the program server's processes, at a tenth of the runs and at the end."""
+    """Print the memory of the program server's processes at a tenth of the runs and at the end."""
     left = iter(range(runs))
     seen: dict[int, float] = {}
     lock = threading.Lock()

@@ -50,13 +50,13 @@ def up(configs: Path, data_dir: Path, log: Path | None = None, **env: str) -> It
 
 def resident(pid: int) -> float:
     """Megabytes of a process and its children."""
-    texts = [Path(f"/proc/{one}/status").read_text() for one in family(pid)]
+    texts = [Path(f"/proc/{process}/status").read_text() for process in family(pid)]
     return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in texts) / 1024
 
 
 def processor_seconds(pid: int) -> float:
     """What a process and its children have used."""
-    stats = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)]
+    stats = [Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split() for process in family(pid)]
     return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
 

@@ -42,9 +42,9 @@ def arguments(call: str) -> list[object]:
         raise ValueError(f"{call!r} cannot be read") from error
 
 
-def _cases(found: list["re.Match[str]"]) -> list[Case]:
+def _cases(matches: list["re.Match[str]"]) -> list[Case]:
     cases: dict[str, str] = {}
-    for match in sorted(found, key=lambda one: one.start()):
+    for match in sorted(matches, key=lambda match: match.start()):
         for call, result in _readable(match.group(1), match.group(2)):
             cases.setdefault(call, result)
     return list(cases.items())

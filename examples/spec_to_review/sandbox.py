@@ -58,8 +58,8 @@ def run(code: str, calls: Sequence[str], limits: Limits | None = None) -> Outcom
             task = marshal.dumps(given)
         except ValueError:  # a lone surrogate, say
             return Outcome([None] * len(calls), ["the code is no text"] * len(calls))
-        said, why = _run(task, place, limits)
-    return _read(said, why, len(calls))
+        output, why = _run(task, place, limits)
+    return _read(output, why, len(calls))
 
 
 def _run(task: bytes, directory: str, limits: Limits) -> tuple[bytes, str]:
@@ -87,30 +87,30 @@ def _talk(door: IO[bytes], answers: IO[bytes], task: bytes, end: float) -> tuple
         with contextlib.suppress(BrokenPipeError), door:
             door.write(task)
         waiting.register(answers, selectors.EVENT_READ)
-        said = b""
-        while len(said) < MOST_OUTPUT:
+        output = b""
+        while len(output) < MOST_OUTPUT:
             if not waiting.select(max(0.0, end - time.monotonic())):
-                return said, "took too long"
+                return output, "took too long"
             more = os.read(answers.fileno(), 65536)
             if not more:
-                return said, "the process ended before it came to this"
-            said += more
-    return said, "said too much"
+                return output, "the process ended before it came to this"
+            output += more
+    return output, "said too much"
 
 
-def _read(said: bytes, why: str, count: int) -> Outcome:
+def _read(output: bytes, why: str, count: int) -> Outcome:
     results: list[str | None] = [None] * count
     problems = [why] * count
-    for line in said.decode(errors="replace").splitlines()[: count + 2]:
+    for line in output.decode(errors="replace").splitlines()[: count + 2]:
         match _literal(line):
             case ("locked", list() as kernel):
-                _warn([str(one) for one in kernel])
+                _warn([str(reason) for reason in kernel])
             case ("broken", str() as problem):
                 problems = [problem] * count
-            case ("result", int() as at, str() as text) if 0 <= at < count:
-                results[at], problems[at] = text, ""
-            case ("raised", int() as at, str() as problem) if 0 <= at < count:
-                problems[at] = problem if problems[at] == why else problems[at]
+            case ("result", int() as index, str() as text) if 0 <= index < count:
+                results[index], problems[index] = text, ""
+            case ("raised", int() as index, str() as problem) if 0 <= index < count:
+                problems[index] = problem if problems[index] == why else problems[index]
     return Outcome(results, problems)
 
 
@@ -138,14 +138,14 @@ def _parsed(text: str) -> object:
         return _NO_LITERAL
 
 
-def _equal(one: object, other: object) -> bool:
-    if one is _NO_LITERAL or type(one) is not type(other):
+def _equal(first: object, second: object) -> bool:
+    if first is _NO_LITERAL or type(first) is not type(second):
         return False
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
-    return one == other
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(_equal, first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_equal(first[key], second[key]) for key in first)
+    return first == second
 
 
 _warned = threading.Event()

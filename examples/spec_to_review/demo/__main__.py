@@ -75,7 +75,7 @@ def _go(given: argparse.Namespace, show: Show) -> int:
             steps.serve,
             steps.call_validation,
             steps.call_fresh,
-            steps.tell,
+            steps.give_feedback,
             *learning.STEPS,
         ):
             step(demo)

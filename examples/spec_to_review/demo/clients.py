@@ -26,7 +26,7 @@ class Answered:
 
 
 Call = Callable[[Mapping[str, Any]], Answered]
-Said = tuple[str, str, Any]
+Feedback = tuple[str, str, Any]
 """An inference's id, a metric, and its value."""
 
 
@@ -65,16 +65,16 @@ def each(call: Call, rows: Sequence[Mapping[str, Any]], done: Callable[[int], No
     return answers
 
 
-def tell(url: str, said: Sequence[Said], done: Callable[[int], None]) -> None:
-    """Feedback, stored when this returns."""
+def give_feedback(url: str, feedback: Sequence[Feedback], done: Callable[[int], None]) -> None:
+    """Send feedback to the gateway, and return when it is stored."""
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client, ThreadPoolExecutor(AT_ONCE) as pool:
 
-        def send(one: Said) -> None:
-            body = dict(zip(("inference_id", "metric_name", "value"), one, strict=True))
+        def send(row: Feedback) -> None:
+            body = dict(zip(("inference_id", "metric_name", "value"), row, strict=True))
             client.post("/feedback", json=body).raise_for_status()
 
-        for at, _ in enumerate(pool.map(send, said), 1):
-            done(at)
+        for count, _ in enumerate(pool.map(send, feedback), 1):
+            done(count)
 
 
 def _input(row: Mapping[str, Any]) -> Any:

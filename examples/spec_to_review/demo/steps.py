@@ -186,40 +186,40 @@ def call_fresh(demo: Demo) -> None:
     )
 
 
-def tell(demo: Demo) -> None:
-    """Ratings from the hidden tests; corrections and comments for some of what was wrong."""
-    said = [one for at, answer in enumerate(demo.answers) for one in _said(at, answer)]
+def give_feedback(demo: Demo) -> None:
+    """Rate the answers by the hidden tests; correct or comment on some that are wrong."""
+    feedback = [row for index, answer in enumerate(demo.answers) for row in _feedback_on(index, answer)]
     with demo.show.step("feedback") as step:
-        clients.tell(demo.urls["gateway"], said, lambda done: step.at(done, len(said)))
-    counts = Counter(metric for _, metric, _ in said)
+        clients.give_feedback(demo.urls["gateway"], feedback, lambda done: step.at(done, len(feedback)))
+    counts = Counter(metric for _, metric, _ in feedback)
     demo.facts["feedback"] = dict(counts)
     demo.show.note(", ".join(f"{count} × {name}" for name, count in counts.items()))
 
 
-def _said(at: int, answer: Answered) -> Iterator[clients.Said]:
+def _feedback_on(index: int, answer: Answered) -> Iterator[clients.Feedback]:
     grade = graded(answer.row, answer.output)
     yield answer.inference_id, "good", is_good(grade)
-    if not grade.passed and at % 2:
+    if not grade.passed and index % 2:
         yield answer.inference_id, "demonstration", correction(answer)
     elif grade.failures:
         yield answer.inference_id, "comment", f"Wrong: {grade.failures[0]}"
 
 
-def measure(demo: Demo, what: str, call: Call, rows: Sequence[Row]) -> tuple[Figure, list[Answered]]:
-    """Call for each row, and grade what comes."""
+def measure(demo: Demo, label: str, call: Call, rows: Sequence[Row]) -> tuple[Figure, list[Answered]]:
+    """Call the program for each row, and grade the answers."""
     before, start = demo.calls(), time.monotonic()
-    with demo.show.step(what) as step:
+    with demo.show.step(label) as step:
         answers = clients.each(call, rows, lambda done: step.at(done, len(rows)))
         seconds = time.monotonic() - start
         grades = [graded(answer.row, answer.output) for answer in answers]
-    score, passed = mean([one.score for one in grades]), sum(map(is_good, grades))
-    figure = Figure(what, len(rows), score, passed, demo.calls() - before, round(seconds, 1))
+    score, passed = mean([grade.score for grade in grades]), sum(map(is_good, grades))
+    figure = Figure(label, len(rows), score, passed, demo.calls() - before, round(seconds, 1))
     demo.figures.append(figure)
     return figure, answers
 
 
 def is_good(grade: Grade) -> bool:
-    """Whether a user is content: the code works, and the review says so."""
+    """Return whether a user is satisfied: the code works, and the review is right."""
     return grade.passed and grade.agrees
 
 

@@ -63,66 +63,69 @@ def written(rng: random.Random, theme: str, functions: Sequence[Shown], words: i
     """The specification of `functions`, with background until it has at least `words` words."""
     write = rng.choice([_as_headings, _as_letter, _as_list])
     background = [THEMES[theme], *rng.sample(BACKGROUND, rng.choice([0, 0, 1, 2]))] if rng.random() < 0.8 else []
-    blocks = [write(rng, one) for one in functions]
+    blocks = [write(rng, shown) for shown in functions]
     missing = words - len(" ".join([*background, *blocks]).split())
     while missing > 0:
         sentence = rng.choice(BACKGROUND)
-        at = rng.randrange(len(blocks))
-        blocks[at] += ("\n\n" if rng.random() < 0.2 else " ") + sentence
+        index = rng.randrange(len(blocks))
+        blocks[index] += ("\n\n" if rng.random() < 0.2 else " ") + sentence
         missing -= len(sentence.split())
     return "\n\n".join([" ".join(background), *blocks]).strip()
 
 
-def _as_headings(rng: random.Random, one: Shown) -> str:
-    parts = [f"## `{one.signature}`", " ".join([_parameters(one.task), *one.task.sentences]), one.task.edge]
-    return "\n\n".join(part for part in [*parts, _examples(rng, one)] if part)
+def _as_headings(rng: random.Random, shown: Shown) -> str:
+    parts = [f"## `{shown.signature}`", " ".join([_parameters(shown.task), *shown.task.sentences]), shown.task.edge]
+    return "\n\n".join(part for part in [*parts, _examples(rng, shown)] if part)
 
 
-def _as_letter(rng: random.Random, one: Shown) -> str:
+def _as_letter(rng: random.Random, shown: Shown) -> str:
     ask = rng.choice(["We need a function", "Please write", "What is missing is", "There should be"])
-    text = f"{ask} `{one.signature}`. {_parameters(one.task)} {' '.join(one.task.sentences)} {one.task.edge}".strip()
-    return f"{text}\n\n{_examples(rng, one)}"
+    sentences = " ".join(shown.task.sentences)
+    text = f"{ask} `{shown.signature}`. {_parameters(shown.task)} {sentences} {shown.task.edge}".strip()
+    return f"{text}\n\n{_examples(rng, shown)}"
 
 
-def _as_list(rng: random.Random, one: Shown) -> str:
-    lines = [_parameters(one.task), *one.task.sentences, *([one.task.edge] if one.task.edge else [])]
+def _as_list(rng: random.Random, shown: Shown) -> str:
+    lines = [_parameters(shown.task), *shown.task.sentences, *([shown.task.edge] if shown.task.edge else [])]
     return (
-        "\n".join([f"Function: `{one.signature}`", "", *(f"- {line}" for line in lines)]) + "\n\n" + _examples(rng, one)
+        "\n".join([f"Function: `{shown.signature}`", "", *(f"- {line}" for line in lines)])
+        + "\n\n"
+        + _examples(rng, shown)
     )
 
 
 def _parameters(task: Task) -> str:
-    told = [f"`{name}` is a {kind.words}" for name, kind in task.parameters]
-    return " and ".join(told) + "."
+    kinds = [f"`{name}` is a {kind.words}" for name, kind in task.parameters]
+    return " and ".join(kinds) + "."
 
 
-def _examples(rng: random.Random, one: Shown) -> str:
+def _examples(rng: random.Random, shown: Shown) -> str:
     """Some examples as code, the others in sentences; or all in one way."""
-    plain = rng.choice([0, 1, 1, 2, len(one.examples)])
+    plain = rng.choice([0, 1, 1, 2, len(shown.examples)])
     as_code = rng.choice([_equations, _session])
     in_words = rng.choice([_sentences, _sentences, _table])
-    parts = [as_code(one, one.examples[:plain])] if plain else []
-    parts += [in_words(one, one.examples[plain:])] if plain < len(one.examples) else []
+    parts = [as_code(shown, shown.examples[:plain])] if plain else []
+    parts += [in_words(shown, shown.examples[plain:])] if plain < len(shown.examples) else []
     return "\n\n".join(parts)
 
 
-def _equations(one: Shown, cases: Sequence[Case]) -> str:
-    return "\n".join(f"    {one.name}({arguments}) == {result}" for arguments, result in cases)
+def _equations(shown: Shown, cases: Sequence[Case]) -> str:
+    return "\n".join(f"    {shown.name}({arguments}) == {result}" for arguments, result in cases)
 
 
-def _session(one: Shown, cases: Sequence[Case]) -> str:
-    return "\n".join(f"    >>> {one.name}({arguments})\n    {result}" for arguments, result in cases)
+def _session(shown: Shown, cases: Sequence[Case]) -> str:
+    return "\n".join(f"    >>> {shown.name}({arguments})\n    {result}" for arguments, result in cases)
 
 
-def _sentences(one: Shown, cases: Sequence[Case]) -> str:
+def _sentences(shown: Shown, cases: Sequence[Case]) -> str:
     ways = ("For `{c}` the answer is `{r}`.", "`{c}` gives `{r}`.", "From `{c}` we expect `{r}`.")
     texts = [
-        ways[at % len(ways)].format(c=f"{one.name}({arguments})", r=result)
-        for at, (arguments, result) in enumerate(cases)
+        ways[index % len(ways)].format(c=f"{shown.name}({arguments})", r=result)
+        for index, (arguments, result) in enumerate(cases)
     ]
     return " ".join(texts)
 
 
-def _table(one: Shown, cases: Sequence[Case]) -> str:
-    rows = [f"| `{one.name}({arguments})` | `{result}` |" for arguments, result in cases]
+def _table(shown: Shown, cases: Sequence[Case]) -> str:
+    rows = [f"| `{shown.name}({arguments})` | `{result}` |" for arguments, result in cases]
     return "\n".join(["| call | result |", "|---|---|", *rows])
