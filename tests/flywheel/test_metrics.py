@@ -16,10 +16,10 @@ from t0dspy.flywheel.metrics import (
     FEEDBACK,
     Metric,
     as_score,
+    expose_trace,
     load_metric,
     mark_paths,
     raise_message,
-    traced,
 )
 
 GOLD = dspy.Example(q="1+1", answer="Two").with_inputs("q")
@@ -143,7 +143,7 @@ def test_the_final_output_decides(steps: str) -> None:
     trace = trace_of(Two(), steps)
     assert as_score(GRADE(GOLD, said("three"), trace)).value == 0
     assert as_score(GRADE(GOLD, said("two"), trace)).value == pytest.approx((3 + len(steps) / 10) / 4)
-    with traced(trace):
+    with expose_trace(trace):
         assert Metric(GRADE)(GOLD, said("two")) == pytest.approx((3 + len(steps) / 10) / 4)
 
 

@@ -96,7 +96,7 @@ class Metric:
         self, gold: Any, pred: Any, trace: Any = None, pred_name: str | None = None, pred_trace: Any = None
     ) -> dspy.Prediction:
         """Return the score, with the metric's own text and people's comments on the example as `feedback`."""
-        with traced(current_trace() if trace is None else trace):
+        with expose_trace(current_trace() if trace is None else trace):
             score = self.score(gold, pred)
         return dspy.Prediction(score=score.value, feedback=feedback_text(gold, score))
 
@@ -175,12 +175,12 @@ def feedback_text(example: Any, score: Score) -> str:
 
 
 def current_trace() -> Sequence[Any] | None:
-    """Return the trace of the run that is being scored, which `traced` set."""
+    """Return the trace of the run that is being scored, which `expose_trace` set."""
     return _trace.get()
 
 
 @contextmanager
-def traced(trace: Sequence[Any] | None) -> Iterator[None]:
+def expose_trace(trace: Sequence[Any] | None) -> Iterator[None]:
     """Provide the trace of the scored run to metrics; passing it as an argument would mean bootstrapping."""
     token = _trace.set(trace)
     try:

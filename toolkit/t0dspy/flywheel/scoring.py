@@ -10,7 +10,7 @@ from dspy.utils.exceptions import AdapterParseError
 from dspy.utils.parallelizer import ParallelExecutor
 
 from t0dspy.errors import AnswerNotParsedError, GatewayError, MetricError, OptimizeError, ProgramRunError
-from t0dspy.flywheel.metrics import Metric, raise_message, traced
+from t0dspy.flywheel.metrics import Metric, expose_trace, raise_message
 from t0dspy.flywheel.models.budget import Stop
 from t0dspy.flywheel.models.counted_lm import is_lm_failure
 
@@ -134,7 +134,7 @@ def _score_run(run: Run, example: Any, metric: Metric) -> Scored:
         inference, episode = _ids(error)
         return Scored(0.0, failure=_failure(error), why=_describe(error), inference=inference, episode=episode)
     try:
-        with traced(trace):
+        with expose_trace(trace):
             score = metric.score(example, prediction)
     except Exception as error:
         why = metric.explain(error, example, prediction)

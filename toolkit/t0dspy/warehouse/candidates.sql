@@ -1,4 +1,4 @@
--- The program's inferences that are in the window and pass the filters, each with the reason why it is left out, if any.
+-- The program's inferences that are in the window and pass the filters, each with the reason to leave it out, if any.
 -- An inference is in the window if it was made there, or if its newest feedback before `until` was given there. The
 -- feedback may be about the inference, its episode, or a stage of its run.
 SELECT

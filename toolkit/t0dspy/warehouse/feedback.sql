@@ -1,6 +1,7 @@
--- The feedback before `until` on each of the `targets` or its episode, as a JSON array of rows. A row has a name (a metric,
--- `demonstration` or `comment`), a rater, a value, the fields of a demonstration that nobody gave, and the feedback's id.
--- The array has every rater's latest value of each metric, every rater's latest demonstration, and all comments.
+-- The feedback before `until` on each of the `targets` or its episode, as a JSON array of rows. A row has a name (a
+-- metric, `demonstration` or `comment`), a rater, a value, the fields of a demonstration that nobody gave, and the id
+-- of the feedback. The array has every rater's latest value of each metric, every rater's latest demonstration, and
+-- all comments.
 SELECT id, toJSONString(groupArray((name, rater, value, filled, toString(feedback)))) AS feedback_json
 FROM (
     SELECT

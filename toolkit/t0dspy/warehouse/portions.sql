@@ -1,5 +1,5 @@
--- The candidates divided into portions, oldest first, each of at most `rows` inferences and about `bytes` bytes. The size
--- of the stages is included as if all runs had equally large ones. There is also one row for each reason to leave out.
+-- The candidates divided into portions, oldest first, each of at most `rows` inferences and about `bytes` bytes. The
+-- size includes the stages, as if all runs had equally large ones. There is one more row per reason to leave out.
 SELECT left_out, count() AS number, min(id_uint) AS first, max(id_uint) AS last
 FROM (
     SELECT

@@ -18,7 +18,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(name: str, value: Any, least: int) -> None:
+def _check_whole(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise SettingsError(f"{name}: is {value!r}; write a whole number from {least} on.")
 
@@ -53,7 +53,7 @@ class Cap:
             )
         if not _is_number(self.share) or not 0 < self.share <= 1:
             raise SettingsError(f"caps, share of {self.by}: is {self.share!r}; write a number above 0, up to 1.")
-        _whole("caps, least", self.least, 1)
+        _check_whole("caps, least", self.least, 1)
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ class CurateOptions:
         if not isinstance(self.user_tag, str) or not self.user_tag:
             raise SettingsError(f"user_tag: is {self.user_tag!r}; write the name of a tag.")
         self._check_raters()
-        _whole("demo_characters", self.demo_characters, 0)
+        _check_whole("demo_characters", self.demo_characters, 0)
         if self.limit is not None:
-            _whole("limit", self.limit, 0)
-        _whole("seed", self.seed, 0)
+            _check_whole("limit", self.limit, 0)
+        _check_whole("seed", self.seed, 0)
 
     def _check_raters(self) -> None:
         if self.rater_tag is not None and (not isinstance(self.rater_tag, str) or not self.rater_tag):

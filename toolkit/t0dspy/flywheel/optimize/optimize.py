@@ -91,7 +91,7 @@ def optimize(
                 raise stop.why from stop
             ended = "budget"
     proposals.check(models.ledger.spent.calls)
-    optimized = _optimized(incumbent, trials, ended, proposals)
+    optimized = _result(incumbent, trials, ended, proposals)
     return replace(optimized, refused=dict(data.gate.refused), notes=[*optimized.notes, *data.gate.notes()])
 
 
@@ -103,7 +103,7 @@ def _sampled(validation: Sequence[dspy.Example], options: OptimizeOptions) -> li
     return random.Random(options.seed).sample(list(validation), most)
 
 
-def _optimized(
+def _result(
     incumbent: dspy.Module, trials: Trials, ended: Literal["finished", "budget"], proposals: Proposals
 ) -> Optimized:
     if trials.best is None:
