@@ -50,7 +50,7 @@ def test_a_score_of_zero_in_a_prediction_is_no_demo() -> None:
 @pytest.mark.parametrize("value", ["1", None, float("nan"), float("inf"), dspy.Prediction(score="high"), [1.0]])
 def test_what_is_no_score_is_an_error(value: object) -> None:
     """A metric that gives no score is not silently a 0."""
-    with pytest.raises(MetricError, match="gave"):
+    with pytest.raises(MetricError, match="returned"):
         as_score(value)
 
 

@@ -110,7 +110,7 @@ def test_without_a_database(pull: Command, production: Production) -> None:
     assert (code, len(said.splitlines())) == (1, 1)
     assert "ClickHouse at http://127.0.0.1:9/tensorzero: Connection refused. Is `t0dspy up` running" in said
     assert "secret" not in said
-    assert "'somewhere' is no URL of a ClickHouse" in pull("tales", url="somewhere")[2]
+    assert "'somewhere' is not a URL of ClickHouse" in pull("tales", url="somewhere")[2]
     base = production.served.urls["clickhouse"]
     assert "there is no JsonInference. Is this the database that the gateway writes to" in pull("tales", url=base)[2]
 
@@ -121,7 +121,7 @@ def test_without_a_database(pull: Command, production: Production) -> None:
 )
 def test_no_urls(url: str) -> None:
     """The message says what is wanted, and holds no password however the URL is broken."""
-    with pytest.raises(WarehouseError, match="is no URL of a ClickHouse, such as http://localhost") as error:
+    with pytest.raises(WarehouseError, match="is not a URL of ClickHouse, such as http://localhost") as error:
         Warehouse(url)
     assert "secret" not in str(error.value)
 

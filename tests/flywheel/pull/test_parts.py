@@ -116,7 +116,7 @@ def test_shares_in_a_config() -> None:
         assert shares_in(nothing, "f") == {}
 
 
-def test_one_ahead() -> None:
+def test_prefetch() -> None:
     """In order; the next is begun before this one is read; an error comes where its portion would."""
     begun: list[int] = []
 

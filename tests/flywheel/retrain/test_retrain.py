@@ -191,7 +191,7 @@ def test_settings_are_checked_before_anything_is_asked(shop: Project, task: Scri
         ({"curate": {"flor": 1}}, {}, "flor"),
         ({}, {"canary": 2.0}, "share of 2"),
         ({}, {"max_cost": float("nan")}, "a limit of nan"),
-        ({}, {"max_calls": 5}, "judging alone take"),
+        ({}, {"max_calls": 5}, "the promotion test take"),
         ({}, {"stage": "nowhere"}, "nowhere"),
         ({}, {"window": "30x"}, "30x"),
     ):

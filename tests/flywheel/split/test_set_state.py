@@ -32,7 +32,7 @@ def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
         (lambda text: "[]", "damaged"),
         (lambda text: "null", "damaged"),
         (lambda text: text.replace('"format": 1', '"format": 2'), "of format 2"),
-        (lambda text: text.replace("input:", "inputs:"), "does not fit its digest"),
+        (lambda text: text.replace("input:", "inputs:"), "does not match its digest"),
         (lambda text: text.replace('"digest"', '"digst"'), "it lacks 'digest'"),
         (lambda text: text.replace('"holdout"', '"holdouts"'), "its sets are"),
         (lambda text: "[" * 100_000, "damaged"),
