@@ -14,7 +14,7 @@ from t0dspy.exporting import Export
 from t0dspy.readiness.problems import ServerStatus, find_problems
 from t0dspy.rollout.change import plan_traffic
 from t0dspy.rollout.served import Served
-from t0dspy.rollout.status import standing
+from t0dspy.rollout.status import program_status
 
 
 def export() -> Export:
@@ -50,7 +50,7 @@ def test_an_edit_is_named_everywhere(ask: Path, path: str, named: str) -> None:
     expected = f"{named}: {ask / path} was changed by hand since the export"
     verify = "t0dspy verify ask --version v1" if path.startswith("v1") else "t0dspy verify ask`"
     program = ExportedProgram.read(Path("configs"), "ask")
-    looked = standing(program, Served(None), datetime.now(UTC))
+    looked = program_status(program, Served(None), datetime.now(UTC))
     for (note,) in (
         find_problems(Path("configs"), {"OPENAI_API_KEY": "x"}, ServerStatus()).warnings,
         [note for note in export().notes if "by hand" in note],
