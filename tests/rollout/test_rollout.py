@@ -148,7 +148,7 @@ def test_a_stages_only_program_takes_one_version(tmp_path: Path) -> None:
         options = {"model": "openai::m", "stages_only": True}
         export(tmp_path / "configs", "stories:stories", name="steps", instructions=instructions, **options)
     program = ExportedProgram.read(tmp_path / "configs", "steps")
-    with pytest.raises(SettingsError, match=r"those have no shares\. Give one version the whole"):
+    with pytest.raises(SettingsError, match=r"its calls cannot be shared\. Give one version all of them"):
         plan_traffic(program, {"v1": 0.5, "v2": 0.5}, "t")
     assert 'candidate_variants = ["v2"]' in plan_traffic(program, {"v2": 1.0}, "t").files["rollout.toml"]
 
