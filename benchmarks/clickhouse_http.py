@@ -72,7 +72,7 @@ def _in_process(directory: Path) -> tuple[Callable[[], Ask], Callable[[], None]]
     import chdb
 
     from chdb_http.engine import chdb_path
-    from chdb_http.grants import write_config
+    from chdb_http.engine_config import write_config
 
     directory.mkdir(exist_ok=True)
     write_config(directory.parent)

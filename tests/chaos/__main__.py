@@ -1,8 +1,8 @@
 """`make chaos`: faults at size, on the real stack, with every acknowledged row counted.
 
 Kills of parts under load, a full disk, few file descriptors, silent streams and hanging statements, kills of commands,
-and concurrent runs. Prints one table. The exit code is 5 if a count is wrong. Second rows (ModelInference) are counted
-and shown, but are not a failure yet.
+concurrent runs, and faults of ClickHouse alone while it writes its log. Prints one table. The exit code is 5
+if a count is wrong.
 
     make chaos CHAOS_ARGS="--rounds 0.1 --only kills disk"
 """
@@ -19,6 +19,7 @@ from chaos.commands import kill_commands
 from chaos.shortages import few_files, full_disk
 from chaos.stacks import Ground
 from chaos.stops import concurrent_runs, kill_parts, stop_while_hanging
+from chaos.write_log import log_bytes, log_disk, log_files, log_kills
 
 GATE = 5
 SCENARIOS: dict[str, tuple[int, Callable[[Ground, int], Iterable[Row]]]] = {
@@ -28,6 +29,10 @@ SCENARIOS: dict[str, tuple[int, Callable[[Ground, int], Iterable[Row]]]] = {
     "stops": (4, stop_while_hanging),
     "commands": (90, kill_commands),
     "runs": (600, concurrent_runs),
+    "log-kills": (200, log_kills),
+    "log-disk": (10, log_disk),
+    "log-files": (10, log_files),
+    "log-bytes": (10, log_bytes),
 }
 """Name -> how many rounds, and what does them."""
 

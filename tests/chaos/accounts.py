@@ -65,8 +65,8 @@ class Promises:
         second = [id for (id,) in stack.rows("SELECT toString(inference_id) FROM ModelInference")]
         own = [id for (id,) in stack.rows("SELECT toString(id) FROM ModelInference")]
         lacking = len(self.inferences - set(second))
-        rows.append(Row(scenario, "inferences without a second row", len(self.inferences), lacking, gates=False))
-        rows.append(Row(scenario, "second rows doubled", len(own), len(own) - len(set(own)), gates=False))
+        rows.append(Row(scenario, "inferences without a second row", len(self.inferences), lacking))
+        rows.append(Row(scenario, "second rows doubled", len(own), len(own) - len(set(own))))
         return rows
 
 

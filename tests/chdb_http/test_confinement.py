@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chdb_http import confinement, grants, landlock
+from chdb_http import confinement, engine_config, landlock
 from support import hostile_statements as hostile
 from support.clickhouse import Server
 
@@ -148,7 +148,7 @@ def test_refusals_have_words(confined: Server, world: World, statement: str) -> 
 
 def test_a_query_cannot_take_all_memory(confined: Server) -> None:
     """A query may lower its memory limit, and neither raise it nor switch it off."""
-    limit = grants.query_memory()
+    limit = engine_config.query_memory()
     assert confined.run("SELECT getSetting('max_memory_usage')") == f"{limit}\n"
     for other in (0, limit + 1):
         assert "max_memory_usage" in confined.post(f"SELECT 1 SETTINGS max_memory_usage = {other}").text
@@ -230,9 +230,9 @@ OPEN_BEHIND_A_MOVED_ENVIRONMENT = """
 import ctypes, os, sys
 from pathlib import Path
 from chdb_http import confinement
-from chdb_http.directory import held
+from chdb_http.data_directory import hold
 
-with held(Path(sys.argv[1])) as home:
+with hold(Path(sys.argv[1])) as home:
     confinement.prepare(home)
     variables = ctypes.c_char_p(f"TMPDIR={os.environ['TMPDIR']}".encode())
     address = ctypes.cast(variables, ctypes.c_void_p).value
@@ -240,7 +240,7 @@ with held(Path(sys.argv[1])) as home:
     ctypes.c_void_p.in_dll(ctypes.CDLL(None), "environ").value = ctypes.addressof(moved)
     from chdb_http.engine import Engine
 
-    Engine(home).close()
+    Engine(home, {}).close()
 """
 
 

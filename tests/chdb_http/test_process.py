@@ -211,7 +211,7 @@ def test_open_to_others(tmp_path: Path) -> None:
         assert answer.text == "1\n"
     finally:
         _, errors = running.stop()
-    assert "asks nobody for a password" in errors
+    assert "does not require a password" in errors
 
 
 def test_ending_with_the_parent(tmp_path: Path) -> None:

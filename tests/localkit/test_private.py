@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chdb_http import directory
+from chdb_http import data_directory
 from localkit import private
 from t0dspy.cli.pull import _open_lines
 from t0dspy.flywheel.models.silence import redirect_output
@@ -120,11 +120,11 @@ def test_data_directories_are_closed(tmp_path: Path, existing: bool) -> None:
     """A new one, and one of an older version that others may enter."""
     data = tmp_path / "data"
     if existing:
-        with data_dir.hold(data, ("gateway",)), directory.held(data / "clickhouse"):
+        with data_dir.hold(data, ("gateway",)), data_directory.hold(data / "clickhouse"):
             pass
         for place in (data, data / "clickhouse"):
             place.chmod(0o755)
-    with data_dir.hold(data, ("gateway",)), directory.held(data / "clickhouse"):
+    with data_dir.hold(data, ("gateway",)), data_directory.hold(data / "clickhouse"):
         data_dir.write_run_file(data, data_dir.Running(1, "c", urls={"gateway": "http://127.0.0.1:3000"}))
         assert mode(data) == mode(data / "clickhouse") == 0o700
         assert mode(data / "stack.json") == 0o600
@@ -136,7 +136,7 @@ def test_a_foreign_directory_is_left_as_it_is(tmp_path: Path) -> None:
     foreign.mkdir()
     (foreign / "letter.txt").touch()
     foreign.chmod(0o755)
-    for hold in (data_dir.hold(foreign, ("gateway",)), directory.held(foreign)):
+    for hold in (data_dir.hold(foreign, ("gateway",)), data_directory.hold(foreign)):
         with pytest.raises(Exception, match="did not make"), hold:
             pass
     assert mode(foreign) == 0o755

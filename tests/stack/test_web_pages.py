@@ -273,7 +273,7 @@ PAGES = [
     {"sec-fetch-site": "Cross-Site"},
 ]
 ROUTES = {
-    "clickhouse": ["/", "/ping", "/replicas_status", "/?query=SELECT+1", "/t0dspy/news", "/none"],
+    "clickhouse": ["/", "/ping", "/replicas_status", "/?query=SELECT+1", "/chdb_http/row-events", "/none"],
     "gateway": ["/inference", "/feedback", "/status", "/health", "/v1/inferences/list_inferences", "/none"],
     "programs": ["/v1/chat/completions", "/live", "/ready", "/none"],
 }

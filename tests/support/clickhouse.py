@@ -16,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 
 from chdb_http import command_line
 from support.stack import wait_until
+from t0dspy.stack.gateway.witness import EARLY_TABLES
 
 RUNNING = "SELECT count() FROM system.processes WHERE query LIKE '%{}%' AND query NOT LIKE '%system.processes%'"
 
@@ -31,7 +32,7 @@ class Server:
     def __init__(
         self, data_dir: Path, *extra: str, environment: Mapping[str, str] | None = None, **options: Any
     ) -> None:
-        command = [*command_line(data_dir, **{"port": 0, **options}), *extra]
+        command = [*command_line(data_dir, **{"port": 0, "early_tables": EARLY_TABLES, **options}), *extra]
         self.data_dir = data_dir
         self.process = subprocess.Popen(
             command,

@@ -61,6 +61,27 @@ def model(function: str, **changed: Any) -> dict[str, Any]:
     return {**row, **changed}
 
 
+def json_inference(function: str, **changed: Any) -> dict[str, Any]:
+    """A row of JsonInference, with two tags."""
+    return {
+        **chat(function, output={"raw": "{}", "parsed": {}}),
+        "output_schema": {},
+        "auxiliary_content": [],
+        **changed,
+    }
+
+
+def feedback(table: str, target: str, **changed: Any) -> dict[str, Any]:
+    """A row of feedback on the inference `target`, with two tags."""
+    said: dict[str, dict[str, Any]] = {
+        "BooleanMetricFeedback": {"target_id": target, "metric_name": "good", "value": True},
+        "FloatMetricFeedback": {"target_id": target, "metric_name": "score", "value": 0.5},
+        "CommentFeedback": {"target_id": target, "target_type": "inference", "value": "fine"},
+        "DemonstrationFeedback": {"inference_id": target, "value": "better"},
+    }
+    return {"id": str(new_episode()), **said[table], "tags": TAGS, "snapshot_hash": HASH, **changed}
+
+
 ROWS = {"ChatInference": chat, "ModelInference": model}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chdb_http import confinement
 from chdb_http.access import User
-from chdb_http.directory import held
+from chdb_http.data_directory import hold
 from chdb_http.errors import ChdbHttpError
 from chdb_http.listening import bound
 from localkit import private
@@ -23,8 +23,9 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve, and return the exit code: 0 after a clean stop, 1 with a line on stderr if it could not start."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for client_faults in ("uvicorn.error", "python_multipart", "asyncio"):  # a client is told; the log is about us
-        logging.getLogger(client_faults).setLevel(logging.ERROR)
+    # Clients get their own mistakes as responses.
+    for name in ("uvicorn.error", "python_multipart", "asyncio"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     options = _parser().parse_args(arguments)
     private.close_to_others()
     try:
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> None:
     users = _users(options)
-    with bound(options.host, options.port) as listener, held(options.data_dir.absolute()) as home:
+    with bound(options.host, options.port) as listener, hold(options.data_dir.absolute()) as home:
         _confine(home, unconfined=options.unconfined)
         # Workaround (chdb 4.4): chDB starts threads at import, which Landlock would not confine; remove when they start
         # with the first connection.
@@ -49,7 +50,11 @@ def _serve(options: argparse.Namespace) -> None:
         except ImportError as error:
             raise ChdbHttpError(f"{error}. The server needs: pip install 't0dspy[embedded]'") from error
         allowed = Allowed.parse(options.allow_host, options.allow_origin)
-        serve(Options(options.host, users, options.parent_pid, allowed, options.login_hint), listener, home)
+        early = {name: column or "id" for name, _, column in (text.partition(":") for text in options.early_table)}
+        chosen = Options(
+            options.host, users, options.parent_pid, allowed, options.login_hint, early, options.restore_rows
+        )
+        serve(chosen, listener, home)
 
 
 def _confine(home: Path, *, unconfined: bool) -> None:
@@ -79,21 +84,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", type=Path, required=True, help="where the tables are kept")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8123, help="port to listen on, 0 for any (default: %(default)s)")
-    parser.add_argument("--user", metavar="NAME", help="the user who may do everything (default: anybody)")
+    parser.add_argument("--user", metavar="NAME", help="the user with all rights (default: everybody)")
     parser.add_argument("--password-env", metavar="NAME", help="environment variable with the user's password")
-    parser.add_argument("--reader", metavar="NAME", help="a second user, who may only read")
+    parser.add_argument("--reader", metavar="NAME", help="a second user, who can only read")
     parser.add_argument("--reader-password-env", metavar="NAME", help="environment variable with the reader's password")
     parser.add_argument(
         "--login-hint", default="", metavar="TEXT", help="a sentence for clients without a valid user and password"
     )
-    parser.add_argument(
-        "--parent-pid", type=int, metavar="PID", help="stop when the parent process is not PID any more"
-    )
+    parser.add_argument("--parent-pid", type=int, metavar="PID", help="stop when the parent process is no longer PID")
     parser.add_argument("--allow-host", action="append", default=[], metavar="H", help="a name that requests may use")
-    parser.add_argument("--allow-origin", action="append", default=[], metavar="O", help="a web page that may send any")
     parser.add_argument(
-        "--unconfined", action="store_true", help="do not have the kernel confine this process (for tests)"
+        "--allow-origin", action="append", default=[], metavar="O", help="a web page that may send requests"
     )
+    parser.add_argument(
+        "--unconfined", action="store_true", help="do not let the kernel confine this process (for tests)"
+    )
+    parser.add_argument(
+        "--early-table",
+        action="append",
+        default=[],
+        metavar="TABLE[:COLUMN]",
+        help="acknowledge async_insert rows of TABLE once they are in the write-ahead log; COLUMN (default: id) "
+        "identifies them in the row events; tables whose views read other tables come last",
+    )
+    parser.add_argument("--restore-rows", action="store_true", help="store again the rows that were set aside")
     return parser
 
 

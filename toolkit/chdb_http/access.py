@@ -1,4 +1,4 @@
-"""Who may ask: users, passwords, and no web pages."""
+"""Users and their passwords."""
 
 import base64
 import binascii
@@ -6,12 +6,12 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from chdb_http.failure import EngineError
+from chdb_http.engine_error import EngineError
 
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may send queries."""
+    """A user who can send queries."""
 
     name: str
     password: str = field(default="", repr=False)
@@ -19,7 +19,7 @@ class User:
 
 
 ANYBODY = User("default")
-"""ClickHouse's own user, who needs no password: what a server without users knows."""
+"""ClickHouse's default user, without a password, for a server without configured users."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Access:
         self._users = {user.name: user for user in users} or {ANYBODY.name: ANYBODY}
 
     def user(self, headers: Mapping[str, str], parameters: Mapping[str, str]) -> User:
-        """Whose request this is; EngineError if it is not a user's.
+        """Return the user of a request. Raises EngineError if its credentials are not valid.
 
         Credentials come by basic authentication, `X-ClickHouse-User` and `X-ClickHouse-Key`, or `user` and `password`
         in the URL: one way at a time, as in ClickHouse.

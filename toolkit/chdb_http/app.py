@@ -12,12 +12,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from chdb_http.access import Access
-from chdb_http.answer import Answer, refusal
 from chdb_http.engine import Engine
+from chdb_http.engine_error import EngineError, internal_error
 from chdb_http.execution import Execution
-from chdb_http.failure import EngineError, unexpected
-from chdb_http.news import CONTENT_TYPE, PATH, STORING
-from chdb_http.request import Delivery, delivery_of, query_of
+from chdb_http.request import Delivery, parse_delivery, parse_query
+from chdb_http.response import QueryResponse, error_message
+from chdb_http.row_events import CONTENT_TYPE, PATH, STORING
 from localkit.web_pages import Allowed, WebPageGuard
 
 _NOTHING_HERE = """There is no handle {path}
@@ -28,7 +28,7 @@ Send queries from your program with POST method or GET /?query=...
 
 
 def application(engine: Engine, access: Access, workers: Executor, allowed: Allowed, *, local_only: bool) -> ASGIApp:
-    """The ASGI application that answers for `engine`; queries run on the threads of `workers`.
+    """Return the ASGI application for `engine`, which runs queries on the threads of `workers`.
 
     No route answers a web page that `allowed` does not name; `local_only` as in `refuse_web_page`.
     """
@@ -42,17 +42,17 @@ def application(engine: Engine, access: Access, workers: Executor, allowed: Allo
             return PlainTextResponse(_NOTHING_HERE.format(path=request.url.path), 404)
         if request.method != "POST" and "query" not in request.query_params:
             return PlainTextResponse("Ok.\n")
-        return await _guarded(engine, request, lambda: _answer(engine, access, workers, request))
+        return await _with_error_responses(engine, lambda: _answer(engine, access, workers, request))
 
-    async def news(request: Request) -> Response:
+    async def row_events(request: Request) -> Response:
         async def lines() -> Response:
             access.user(request.headers, request.query_params)
             if request.method == "HEAD":
                 return Response(media_type=CONTENT_TYPE)
-            told = engine.news.lines(request.query_params.get("database"))
-            return StreamingResponse(told, media_type=CONTENT_TYPE)
+            events = engine.row_events.lines(request.query_params.get("database"))
+            return StreamingResponse(events, media_type=CONTENT_TYPE)
 
-        return await _guarded(engine, request, lines)
+        return await _with_error_responses(engine, lines)
 
     async def storing(request: Request) -> Response:
         async def state() -> Response:
@@ -60,13 +60,13 @@ def application(engine: Engine, access: Access, workers: Executor, allowed: Allo
             trouble = await asyncio.to_thread(engine.trouble)
             return PlainTextResponse(trouble or "Ok.\n", 503 if trouble else 200)
 
-        return await _guarded(engine, request, state)
+        return await _with_error_responses(engine, state)
 
     methods = ["GET", "HEAD", "POST"]
     routes = [
         Route("/ping", ok),
         Route("/replicas_status", ok),
-        Route(PATH, news, methods=["GET"]),
+        Route(PATH, row_events, methods=["GET"]),
         Route(STORING, storing, methods=["GET"]),
         Route("/{path:path}", query, methods=methods),
     ]
@@ -74,30 +74,30 @@ def application(engine: Engine, access: Access, workers: Executor, allowed: Allo
         Starlette(routes=routes),
         allowed,
         local_only=local_only,
-        refusal=lambda reason: _refused(EngineError("DATABASE_ACCESS_DENIED", reason), engine),
+        refusal=lambda reason: _error_response(EngineError("DATABASE_ACCESS_DENIED", reason), engine),
     )
 
 
 async def _answer(engine: Engine, access: Access, workers: Executor, request: Request) -> Response:
     user = access.user(request.headers, request.query_params)
-    delivery = delivery_of(request)
-    execution = Execution(engine, await query_of(request, user))
-    return Answer(engine, execution, delivery, workers)
+    delivery = parse_delivery(request)
+    execution = Execution(engine, await parse_query(request, user))
+    return QueryResponse(engine, execution, delivery, workers)
 
 
-async def _guarded(engine: Engine, request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+async def _with_error_responses(engine: Engine, answer: Callable[[], Awaitable[Response]]) -> Response:
     try:
         return await answer()
     except EngineError as failure:
-        return _refused(failure, engine)
+        return _error_response(failure, engine)
     except HTTPException as broken_form:
-        return _refused(EngineError("BAD_ARGUMENTS", f"Broken multipart body: {broken_form.detail}."), engine)
+        return _error_response(EngineError("BAD_ARGUMENTS", f"Broken multipart body: {broken_form.detail}."), engine)
     except ClientDisconnect:
         return Response(status_code=400)
     except Exception as bug:
-        return _refused(unexpected(bug), engine)
+        return _error_response(internal_error(bug), engine)
 
 
-def _refused(failure: EngineError, engine: Engine) -> Response:
-    status, headers, body = refusal(failure, engine, Delivery("", None, whole=True))
+def _error_response(failure: EngineError, engine: Engine) -> Response:
+    status, headers, body = error_message(failure, engine, Delivery("", None, whole=True))
     return Response(body, status, headers)

@@ -1,8 +1,8 @@
-"""The command line of the server process, for whoever supervises it."""
+"""The command line of the server process, for a program that starts it."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -17,14 +17,18 @@ def command_line(
     allowed: Sequence[str] = (),
     login_hint: str | None = None,
     unconfined: bool = False,
+    early_tables: Mapping[str, str] | None = None,
+    restore_rows: bool = False,
 ) -> list[str]:
-    """The arguments that start the server, as `subprocess.Popen` takes them.
+    """Return the arguments that start the server, as `subprocess.Popen` takes them.
 
-    The server prints `ready http://HOST:PORT` on stdout once it answers. If it cannot start it says why in one line on
+    The server prints `ready http://HOST:PORT` on stdout once it answers. If it cannot start, it prints one line on
     stderr and exits with 1. It stops when the process `parent_pid` (default: this one), which must be its parent, is
-    gone. The password is read from the environment variable `password_env`: a command line is public.
+    gone. The password is read from the environment variable `password_env`, because others can read a command line.
     `allowed` are the flags of `web_pages.Allowed`. Refusals of a user or a password end in `login_hint`.
     With `unconfined` the kernel does not confine the server, so only the engine's grants limit what SQL can reach.
+    Rows of `early_tables`, each with the column that identifies a row in the events, are acknowledged once they are in
+    the write-ahead log.
     """
     command = [sys.executable, "-P", "-m", "chdb_http"]
     command += ["--host", host, "--port", str(port), "--data-dir", str(data_dir)]
@@ -35,4 +39,6 @@ def command_line(
         command += ["--login-hint", login_hint]
     if password_env is not None:
         command += ["--password-env", password_env]
-    return [*command, *allowed, *(["--unconfined"] if unconfined else [])]
+    command += [f"--early-table={name}:{column}" for name, column in (early_tables or {}).items()]
+    flags = {"--unconfined": unconfined, "--restore-rows": restore_rows}
+    return [*command, *allowed, *(flag for flag, given in flags.items() if given)]

@@ -1,4 +1,4 @@
-"""What the database's process may reach: its own files, what Python needs to run, and nothing else."""
+"""Confine the process to its own files and to those that Python needs."""
 
 import importlib.util
 import os
@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 
 from chdb_http import landlock
-from chdb_http.directory import JOURNAL, TEMPORARY
-from chdb_http.grants import ENGINE_CONFIG, USERS_CONFIG, write_config
+from chdb_http.data_directory import JOURNAL, TEMPORARY
+from chdb_http.engine_config import ENGINE_CONFIG, USERS_CONFIG, write_config
 
-_PACKAGES = ("chdb_http", "localkit", "t0dspy", "chdb")
+_PACKAGES = ("chdb_http", "localkit", "chdb")
 _SITE_DIRECTORIES = ("site-packages", "dist-packages")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _TIME = ("/usr/share/zoneinfo", "/etc/localtime", "/etc/timezone")
@@ -45,7 +45,7 @@ def prepare(home: Path, *, unconfined: bool = False) -> str | None:
     configuration, or what the stack keeps in the same data directory.
 
     Args:
-        home: the engine's directory, as `directory.held` gives it.
+        home: the engine's directory, as `data_directory.hold` gives it.
         unconfined: leave the kernel out of it, so that only the grants hold.
 
     Returns:
@@ -72,11 +72,11 @@ def still_open(abi: int) -> str | None:
         return None
     if abi:
         return (
-            "This kernel cannot refuse TCP connections (Landlock ABI 4, Linux 6.7): whoever has the password of "
+            "This kernel cannot refuse TCP connections (Landlock ABI 4, Linux 6.7): anybody with the password of "
             "ClickHouse can connect to other hosts from SQL. Files are confined."
         )
     return (
-        "This system cannot confine ClickHouse (that takes Landlock: Linux 5.13, not switched off): whoever has its "
+        "This system cannot confine ClickHouse (this needs Landlock, Linux 5.13 or later): anybody with its "
         "password can read and write this account's files, and connect to other hosts, from SQL."
     )
 

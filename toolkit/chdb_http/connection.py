@@ -1,4 +1,4 @@
-"""The one door to chDB."""
+"""Connections to chDB; no other module imports it."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from typing import IO, Any
 import chdb
 
 from chdb_http import sql
-from chdb_http.failure import EngineError, failure_of
+from chdb_http.engine_error import EngineError, parse_failure
 from chdb_http.query import ExternalTable
 
 # Workaround (chdb 4.4): `chdb.connect` does not expose `classify_query`; remove when it exposes it.
@@ -31,7 +31,7 @@ OPTIONS = "&".join(
         "query_profiler_cpu_time_period_ns=0",
     )
 )
-"""What every connection says in its path."""
+"""Options in the path of every connection."""
 
 _REFUSALS = (RuntimeError, UnicodeDecodeError)  # the latter where the engine repeats bytes of a client's
 _TAG = "log_comment"  # the one setting that is free text and shows in system.processes
@@ -44,7 +44,7 @@ _OF_THE_FILE = re.compile(rf": \(in file/uri /dev/fd/\d+\)|{_READING}")
 
 @dataclass(frozen=True)
 class Setup:
-    """What a connection is told before a query."""
+    """The database and the settings of a connection."""
 
     database: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
@@ -58,26 +58,26 @@ class Connection:
     """
 
     def __init__(self, path: str) -> None:
-        """Opens it; `path` ends in `OPTIONS`, as a query string."""
+        """Open the connection. `path` ends in `OPTIONS`, as a query string."""
         self._tag: str | None = None
         try:
             self._engine = _chdb.connect(path)
         except _REFUSALS as error:
-            raise failure_of(error) from error
+            raise parse_failure(error) from error
 
     def run(self, statement: str | bytes, format: str = "TabSeparated", **parameters: str) -> Any:
-        """The result of `statement`."""
+        """Run `statement` and return its result."""
         return self.run_with(statement, format, parameters)
 
     def run_with(self, statement: str | bytes, format: str, parameters: Mapping[str, str]) -> Any:
-        """The same, for parameters whose names are a client's."""
+        """Run `statement` with parameters whose names come from a client."""
         try:
             return self._engine.query(statement, format, params=dict(parameters))
         except _REFUSALS as error:
-            raise failure_of(error) from error
+            raise parse_failure(error) from error
 
     def insert(self, rows: sql.InsertedRows, parameters: Mapping[str, str]) -> Any:
-        """What the engine counted while it stored `rows`."""
+        """Store `rows` and return the engine's result with its counts."""
         with _readable(rows.rows) as path:
             try:
                 return self.run_with(rows.from_file(path), "TabSeparated", parameters)
@@ -103,10 +103,10 @@ class Connection:
                     raise
                 return self._engine.insert_done(insertion)
         except _REFUSALS as error:
-            raise failure_of(error) from error
+            raise parse_failure(error) from error
 
     def classify(self, statement: bytes) -> tuple[bool, int]:
-        """Whether the engine's parser says that `statement` leaves no trace, and how many statements it is."""
+        """Return whether `statement` leaves no trace, and its number of statements, from the engine's parser."""
         report = self._engine.classify_query(statement)
         return report["query_class"] == _chdb.query_class.READ_ONLY, report["statement_count"]
 
@@ -114,14 +114,14 @@ class Connection:
         """Use the database and the settings of `setup` from now on."""
         if setup.database is not None:
             self.run(f"USE {sql.quoted_name(setup.database)}")
-        self.run(sql.set_statement(self._tagged(dict(setup.settings))))
+        self.run(sql.set_statement(self._with_tag(dict(setup.settings))))
 
     @contextmanager
     def borrowed(self, setup: Setup) -> Iterator[None]:
         """Use the settings of `setup` for the block, and its database from now on."""
         if setup.database is not None:
             self.run(f"USE {sql.quoted_name(setup.database)}")
-        wanted = self._tagged(dict(setup.settings))
+        wanted = self._with_tag(dict(setup.settings))
         statement = sql.set_statement(wanted)
         columns = ", ".join(f"toString(getSetting({{n{number}:String}}))" for number in range(len(wanted)))
         names = {f"n{number}": name for number, name in enumerate(wanted)}
@@ -145,22 +145,22 @@ class Connection:
         self.run(f"DROP TEMPORARY TABLE IF EXISTS {sql.quoted_name(table.name)}")
 
     def cancel(self, killer: "Connection") -> None:
-        """Let `killer` cancel what this connection is doing, if it can be told from what others do."""
+        """Cancel this connection's query through the connection `killer`, if the query has a tag."""
         if self._tag is not None:
             killer.run("KILL QUERY WHERE Settings['log_comment'] = {tag:String} ASYNC", tag=self._tag)
 
     def close(self) -> None:
-        """Give it back to the engine."""
+        """Close the connection."""
         self._engine.close()
 
-    def _tagged(self, settings: dict[str, str]) -> dict[str, str]:
-        """With a mark to find its queries by, unless the client has its own comment."""
+    def _with_tag(self, settings: dict[str, str]) -> dict[str, str]:
+        """Return `settings` with a tag that identifies the queries, unless the client set a comment of its own."""
         self._tag = None if _TAG in settings else uuid.uuid4().hex
         return settings if self._tag is None else {**settings, _TAG: self._tag}
 
 
 def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
-    """Whether nothing has been stored, and the rows are to be inserted without a file.
+    """Return whether nothing was stored, so that the rows must be inserted without a file.
 
     With a file, the engine does not know the table's other columns while it reads rows, so it fails where a column's
     default is made of them. What it does not parse it is asked again, for words about the client's own text.
@@ -173,7 +173,7 @@ def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
 
 
 def _of_the_rows(failure: EngineError, rows: sql.InsertedRows) -> EngineError:
-    """`failure` without words about a file that the client knows nothing of."""
+    """Return `failure` without the words about a file, which the client did not send."""
     refused = failure.name == _CONSTRAINT or _READING in failure.message
     message = _OF_THE_FILE.sub("", failure.message)
     return EngineError(failure.name, message, failure.code, before_storing=refused and len(rows.rows) < _ONE_BLOCK)
@@ -181,7 +181,7 @@ def _of_the_rows(failure: EngineError, rows: sql.InsertedRows) -> EngineError:
 
 @contextmanager
 def _readable(data: bytes) -> Iterator[str]:
-    """A path that the engine can read `data` at."""
+    """Provide a path at which the engine can read `data`."""
     with _nameless() as file:
         file.write(data)
         file.seek(0)
@@ -195,7 +195,7 @@ def _nameless() -> IO[bytes]:
 
 
 def leave_signals_alone() -> None:
-    """Take back the handlers that chDB installs at import: the server stops itself, and a closed pipe is an error."""
+    """Remove the handlers that chDB installs at import, and turn SIGPIPE into an error."""
     # Workaround (chdb 4.4): chDB installs signal handlers at import; remove when the import installs none. See
     # chdb-io/chdb#321.
     _chdb.reset_signal_handlers()

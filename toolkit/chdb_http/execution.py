@@ -1,44 +1,43 @@
-"""One query, from its values to its outcome."""
+"""Run one query."""
 
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any
 
-from chdb_http import columns, sql
-from chdb_http.batches import counts_of, is_one_small, may_wait
+from chdb_http import sql
 from chdb_http.connection import Connection, Setup
 from chdb_http.engine import Engine
-from chdb_http.failure import EngineError, unexpected
-from chdb_http.news import USUAL_DATABASE, is_plain, table_of
+from chdb_http.engine_error import EngineError, internal_error
 from chdb_http.query import Counts, Outcome, Query, Session
+from chdb_http.row_events import USUAL_DATABASE, asks_for_async, is_plain, parse_table, switches
+from chdb_http.segment import Entry
 
 _OFF = ("", "0", "false")
 
 
 class Execution:
-    """Runs one query: once, on one thread. Any other thread may cancel it."""
+    """One run of a query on one thread. Any other thread may cancel it."""
 
     def __init__(self, engine: Engine, query: Query) -> None:
-        """Nothing happens before `run`."""
+        """Prepare the run; `run` starts it."""
         self._engine, self._query = engine, query
         self._cancelled, self._guard = threading.Event(), threading.Lock()
         self._reading: Connection | None = None
         self._leaves_traces = True
         self.format = query.format
-        """Of the result; known from its first byte on."""
+        """The format of the result, known from its first byte on."""
 
     @property
     def timezone(self) -> str:
-        """The time zone that dates in the result are in."""
+        """Return the time zone of dates in the result."""
         return self._query.settings.get("session_timezone") or self._engine.timezone
 
     def run(self, pipe: int) -> Outcome:
-        """The outcome, or EngineError.
+        """Run the query and return its outcome. Raises EngineError.
 
-        A result that may be large is written to the file descriptor `pipe` while the query runs, so somebody must read
-        the other end; every other result is in the outcome. `pipe` is closed at the end, whatever happens.
+        A result that may be large is written to the file descriptor `pipe` while the query runs, so the caller must
+        read the other end; every other result is in the outcome. `pipe` is closed at the end, whatever happens.
         """
         try:
             with self._connection() as connection:
@@ -48,12 +47,12 @@ class Execution:
         except EngineError:
             raise
         except Exception as bug:
-            raise unexpected(bug) from bug
+            raise internal_error(bug) from bug
         finally:
             os.close(pipe)
 
     def cancel(self) -> None:
-        """Stop a query that only reads; one that writes and has begun goes on.
+        """Stop a query that only reads. A query that writes continues once it has begun.
 
         Without effect on a query that the engine is about to begin: then, call it again.
         """
@@ -67,10 +66,10 @@ class Execution:
         query = self._query
         if query.session is not None:
             return self._of_session(query.session)
-        return self._with_tables() if query.external else self._pooled()
+        return self._with_tables() if query.external else self._from_pool()
 
     @contextmanager
-    def _pooled(self) -> Iterator[Connection]:
+    def _from_pool(self) -> Iterator[Connection]:
         setup, pool = self._setup(), self._engine.pool
         connection, generation = pool.take(setup)
         try:
@@ -110,7 +109,7 @@ class Execution:
     def _setup(self) -> Setup:
         query, settings = self._query, dict(self._query.settings)
         if query.session is not None:
-            settings.pop("readonly", None)  # it could not be taken back; `_classified` looks at the statement instead
+            settings.pop("readonly", None)  # it could not be taken back; `_classify` looks at the statement instead
         elif query.read_only and settings.get("readonly", "0") in _OFF:
             settings["readonly"] = "2"  # ClickHouse's own for GET: no writes, but settings may be set
         return Setup(query.database, tuple(settings.items()))
@@ -118,41 +117,41 @@ class Execution:
     def _outcome(self, connection: Connection, pipe: int) -> Outcome:
         statement = self._query.sql
         rows = sql.inserted_rows(statement)
-        harmless, statements = self._classified(connection, rows.statement if rows else statement)
+        harmless, statements = self._classify(connection, rows.statement if rows else statement)
         if rows is not None:
-            return self._inserted(connection, rows)
-        outcome = self._answered(connection, pipe, harmless=harmless)
+            return self._insert(connection, rows)
+        outcome = self._run_statement(connection, pipe, harmless=harmless)
         # Workaround (chdb 4.4): chDB ignores some texts that are not statements; remove when it reports a syntax error.
         if statements == 0:
             raise EngineError("SYNTAX_ERROR", "Syntax error: this is not a statement.")
         return outcome
 
-    def _answered(self, connection: Connection, pipe: int, *, harmless: bool) -> Outcome:
+    def _run_statement(self, connection: Connection, pipe: int, *, harmless: bool) -> Outcome:
         statement = self._query.sql
         named = _named_format(connection, statement) if harmless else None
         self.format = named or self._engine.format(self._query.format).name
         if not harmless:
             _refuse_files(statement)
-            with self._engine.news.change():
+            with self._engine.row_events.change():
                 self._settle_before_change()
-                return self._whole(connection, is_result=False)
+                return self._run_whole(connection, is_result=False)
         if not sql.is_probe(statement):
-            self._engine.journal.settle()
+            self._engine.write_log.settle()
         with self._cancellable(connection):
             if sql.is_select(statement) and named == sql.named_format(statement):
                 with suppress(_NotPipedError):
-                    return self._piped(connection, pipe)
-            return self._whole(connection, is_result=True)
+                    return self._stream_to_pipe(connection, pipe)
+            return self._run_whole(connection, is_result=True)
 
     def _settle_before_change(self) -> None:
         try:
-            self._engine.journal.settle()
+            self._engine.write_log.settle()
         except EngineError:
             if sql.is_insert(self._query.sql):  # others may mend what keeps rows from being stored
                 raise
 
-    def _classified(self, connection: Connection, statement: bytes) -> tuple[bool, int]:
-        """What the engine's parser says of the statement; EngineError if it may not be run here."""
+    def _classify(self, connection: Connection, statement: bytes) -> tuple[bool, int]:
+        """Return whether the text leaves no trace, and its number of statements. Raises EngineError."""
         harmless, statements = connection.classify(statement)
         self._leaves_traces = not harmless
         if not statement.strip():
@@ -178,32 +177,30 @@ class Execution:
             with self._guard:
                 self._reading = None
 
-    def _inserted(self, connection: Connection, rows: sql.InsertedRows) -> Outcome:
+    def _insert(self, connection: Connection, rows: sql.InsertedRows) -> Outcome:
         query = self._query
         self._leaves_traces = bool(query.parameters)
 
-        def store(rows: sql.InsertedRows) -> Counts:
-            return _counts(connection.insert(rows, query.parameters))
-
         # a session or a request of several parts may have a table of its own by the name
         sure = not (query.session or query.external) and is_plain(query.settings, rows)
-        generation, table = self._engine.news.generation if sure else None, table_of(rows)
-        asked = not (query.parameters or query.session or query.external) and may_wait(rows, query.settings)
-        if sure and asked and self._is_kept(connection, table, rows):
-            counts = counts_of(rows, len(columns.lines(rows.rows)))
-        else:
-            with self._engine.journal.beside(table):
-                together = asked and is_one_small(rows)
-                counts = self._engine.batches.store(rows, self._setup(), store) if together else store(rows)
-        self._engine.news.inserted(query.database, rows, since=generation)
+        generation, table = self._engine.row_events.generation if sure else None, parse_table(rows)
+        counts = self._log(table, rows) if sure else None
+        if counts is None:
+            with self._engine.write_log.beside(table):
+                counts = Counts.from_result(connection.insert(rows, query.parameters))
+        self._engine.row_events.inserted(query.database, rows, since=generation)
         return Outcome(b"", None, counts)
 
-    def _is_kept(self, connection: Connection, table: str | None, rows: sql.InsertedRows) -> bool:
-        if table is None or self._query.read_only:
-            return False
-        return self._engine.journal.put(connection, self._query.database or USUAL_DATABASE, table, rows.rows)
+    def _log(self, table: str | None, rows: sql.InsertedRows) -> Counts | None:
+        """Return the counts of rows that are in the write-ahead log, with no time spent; None if they are not."""
+        query = self._query
+        if table is None or query.read_only or query.parameters or not asks_for_async(rows, query.settings):
+            return None
+        asked = {**query.settings, **switches(rows)}
+        settings = tuple((name, value) for name, value in asked.items() if not name.endswith("async_insert"))
+        return self._engine.write_log.put(Entry(query.database or USUAL_DATABASE, table, settings, rows.rows))
 
-    def _piped(self, connection: Connection, pipe: int) -> Outcome:
+    def _stream_to_pipe(self, connection: Connection, pipe: int) -> Outcome:
         statement = sql.with_outfile(self._query.sql, f"/dev/fd/{pipe}", self.format)
         try:
             result = connection.run_with(statement, self.format, self._query.parameters)
@@ -211,16 +208,16 @@ class Execution:
             if failure.name == "SYNTAX_ERROR":  # perhaps ours; nothing has been done, and the engine's words come next
                 raise _NotPipedError from failure
             raise
-        return Outcome(b"", self.format, _counts(result))
+        return Outcome(b"", self.format, Counts.from_result(result))
 
-    def _whole(self, connection: Connection, *, is_result: bool) -> Outcome:
+    def _run_whole(self, connection: Connection, *, is_result: bool) -> Outcome:
         result = connection.run_with(self._query.sql, self.format, self._query.parameters)
         body = bytes(result.bytes() or b"")
-        return Outcome(body, self.format if body or is_result else None, _counts(result))
+        return Outcome(body, self.format if body or is_result else None, Counts.from_result(result))
 
 
 class _NotPipedError(Exception):
-    """The statement does not take the clause that would send its result down the pipe."""
+    """The statement does not accept the clause that writes its result to the pipe."""
 
 
 def _refuse_files(statement: bytes) -> None:
@@ -231,22 +228,9 @@ def _refuse_files(statement: bytes) -> None:
 
 
 def _named_format(connection: Connection, statement: bytes) -> str | None:
-    """The format that the statement names; the engine is asked where it may stand in a comment."""
+    """Return the format that the statement names, without comments, which the engine removes."""
     if sql.named_format(statement) is None or not sql.has_comments(statement):
         return sql.named_format(statement)
     text = sql.escaped_parameter(statement.decode(errors="replace"))
     bare = connection.run("SELECT formatQuerySingleLine({text:String})", "RawBLOB", text=text)
     return sql.named_format(bare.bytes())
-
-
-def _counts(result: Any) -> Counts:
-    written = result.rows_written()
-    return Counts(
-        read_rows=result.storage_rows_read(),
-        read_bytes=result.storage_bytes_read(),
-        written_rows=written,
-        written_bytes=result.bytes_written(),
-        result_rows=result.rows_read() or written,
-        result_bytes=result.bytes_read() or result.bytes_written(),
-        elapsed_ns=round(result.elapsed() * 1e9),
-    )

@@ -1,4 +1,4 @@
-"""Landlock: Linux's own way for a process to give up access to files and to outgoing TCP connections, for good.
+"""Landlock, with which a Linux process gives up access to files and to outgoing TCP connections for good.
 
 Three system calls, so no library is needed (`man 7 landlock`). Their numbers are the same on x86-64 and arm64.
 """

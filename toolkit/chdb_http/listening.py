@@ -10,7 +10,7 @@ from localkit.sockets import bind
 
 @contextlib.contextmanager
 def bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket; bound before anything is opened, so that a taken port changes nothing."""
+    """Provide a listening socket. Call it before anything is opened, so that a taken port changes nothing."""
     try:
         listener = bind(host, port)
         listener.listen(1024)

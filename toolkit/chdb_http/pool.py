@@ -1,4 +1,4 @@
-"""Connections that stand ready: with a database and settings, or with all that a session has."""
+"""Open connections that are used again: with a database and settings, or with the state of a session."""
 
 import threading
 import time
@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from chdb_http.connection import Connection, Setup
-from chdb_http.failure import EngineError
+from chdb_http.engine_error import EngineError
 from chdb_http.query import Session
 
 _MOST_IDLE = 64
 
 
 class Pool:
-    """Idle connections, each to be taken by one query that wants just what it is set up with.
+    """Idle connections. A query takes one that has exactly the database and the settings that it needs.
 
     Opening one and setting it up takes about as long as a small query; clients send the same few settings every time.
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
-        """`connect` opens a connection."""
+        """Start without connections. `connect` opens one."""
         self._connect = connect
         self._idle: list[tuple[Setup, Connection]] = []
         self._guard = threading.Lock()
         self._generation = 0
 
     def take(self, setup: Setup) -> tuple[Connection, int]:
-        """A connection set up as `setup` says, and what to give it back with; EngineError if the engine refuses it."""
+        """Return a connection with this setup, and the generation to give it back with. Raises EngineError."""
         with self._guard:
             generation = self._generation
             for index in range(len(self._idle) - 1, -1, -1):  # the last one used is the warmest
@@ -42,7 +42,7 @@ class Pool:
         return connection, generation
 
     def give_back(self, setup: Setup, connection: Connection, generation: int) -> None:
-        """Keep a connection that is still as `setup` says."""
+        """Keep a connection that still has this setup."""
         with self._guard:
             if generation == self._generation:
                 self._idle.append((setup, connection))
@@ -53,7 +53,7 @@ class Pool:
             surplus.close()
 
     def forget(self) -> None:
-        """Let go of all of them, and of those that are out: what they were set up with may be gone."""
+        """Close all connections, and those in use when they are given back, because their databases may be gone."""
         with self._guard:
             self._generation += 1
             idle, self._idle = self._idle, []
@@ -69,18 +69,18 @@ class _Kept:
 
 
 class Sessions:
-    """Connections that belong to sessions, until nobody has used them for as long as the session said."""
+    """Connections of sessions. Each is closed if it is not used for the timeout of its session."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
-        """`connect` opens a connection."""
+        """Start without connections. `connect` opens one."""
         self._connect = connect
         self._kept: dict[str, _Kept] = {}
         self._guard = threading.Lock()
 
     @contextmanager
     def connection(self, session: Session) -> Iterator[Connection]:
-        """The connection of `session`, for one query; EngineError if it is busy, or must be there and is not."""
-        kept = self._locked(session)
+        """Lend the connection of `session` to one query. Raises EngineError if it is busy, or missing but required."""
+        kept = self._lock(session)
         try:
             yield kept.connection
         finally:
@@ -93,7 +93,7 @@ class Sessions:
             kept.connection.close()
         self._kept.clear()
 
-    def _locked(self, session: Session) -> _Kept:
+    def _lock(self, session: Session) -> _Kept:
         with self._guard:
             self._expire()
             kept = self._kept.get(session.key)

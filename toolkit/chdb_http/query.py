@@ -1,7 +1,8 @@
-"""What a client asked for, and what came of it: the values that pass between HTTP and the engine."""
+"""The values that pass between HTTP and the engine: queries and their outcomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class ExternalTable:
 
 @dataclass(frozen=True)
 class Session:
-    """The session a query belongs to: its temporary tables and settings outlive the query."""
+    """The session of a query, whose temporary tables and settings remain after the query."""
 
     key: str
     timeout: float
@@ -27,23 +28,23 @@ class Session:
 
 @dataclass(frozen=True)
 class Query:
-    """One statement with everything around it; nothing in it has been made part of SQL text yet."""
+    """One statement with its parameters and settings, none of which is part of the SQL text."""
 
     sql: bytes
-    """The statement, with the rows to insert behind it where there are any."""
+    """The statement, followed by the rows to insert if there are any."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     external: tuple[ExternalTable, ...] = ()
     database: str | None = None
     format: str = "TabSeparated"
-    """Of the result, where the statement names none."""
+    """The format of the result if the statement names none."""
     read_only: bool = False
     session: Session | None = None
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What the engine counted, as `X-ClickHouse-Summary` reports it."""
+    """The engine's counts, as `X-ClickHouse-Summary` reports them."""
 
     read_rows: int = 0
     read_bytes: int = 0
@@ -53,13 +54,32 @@ class Counts:
     result_bytes: int = 0
     elapsed_ns: int = 0
 
+    @classmethod
+    def from_result(cls, result: Any) -> Self:
+        """Return the counts of the engine's result."""
+        written = result.rows_written()
+        return cls(
+            read_rows=result.storage_rows_read(),
+            read_bytes=result.storage_bytes_read(),
+            written_rows=written,
+            written_bytes=result.bytes_written(),
+            result_rows=result.rows_read() or written,
+            result_bytes=result.bytes_read() or result.bytes_written(),
+            elapsed_ns=round(result.elapsed() * 1e9),
+        )
+
+    @classmethod
+    def before_storing(cls, rows: int, size: int) -> Self:
+        """Return the counts of rows of `size` bytes that are not stored yet, with no time spent."""
+        return cls(rows, size, rows, size, rows, size)
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """A statement that ran to its end."""
+    """The outcome of a statement that succeeded."""
 
     body: bytes
-    """The result, unless it went down the pipe."""
+    """The result, unless it was written to the pipe."""
     format: str | None
-    """Of the result; None for statements that have none."""
+    """The format of the result; None for statements without a result."""
     counts: Counts

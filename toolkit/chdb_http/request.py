@@ -1,4 +1,4 @@
-"""From an HTTP request to a query."""
+"""Parse HTTP requests into queries."""
 
 import asyncio
 import re
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from chdb_http import codec, sql
+from chdb_http import compression, sql
 from chdb_http.access import User
-from chdb_http.failure import EngineError
+from chdb_http.engine_error import EngineError
 from chdb_http.query import ExternalTable, Query, Session
 
 # What the URL says to the HTTP interface itself; every other name is a setting.
@@ -45,12 +45,12 @@ _NO_LIMIT = 1 << 40
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a client said about how it wants to be answered."""
+    """How a client wants its response."""
 
     query_id: str
     encoding: str | None
     whole: bool
-    """Hold the answer back until the query has ended: ClickHouse's `wait_end_of_query`."""
+    """Whether to send the response only after the query has ended: ClickHouse's `wait_end_of_query`."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class _Form:
     files: Mapping[str, bytes]
 
 
-async def query_of(request: Request, user: User) -> Query:
-    """The query in `request`; EngineError if there is something wrong with it."""
+async def parse_query(request: Request, user: User) -> Query:
+    """Return the query in `request`. Raises EngineError if the request is invalid."""
     form = await _form_of(request)
     parameters = dict(request.query_params) | dict(form.fields)
     _refuse_unknown_transport(parameters)
@@ -79,14 +79,14 @@ async def query_of(request: Request, user: User) -> Query:
     )
 
 
-def delivery_of(request: Request) -> Delivery:
-    """How to answer `request`; EngineError if its query id cannot stand in a header."""
+def parse_delivery(request: Request) -> Delivery:
+    """Return how to respond to `request`. Raises EngineError if its query id is not valid in a header."""
     parameters = request.query_params
     query_id = parameters.get("query_id") or str(uuid.uuid4())
     if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]{0,254}[\x21-\x7e])?", query_id):
         raise EngineError("BAD_ARGUMENTS", "A query_id here has up to 256 printable ASCII characters.")
     compress = _is_on(parameters.get("enable_http_compression", "1"))
-    encoding = codec.chosen(request.headers.get("accept-encoding", "")) if compress else None
+    encoding = compression.choose_encoding(request.headers.get("accept-encoding", "")) if compress else None
     return Delivery(query_id, encoding, _is_on(parameters.get("wait_end_of_query", "0")))
 
 
@@ -110,7 +110,7 @@ def _is_multipart(request: Request) -> bool:
 
 async def _body(request: Request) -> bytes:
     encoding, body = request.headers.get("content-encoding", "").strip().lower(), await request.body()
-    return await asyncio.to_thread(codec.decompressed, encoding, body) if encoding else body
+    return await asyncio.to_thread(compression.decompress, encoding, body) if encoding else body
 
 
 def _statement(query: str, body: bytes) -> bytes:

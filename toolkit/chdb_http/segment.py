@@ -1,178 +1,154 @@
-"""A file of rows that clients were told are stored, until the engine has them."""
+"""A file of the write-ahead log: acknowledged rows, and how far the engine has stored them."""
 
-import json
-import logging
+import errno
 import os
 import re
-import time
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chdb_http import columns
-from chdb_http.sources import NAMES
+from chdb_http.records import decode, encode
+from chdb_http.sql import InsertedRows, quoted_text
 
-log = logging.getLogger("chdb_http")
+NAME = re.compile(r"(\d{12})-([0-9a-f]{32})\.log")
+LARGEST, MOST = 1 << 19, 2000
+"""Bytes and lines of a segment, so that the engine stores it as one block in each table. Alone, a row may be larger."""
 
-_NAME = re.compile(r"(\d{12})\.rows")
-LARGEST = 1 << 19
-"""Bytes of a batch: so few that the engine stores them as one block, so each table has all of it or none."""
-MOST = 2000
-"""Rows of a batch: so few that a statement can name them all."""
+
+@dataclass(frozen=True)
+class Entry:
+    """An insertion of rows in JSON, with the settings of its request and of its statement."""
+
+    database: str
+    table: str
+    settings: tuple[tuple[str, str], ...]
+    rows: bytes
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """Everything but the rows."""
+        return {"database": self.database, "table": self.table, "settings": self.settings}
+
+    @property
+    def statement(self) -> InsertedRows:
+        """The insertion as one statement."""
+        settings = ", ".join(f"{name} = {quoted_text(value)}" for name, value in self.settings)
+        clause = f"SETTINGS {settings}\n".encode() if settings else b""
+        return InsertedRows(f"INSERT INTO {self.table}\n".encode(), clause, "JSONEachRow", self.rows)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows for one table, to be stored in one block."""
+    """Insertions that differ in their rows alone. They are stored together, as one block."""
 
     key: str
-    """Its own within its segment, the same after a restart."""
-    database: str
-    table: str
-    rows: bytes
-    """JSON by lines."""
+    """Unique within its segment, and the same after a restart."""
+    entries: tuple[Entry, ...]
+
+    @property
+    def table(self) -> str:
+        """The table that they go into."""
+        return self.entries[0].table
+
+    @property
+    def entry(self) -> Entry:
+        """One insertion of all rows."""
+        return replace(self.entries[0], rows=b"\n".join(entry.rows for entry in self.entries))
 
     def singly(self) -> "list[Batch]":
-        """Its rows, each as a batch of its own."""
-        lines = enumerate(columns.lines(self.rows))
-        return [Batch(f"{self.key}.{at}", self.database, self.table, line) for at, line in lines]
-
-
-@dataclass
-class Marks:
-    """How far the storing of a segment's batches has come, by their keys."""
-
-    blocks: dict[str, dict[str, int]] = field(default_factory=dict)
-    """The last block of each table from before the batch: written down before anything of it is stored."""
-    split: set[str] = field(default_factory=set)
-    """Stored row by row, each row a batch."""
-    stored: set[str] = field(default_factory=set)
+        """Return each insertion as a batch of its own."""
+        return [Batch(f"{self.key}.{index}", (entry,)) for index, entry in enumerate(self.entries)]
 
 
 class Segment:
-    """Rows in the order they came, then marks of how far they are stored; what is written survives `kill -9`.
+    """Insertions in the order in which they came, and marks of how far they are stored.
 
-    It is no safer from a loss of power than ClickHouse's own files are, which nobody waits for either.
+    Everything written survives `kill -9`. It does not survive a loss of power, and neither do the engine's own files.
     """
 
     def __init__(self, path: Path) -> None:
-        """One without rows, whose file will be at `path`."""
-        self.path, self.marks, self.size, self.count = path, Marks(), 0, 0
-        self._rows: list[tuple[str, str, bytes]] = []
-        self._end = 0
+        """Read the file `path`; without one, start an empty segment. Raises OSError if the file cannot be read."""
+        self.path, self.id = path, uuid.UUID(path.name[13:45])
+        self.size = self.lines = 0
+        self.begun: dict[str, dict[str, int]] = {}
+        """The last block of each table before a batch was stored, by the batch's key."""
+        self.split: set[str] = set()
+        """Keys of batches whose insertions are stored one by one."""
+        self.tried: set[str] = set()
+        """Keys of batches that this process has begun to store."""
+        self.done: set[str] = set()
+        """Keys of batches that this process has stored or set aside."""
+        self.damaged: dict[int, bytes] = {}
+        """Bytes that are no record any more, by their position."""
+        self._entries: list[Entry] = []
+        self._file, data = -1, path.read_bytes() if path.exists() else b""
+        self._end = len(data)
+        for position, head, body in decode(self.id.bytes, data):
+            if head is None:
+                self.damaged[position] = body
+            else:
+                self._take(head, body)
 
     @classmethod
-    def read(cls, path: Path) -> "Segment":
-        """What the file at `path` has; OSError if it cannot be read."""
-        segment = cls(path)
-        for record, rows, segment._end in _records(path.read_bytes()):
-            segment._take(record, rows)
-        segment._cut_off_the_torn()
-        return segment
+    def after(cls, directory: Path, last: int) -> "Segment":
+        """Return an empty segment that comes after the number `last`."""
+        return cls(directory / f"{last + 1:012}-{uuid.uuid4().hex}.log")
 
-    def add(self, database: str, table: str, rows: bytes) -> None:
-        """Keep `rows`; OSError if the disk does not take them, and then nothing is changed."""
-        self._write({"database": database, "table": table}, rows)
+    @property
+    def number(self) -> int:
+        """Its place among the others."""
+        return int(self.path.name[:12])
 
-    def mark(self, key: str, blocks: dict[str, int] | None = None, *, split: bool = False) -> None:
-        """Write down that the batch is to be stored on top of `blocks`, or is `split`, or else is stored."""
-        what: dict[str, Any] = {"blocks": blocks} if blocks is not None else {"split" if split else "stored": True}
-        self._write({"key": key, **what}, b"")
+    def takes(self, entry: Entry) -> bool:
+        """Whether the segment is small enough to be stored with another insertion."""
+        return self.size + len(entry.rows) <= LARGEST and self.lines + entry.rows.count(b"\n") < MOST
 
-    def batches(self) -> list[Batch]:
-        """All of its rows, by table."""
-        lanes: dict[tuple[str, str], list[bytes]] = {}
-        for database, table, rows in self._rows:
-            lanes.setdefault((database, table), []).append(rows)
-        parts = [(lane, part) for lane, rows in lanes.items() for part in _parts(rows)]
-        return [Batch(str(at), *lane, b"\n".join(part)) for at, (lane, part) in enumerate(parts)]
+    def add(self, entry: Entry) -> None:
+        """Write an insertion down. Raises OSError if the disk does not take it; then nothing has changed."""
+        self._write(entry.target, entry.rows)
+
+    def mark(self, key: str, blocks: dict[str, int] | None = None) -> None:
+        """Write down that a batch is about to be stored on top of `blocks`; without them, that it is split.
+
+        A mark is written twice: without it, one damaged byte would let rows be stored twice.
+        """
+        self._write({"key": key, "blocks": blocks}, copies=2)
+
+    def batches(self, order: Sequence[str]) -> list[Batch]:
+        """Return all insertions by table. The tables that stand earlier in `order` come first."""
+        alike: dict[Entry, list[Entry]] = {}
+        for entry in self._entries:
+            alike.setdefault(replace(entry, rows=b""), []).append(entry)
+        batches = [Batch(str(index), tuple(entries)) for index, entries in enumerate(alike.values())]
+        return sorted(batches, key=lambda batch: (*order, batch.table).index(batch.table))
 
     def remove(self) -> None:
-        """It is not needed any more."""
+        """Delete the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
         self.path.unlink(missing_ok=True)
 
-    def _write(self, record: dict[str, Any], rows: bytes) -> None:
-        head = json.dumps({**record, "size": len(rows)}, separators=(",", ":")).encode()
-        data = b"%08x %b\n%b\n" % (zlib.crc32(head + rows), head, rows)
-        self.path.parent.mkdir(exist_ok=True)
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            written = os.pwrite(file, data, self._end)  # what a failed one before has left there is overwritten
-        finally:
-            os.close(file)
+    def _write(self, head: dict[str, Any], body: bytes = b"", copies: int = 1) -> None:
+        data = encode(self.id.bytes, head, body) * copies
+        if self._file < 0:
+            self.path.parent.mkdir(exist_ok=True)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        written = os.pwrite(self._file, data, self._end)
         if written < len(data):
-            raise OSError(f"Only {written} of {len(data)} bytes were written to {self.path}.")
+            os.ftruncate(self._file, self._end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._end += len(data)
-        self._take(record, rows)
+        self._take(head, body)
 
-    def _take(self, record: dict[str, Any], rows: bytes) -> None:
-        if "key" not in record:
-            self._rows.append((record["database"], record["table"], rows))
-            self.size, self.count = self.size + len(rows), self.count + 1
-        elif "blocks" in record:
-            self.marks.blocks[record["key"]] = record["blocks"]
+    def _take(self, head: dict[str, Any], body: bytes) -> None:
+        if "key" not in head:
+            settings = tuple((name, value) for name, value in head["settings"])
+            self._entries.append(Entry(head["database"], head["table"], settings, body))
+            self.size, self.lines = self.size + len(body), self.lines + body.count(b"\n") + 1
+        elif head["blocks"] is None:
+            self.split.add(head["key"])
         else:
-            (self.marks.split if "split" in record else self.marks.stored).add(record["key"])
-
-    def _cut_off_the_torn(self) -> None:
-        """What was being written when the process died goes: nobody was told that it is stored."""
-        torn = self.path.read_bytes()[self._end :]
-        if torn:
-            aside = self.path.with_suffix(f".{time.time_ns()}.torn")
-            log.warning("The end of %s is not whole: %d bytes are kept in %s.", self.path, len(torn), aside)
-            aside.write_bytes(torn)  # the disk may be broken; then they are more than one row that nobody waits for
-            os.truncate(self.path, self._end)
-
-
-def left(directory: Path) -> list[Segment]:
-    """The segments in `directory`, oldest first; OSError if they cannot be read."""
-    directory.mkdir(exist_ok=True)
-    return [Segment.read(path) for path in sorted(directory.iterdir()) if _NAME.fullmatch(path.name)]
-
-
-def new(directory: Path, last: int) -> tuple[Segment, int]:
-    """One that comes after number `last`, and its number."""
-    return Segment(directory / f"{last + 1:012}.rows"), last + 1
-
-
-def number(segment: Segment) -> int:
-    """Its place among the others."""
-    return int(segment.path.stem)
-
-
-def _parts(rows: list[bytes]) -> list[list[bytes]]:
-    parts: list[list[bytes]] = [[]]
-    size = count = 0
-    for one in rows:
-        size, count = size + len(one), count + len(columns.lines(one))
-        if parts[-1] and (size > LARGEST or count > MOST):
-            parts.append([])
-            size, count = len(one), len(columns.lines(one))
-        parts[-1].append(one)
-    return parts
-
-
-def _records(data: bytes) -> Iterator[tuple[dict[str, Any], bytes, int]]:
-    """The whole records of a file, each with where it ends."""
-    start = 0
-    while (end := data.find(b"\n", start)) >= 0:
-        try:
-            head = data[start + 9 : end]
-            record = json.loads(head)
-            stop = end + 1 + int(record["size"])
-            rows = data[end + 1 : stop]
-            whole = int(data[start : start + 8], 16) == zlib.crc32(head + rows) and data[stop : stop + 1] == b"\n"
-            if not whole or not _is_known(record):
-                return
-        except (ValueError, KeyError, TypeError):
-            return
-        start = stop + 1
-        yield record, rows, start
-
-
-def _is_known(record: dict[str, Any]) -> bool:
-    if "key" in record:
-        return isinstance(record["key"], str) and bool(record.keys() & {"blocks", "split", "stored"})
-    return record["table"] in NAMES and isinstance(record["database"], str)
+            self.begun[head["key"]] = head["blocks"]

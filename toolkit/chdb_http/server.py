@@ -1,4 +1,4 @@
-"""The server process: a port, a data directory, and a clean end."""
+"""The server process, from its start to its shutdown."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
@@ -17,9 +17,9 @@ import uvicorn
 from chdb_http.access import Access, User
 from chdb_http.app import application
 from chdb_http.engine import Engine
+from chdb_http.engine_error import EngineError
 from chdb_http.errors import ChdbHttpError
-from chdb_http.failure import EngineError
-from chdb_http.news import News
+from chdb_http.row_events import RowEvents
 from localkit.connection_guard import Guard, connection_limit
 from localkit.die_with_parent import end_within, when_gone
 from localkit.web_pages import NONE_ALLOWED, Allowed
@@ -39,7 +39,7 @@ _LONGEST_URL = 1 << 20
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says of the server."""
+    """The options of the server."""
 
     host: str = "127.0.0.1"
     users: tuple[User, ...] = ()
@@ -48,6 +48,8 @@ class Options:
     """The hosts and origins that requests may name."""
     login_hint: str = ""
     """A sentence at the end of each refusal of a user or a password."""
+    early_tables: Mapping[str, str] = field(default_factory=dict)
+    restore_rows: bool = False
 
 
 def serve(options: Options, listener: socket.socket, home: Path) -> None:
@@ -56,7 +58,7 @@ def serve(options: Options, listener: socket.socket, home: Path) -> None:
     Raises ChdbHttpError if it cannot start.
     """
     try:
-        engine = Engine(home)
+        engine = Engine(home, options.early_tables, restore_rows=options.restore_rows)
     except EngineError as failure:
         raise ChdbHttpError(f"ClickHouse cannot open {home}: {failure}") from failure
     workers = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="query")
@@ -70,16 +72,16 @@ def serve(options: Options, listener: socket.socket, home: Path) -> None:
             options.allowed,
             local_only=_is_loopback(listener),
         )
-        _Server(_config(app), listener, options.parent_pid, engine.news).run([listener])
+        _Server(_config(app), listener, options.parent_pid, engine.row_events).run([listener])
     finally:
         end_within(_END_SECONDS)
-        engine.journal.close()  # before everything that still runs is killed
+        engine.write_log.close()  # before everything that still runs is killed
         _finish(engine, workers)
         engine.close()
 
 
 def _finish(engine: Engine, workers: ThreadPoolExecutor) -> None:
-    """End what is still running: queries that outlasted the drain, and those that were just about to begin."""
+    """Cancel the queries that are still running after the drain, and those that are about to begin."""
     finished = threading.Event()
 
     def kill_all() -> None:
@@ -94,11 +96,13 @@ def _finish(engine: Engine, workers: ThreadPoolExecutor) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it answers, ends with its parent, and leaves the exit code to us."""
+    """A server that reports when it answers, ends with its parent, and does not set the exit code."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, parent_pid: int | None, news: News) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, parent_pid: int | None, events: RowEvents
+    ) -> None:
         super().__init__(config)
-        self._url, self._parent_pid, self._news = _url(listener), parent_pid, news
+        self._url, self._parent_pid, self._events = _url(listener), parent_pid, events
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -112,7 +116,7 @@ class _Server(uvicorn.Server):
     # Workaround (uvicorn 0.54): uvicorn raises the signals that it caught again after its shutdown, which ends the
     # process before its cleanup; remove when this can be turned off. See Kludex/uvicorn#1600.
     def capture_signals(self) -> Iterator[None]:
-        """Uvicorn would raise the signal again after draining, and so end the process before the engine is closed."""
+        """Stop on SIGTERM and SIGINT, and close the engine before the process ends."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -126,10 +130,10 @@ class _Server(uvicorn.Server):
         if self.force_exit:
             end_within(_SOON_SECONDS)
         self.should_exit = True
-        self._news.close()
+        self._events.close()
 
     def _orphaned(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Stop without a drain, on another thread than the event loop's; nobody waits for an answer any more."""
+        """Stop without a drain, from another thread than the event loop's, because the clients are gone too."""
         end_within(_SOON_SECONDS)  # also if the event loop or the engine hangs; the next start waits for this
         log.warning("The process %s that started this one is gone: stopping.", self._parent_pid)
         self.force_exit = True
@@ -170,4 +174,4 @@ def _is_loopback(listener: socket.socket) -> bool:
 
 def _warn_if_open(options: Options, listener: socket.socket) -> None:
     if not options.users and not _is_loopback(listener):
-        log.warning("ClickHouse listens on %s and asks nobody for a password.", options.host)
+        log.warning("ClickHouse listens on %s and does not require a password.", options.host)

@@ -1,11 +1,11 @@
-"""The little that the front must know about SQL text: how to quote, and where a result's format stands."""
+"""The few things that the server must know about SQL text, such as quoting and the format of a result."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chdb_http.failure import EngineError
+from chdb_http.engine_error import EngineError
 
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COMMENTS = rb"(?:\s|--[^\n]*(?:\n|$)|#[ !][^\n]*(?:\n|$)|/\*.*?\*/)*"
@@ -30,18 +30,18 @@ _INPUT = re.compile(rb"\binput\b")
 
 
 def quoted_name(name: str) -> str:
-    """`name` as an identifier, whatever is in it."""
+    """Return any `name` as an identifier."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def quoted_text(text: str) -> str:
-    """`text` as a string literal, whatever is in it."""
+    """Return any `text` as a string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @dataclass(frozen=True)
 class InsertedRows:
-    """An INSERT whose rows stand behind it in a format of their own."""
+    """An INSERT that is followed by rows in a format."""
 
     head: bytes
     """`INSERT INTO t (a, b)`."""
@@ -52,17 +52,17 @@ class InsertedRows:
 
     @property
     def statement(self) -> bytes:
-        """The INSERT without its format."""
+        """Return the INSERT without its format."""
         return self.head + self.settings
 
     def from_file(self, path: str) -> bytes:
-        """The INSERT with its format, of rows that are at `path`: a text of ours, not a client's."""
+        """Return the INSERT with its format, for rows in the file `path`, which must not come from a client."""
         file = f"\nFROM INFILE {quoted_text(path)} COMPRESSION 'none'\n".encode()
         return self.head + file + self.settings + b"\nFORMAT " + self.format.encode()
 
 
 def inserted_rows(sql: bytes) -> InsertedRows | None:
-    """Where `sql` is an INSERT with FORMAT, its parts; None for every other statement.
+    """Return the parts of an INSERT with FORMAT, or None for every other statement.
 
     The engine must get rows apart from the statement: given both as one text, it ends the rows at the first empty line
     and takes what follows for a statement.
@@ -76,7 +76,7 @@ def inserted_rows(sql: bytes) -> InsertedRows | None:
 
 
 def reads_infile(sql: bytes) -> bool:
-    """Whether `sql` is an INSERT of a file: elsewhere a client reads it, here it would be the server's."""
+    """Return whether `sql` is an INSERT of a file, which would be the server's file instead of the client's."""
     if _INFILE.search(sql) is None or not _INSERTS.match(sql):
         return False
     head = _head_of(sql)
@@ -86,7 +86,7 @@ def reads_infile(sql: bytes) -> bool:
 
 
 def reads_input(sql: bytes) -> bool:
-    """Whether `sql` is an INSERT of a query that reads `input()`."""
+    """Return whether `sql` is an INSERT of a query that reads `input()`."""
     head = _head_of(sql) if _INPUT.search(sql) else None
     if head is None or head.last not in (b"SELECT", b"WITH", b"FROM"):
         return False
@@ -97,10 +97,10 @@ def reads_input(sql: bytes) -> bool:
 
 @dataclass(frozen=True)
 class _Head:
-    """Where the part of an INSERT ends that says what to insert into."""
+    """The position where the target of an INSERT ends."""
 
     last: bytes
-    """The word behind it."""
+    """The word after it."""
     start: int
     end: int
     settings: int
@@ -132,12 +132,12 @@ def _next_word(sql: bytes, start: int) -> bytes:
 
 
 def escaped_parameter(text: str) -> str:
-    """`text` as a query parameter is written."""
+    """Return `text` in the notation of query parameters."""
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def set_statement(settings: Mapping[str, str]) -> str:
-    """`SET` for all of `settings`; EngineError for a name that cannot be a setting's."""
+    """Return `SET` for all of `settings`. Raises EngineError for a name that is not valid."""
     for name in settings:
         if not _SETTING_NAME.fullmatch(name):
             raise EngineError("UNKNOWN_SETTING", f"Unknown setting {quoted_text(name)}.")
@@ -146,49 +146,49 @@ def set_statement(settings: Mapping[str, str]) -> str:
 
 
 def checked_format(name: str) -> str:
-    """`name`, if it may be a format's; EngineError if not."""
+    """Return `name` if it is valid as the name of a format. Raises EngineError if not."""
     if not _SETTING_NAME.fullmatch(name):
         raise EngineError("UNKNOWN_FORMAT", f"Unknown format {quoted_text(name)}.")
     return name
 
 
 def is_select(sql: bytes) -> bool:
-    """Whether `sql` begins like a query whose result may be large."""
+    """Return whether `sql` begins like a query whose result may be large."""
     return _SELECTS.match(sql) is not None
 
 
 def is_probe(sql: bytes) -> bool:
-    """Whether `sql` asks only whether somebody answers."""
+    """Return whether `sql` only checks that the server answers."""
     return _PROBE.fullmatch(sql) is not None
 
 
 def is_insert(sql: bytes) -> bool:
-    """Whether `sql` begins like an INSERT, or like what may be one."""
+    """Return whether `sql` begins like an INSERT."""
     return _INSERTS.match(sql) is not None
 
 
 def writes_outfile(sql: bytes) -> bool:
-    """Whether `sql` mentions `INTO OUTFILE`: elsewhere a client does it, here it would write to the server's disk."""
+    """Return whether `sql` mentions `INTO OUTFILE`, which would write to the server's disk instead of the client's."""
     return _OUTFILE.search(sql) is not None
 
 
 def has_comments(sql: bytes) -> bool:
-    """Whether there may be comments in `sql`, so that a format at its end may be part of one."""
+    """Return whether `sql` may have comments, so that a format at its end may be part of one."""
     return b"--" in sql or b"/*" in sql or b"#" in sql
 
 
 def named_format(sql: bytes) -> str | None:
-    """The format that `sql` ends by naming, if it does."""
-    named = _FORMAT.search(_ended(sql))
+    """Return the format that `sql` names at its end, or None."""
+    named = _FORMAT.search(_strip_end(sql))
     return named.group(1).decode() if named else None
 
 
 def with_outfile(sql: bytes, path: str, default_format: str) -> bytes:
-    """The query `sql`, with its result written to the pipe at `path`; both texts are ours, not a client's.
+    """Return the query `sql` with its result written to the pipe `path`.
 
     Where `sql` has something behind its format that this does not know, the engine answers with a syntax error.
     """
-    sql = _ended(sql)
+    sql = _strip_end(sql)
     named = _FORMAT.search(sql)
     outfile = f"\nINTO OUTFILE {quoted_text(path)} APPEND COMPRESSION 'none'\n".encode()
     if named:
@@ -197,7 +197,7 @@ def with_outfile(sql: bytes, path: str, default_format: str) -> bytes:
 
 
 def columns_of_types(types: str) -> str:
-    """`UInt8, Map(String, String)` as a structure, with the column names that ClickHouse gives: `_1`, `_2`."""
+    """Return the structure for types such as `UInt8, Map(String, String)`, with ClickHouse's names `_1`, `_2`."""
     depth, parts = 0, [""]
     for letter in types:
         depth += (letter in "([") - (letter in ")]")
@@ -208,5 +208,5 @@ def columns_of_types(types: str) -> str:
     return ", ".join(f"_{number} {part.strip()}" for number, part in enumerate(parts, 1))
 
 
-def _ended(sql: bytes) -> bytes:
+def _strip_end(sql: bytes) -> bytes:
     return sql.rstrip(b"; \t\r\n")

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chdb_http import news
+from chdb_http import row_events
 from support.clickhouse import Server
 from t0dspy.runtime.episode import new_episode
 from t0dspy.stack.gateway import listener, witness
@@ -118,6 +118,24 @@ def test_the_first_row_is_asked_for_and_the_next_are_heard_of(server: Server) ->
     asyncio.run(story())
 
 
+def test_the_model_inferences_of_an_inference_are_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are found by the inference's id, by a query and by news; another inference's do not count."""
+    monkeypatch.setattr(witness, "PATIENCE", 1.0)
+
+    async def story() -> None:
+        async with witness_of(server.url) as (seeing, clickhouse):
+            for _ in range(2):
+                id = await in_thread(inference, server)
+                await in_thread(write, server, "ModelInference", {"inference_id": id, "raw_request": "{}"})
+                assert await seeing.wait_until_stored("model", id)
+            assert clickhouse.asked == 1
+            alone = await in_thread(inference, server)
+            assert await seeing.wait_until_stored("inference", alone)
+            assert not await seeing.wait_until_stored("model", alone)
+
+    asyncio.run(story())
+
+
 def test_a_row_that_never_comes_is_not_seen(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much else is heard of."""
     monkeypatch.setattr(witness, "PATIENCE", 1.0)
@@ -192,7 +210,9 @@ def test_who_waits_is_told_when_nobody_speaks_any_more(server: Server, monkeypat
 
     async def story() -> None:
         async with witness_of(server.url) as (seeing, _):
-            waiting = asyncio.create_task(seeing._listener.wait_until_stored(new_episode(), ["ChatInference"]))
+            waiting = asyncio.create_task(
+                seeing._listener.wait_until_stored(new_episode(), ("ChatInference", "JsonInference"))
+            )
             await asyncio.sleep(0.1)
             await asyncio.to_thread(server.stop)
             async with asyncio.timeout(10):
@@ -285,8 +305,8 @@ async def silent(url: str) -> Any:
     """The URL of a server that passes on queries to `url`, and knows nothing of news."""
 
     async def passed_on(request: Request) -> Response:
-        if request.url.path == news.PATH:
-            return Response("There is no handle /t0dspy/news\n", 404, media_type="text/plain")
+        if request.url.path == row_events.PATH:
+            return Response("There is no handle /chdb_http/row-events\n", 404, media_type="text/plain")
         async with httpx.AsyncClient(trust_env=False) as http:
             query = dict(request.query_params)
             answer = await http.post(url + request.url.path, params=query, content=await request.body())

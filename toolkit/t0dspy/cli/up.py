@@ -67,6 +67,9 @@ def up(
             "--show-password", help="Print ClickHouse's URL with user and password; exit if the stack already runs."
         ),
     ] = False,
+    restore_rows: Annotated[
+        bool, typer.Option("--restore-rows", help="Store again the acknowledged rows that ClickHouse had refused.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors and warnings.")] = False,
 ) -> int:
     """Run the gateway, ClickHouse and the program server on this machine, without Docker.
@@ -105,6 +108,7 @@ def up(
         allowed_flags=allowed.flags(),
         watched=(Path().absolute(), directory.absolute()) if reload else None,
         drain=drain,
+        restore_rows=restore_rows,
     )
 
     terminal = _Terminal(quiet=quiet, secret_url=(lambda: _secret_url(data_dir)) if show_password else lambda: None)

@@ -1,5 +1,6 @@
 """The state that the routes of the gateway share."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from t0dspy.stack.gateway.background import Background
@@ -27,16 +28,16 @@ class Gateway:
         Raises:
             Refusal: 503, because the row is not stored after the witness's patience.
         """
-        # An inference has two rows that are written concurrently. ClickHouse's news of the first row does not show
-        # that the second one is stored, unless the gateway writes both before it answers.
-        listen = kind != "inference" or self.generations.current.writes_first
-        if await self.witness.wait_until_stored(kind, id, target, listen=listen):
+        # The gateway writes an inference and its model inferences separately, and ignores errors of both.
+        kinds = ("inference", "model") if kind == "inference" else (kind,)
+        stored = await asyncio.gather(*(self.witness.wait_until_stored(each, id, target) for each in kinds))
+        if all(stored):
             return
-        if await self.witness.is_half_stored(kind, id):
+        if any(stored) or await self.witness.is_half_stored(kind, id):
             raise refusal(
                 503,
-                f"The {kind} row {id} is in its table in ClickHouse, but after {PATIENCE:.0f} s it is not in the view "
-                "that is used to find it. Sending it again would store a second row.",
+                f"Only a part of the {kind} {id} is in ClickHouse after {PATIENCE:.0f} s. Sending it again would store "
+                "a second row.",
             )
         raise refusal(503, f"The {kind} row {id} did not reach ClickHouse within {PATIENCE:.0f} s. Send it again.")
 

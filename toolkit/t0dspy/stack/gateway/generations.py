@@ -16,8 +16,6 @@ class Generation:
     config_hash: str
     base_path: str = ""
     """The prefix of all paths, such as `/prefix`, if the config sets one."""
-    writes_first: bool = False
-    """Whether the gateway writes an inference's rows before it answers, because of `async_writes = false`."""
     in_flight: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 

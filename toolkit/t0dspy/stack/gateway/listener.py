@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeGuard
 
 import httpx
 
-from chdb_http.news import CONTENT_TYPE, PATH
+from chdb_http.row_events import CONTENT_TYPE, PATH
 
 PATIENCE = 0.5
 """Seconds to wait for news of a row before its table is queried."""
@@ -25,32 +25,35 @@ class Listener:
     news are sure, and if no statement that may have changed tables has run since then.
     """
 
-    def __init__(self, url: httpx.URL, auth: httpx.BasicAuth | None, tables: Collection[str]) -> None:
-        """Start to listen for rows of `tables` in the database that `url` ends in. It needs a running event loop."""
+    def __init__(self, url: httpx.URL, auth: httpx.BasicAuth | None, groups: Iterable[tuple[str, ...]]) -> None:
+        """Start to listen for rows in the database that `url` ends in. It needs a running event loop.
+
+        `groups` are the tables that a row may be in. The same id may identify a row in each group.
+        """
         self._auth = auth
         self._url = url.copy_with(path=PATH).copy_merge_params({"database": url.path.strip("/") or "default"})
-        self._tables = frozenset(tables)
-        self._news: OrderedDict[str, _News] = OrderedDict()
+        self._groups = {table: group for group in groups for table in group}
+        self._news: OrderedDict[_Row, _News] = OrderedDict()
         self._confirmed: set[str] = set()
         self._changes = 0
-        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._waiting: dict[_Row, asyncio.Future[None]] = {}
         self.connected = False
         """Whether ClickHouse sends news."""
         self._task = asyncio.get_running_loop().create_task(self._listen())
 
-    async def wait_until_stored(self, id: str, tables: Collection[str]) -> bool:
-        """Wait for news of a row, and return whether it is known to be stored in one of `tables`.
+    async def wait_until_stored(self, id: str, group: tuple[str, ...]) -> bool:
+        """Wait for news of a row, and return whether it is known to be stored in a table of `group`.
 
         False means that it is not known: the news may come later, or ClickHouse sends none.
         """
-        if self.connected and id not in self._news:
-            await self._wait_for_news(id)
-        news = self._news.get(id)
-        return self._is_fresh(news) and news.table in self._confirmed and news.table in tables
+        if self.connected and (group, id) not in self._news:
+            await self._wait_for_news((group, id))
+        news = self._news.get((group, id))
+        return self._is_fresh(news) and news.table in self._confirmed
 
-    def confirm(self, id: str) -> None:
+    def confirm(self, id: str, group: tuple[str, ...]) -> None:
         """Note that a query has found the row, so that later news of its table counts."""
-        news = self._news.get(id)
+        news = self._news.get((group, id))
         if self._is_fresh(news):
             self._confirmed.add(news.table)
 
@@ -63,12 +66,12 @@ class Listener:
     def _is_fresh(self, news: "_News | None") -> TypeGuard["_News"]:
         return news is not None and news.sure and news.changes == self._changes
 
-    async def _wait_for_news(self, id: str) -> None:
-        news = self._waiting.setdefault(id, asyncio.get_running_loop().create_future())
+    async def _wait_for_news(self, row: "_Row") -> None:
+        news = self._waiting.setdefault(row, asyncio.get_running_loop().create_future())
         try:
             await asyncio.wait({news}, timeout=PATIENCE)
         finally:
-            self._waiting.pop(id, None)
+            self._waiting.pop(row, None)
 
     async def _listen(self) -> None:
         # trust_env=False, because the parts of a stack need no proxy
@@ -101,10 +104,11 @@ class Listener:
     def _handle(self, news: dict[str, Any]) -> None:
         if news.get("changed"):
             self._forget()
-        elif news.get("table") in self._tables:
-            self._news[news["id"]] = _News(news["table"], news["sure"], self._changes)
-            if news["id"] in self._waiting:
-                _wake(self._waiting[news["id"]])
+        elif group := self._groups.get(news.get("table", "")):
+            row = group, news["id"]
+            self._news[row] = _News(news["table"], news["sure"], self._changes)
+            if row in self._waiting:
+                _wake(self._waiting[row])
             if len(self._news) > _MOST_KEPT:
                 self._news.popitem(last=False)
 
@@ -112,6 +116,9 @@ class Listener:
         """Invalidate all news and confirmations so far."""
         self._changes += 1
         self._confirmed.clear()
+
+
+_Row = tuple[tuple[str, ...], str]
 
 
 class _News(NamedTuple):

@@ -76,31 +76,18 @@ async def load(options: Options, clickhouse: ClickHouse) -> Generation:
     except GatewayError as error:
         raise type(error)(str(error).replace(str(directory), str(options.configs))) from error
     try:
-        loaded = GatewayConfig.read(directory)
-        config_hash = await config_hash_since(clickhouse, before)
-        return Generation(native, config_hash, loaded.base_path, loaded.writes_first)
+        return Generation(native, await config_hash_since(clickhouse, before), base_path(directory))
     except GatewayError:
         await native.close()
         raise
 
 
-@dataclass(frozen=True)
-class GatewayConfig:
-    """The settings of a loaded config that the HTTP routes need."""
-
-    base_path: str
-    """`gateway.base_path`, as a prefix of paths."""
-    writes_first: bool
-    """Whether `gateway.observability.async_writes` is set to false; its default is true."""
-
-    @classmethod
-    def read(cls, directory: Path) -> "GatewayConfig":
-        """Read the settings from `directory`, which the gateway has loaded."""
-        texts = (file.read_text(encoding="utf-8") for file in toml_files(directory))
-        tables = [tomllib.loads(text).get("gateway", {}) for text in texts]
-        path = next((table["base_path"] for table in tables if "base_path" in table), "").strip("/")
-        written = [table.get("observability", {}).get("async_writes") for table in tables]
-        return cls(f"/{path}" if path else "", False in written)
+def base_path(directory: Path) -> str:
+    """Return `gateway.base_path` of the config in `directory`, as a prefix of paths."""
+    texts = (file.read_text(encoding="utf-8") for file in toml_files(directory))
+    tables = [tomllib.loads(text).get("gateway", {}) for text in texts]
+    path = next((table["base_path"] for table in tables if "base_path" in table), "").strip("/")
+    return f"/{path}" if path else ""
 
 
 def _escaped(directory: Path) -> str:

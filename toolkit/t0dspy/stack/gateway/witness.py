@@ -14,7 +14,7 @@ from uuid import UUID
 
 import httpx
 
-from chdb_http.news import STORING
+from chdb_http.row_events import STORING
 from t0dspy.errors import GatewayError
 from t0dspy.stack.gateway.listener import Listener
 
@@ -24,6 +24,7 @@ PATIENCE = 20.0
 # The views are keyed by the ids that a request knows, so these queries are fast however many rows there are.
 _QUERIES = {
     "inference": "SELECT toString(uint_to_uuid(id_uint)) FROM InferenceById WHERE id_uint IN {keys:Array(UInt128)}",
+    "model": "SELECT DISTINCT toString(inference_id) FROM ModelInference WHERE inference_id IN {ids:Array(UUID)}",
     "boolean": "SELECT toString(id) FROM BooleanMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
     "AND id IN {ids:Array(UUID)}",
     "float": "SELECT toString(id) FROM FloatMetricFeedbackByTargetId WHERE target_id IN {targets:Array(UUID)} "
@@ -36,12 +37,18 @@ _QUERIES = {
 KINDS = frozenset(_QUERIES)
 _TABLES = {
     "inference": ("ChatInference", "JsonInference"),
+    "model": ("ModelInference",),
     "boolean": ("BooleanMetricFeedback",),
     "float": ("FloatMetricFeedback",),
     "comment": ("CommentFeedback",),
     "demonstration": ("DemonstrationFeedback",),
 }
 """The tables of the rows themselves, which ClickHouse's news names. A query for an id must scan them."""
+EARLY_TABLES = {table: "inference_id" if kind == "model" else "id" for kind in _TABLES for table in _TABLES[kind]}
+"""The tables that the gateway writes with every call, each with the column that identifies a row in the news.
+
+The embedded ClickHouse acknowledges their rows early. Views of feedback read inferences, so inferences come first.
+"""
 _BATCH = 200  # the ids are part of the URL, whose length is limited
 
 
@@ -118,28 +125,25 @@ class Witness:
     def __init__(self, clickhouse: ClickHouse) -> None:
         """Start to listen for news. It needs a running event loop."""
         self._clickhouse = clickhouse
-        self._listener = Listener(
-            clickhouse.url, clickhouse.auth, [table for tables in _TABLES.values() for table in tables]
-        )
+        self._listener = Listener(clickhouse.url, clickhouse.auth, _TABLES.values())
         self._expected: dict[str, list[_Expected]] = defaultdict(list)
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
-    async def wait_until_stored(self, kind: str, id: str, target: str = "", *, listen: bool = True) -> bool:
+    async def wait_until_stored(self, kind: str, id: str, target: str = "") -> bool:
         """Wait until a row is stored; return False if it is not stored after `PATIENCE` seconds.
 
         Args:
             kind: the kind of row; a key of `_QUERIES`.
             id: the id of the row.
             target: for feedback, the id of its inference or episode.
-            listen: whether ClickHouse's news of the row is enough; if not, the row is always queried.
         """
         # Workaround (tensorzero 2026.6): the gateway writes feedback in the background and ignores failed inserts;
         # remove when its answer waits for the insert.
-        if listen and await self._listener.wait_until_stored(id, _TABLES[kind]):
+        if await self._listener.wait_until_stored(id, _TABLES[kind]):
             return True
         stored = await self._query_until_stored(kind, id, target)
         if stored:
-            self._listener.confirm(id)
+            self._listener.confirm(id, _TABLES[kind])
         return stored
 
     async def close(self) -> None:
@@ -155,6 +159,8 @@ class Witness:
 
     async def is_half_stored(self, kind: str, id: str) -> bool:
         """Return whether a row that is not in its view is in its table."""
+        if kind == "model":  # its query reads the table itself
+            return False
         queries = [f"SELECT 1 FROM {table} WHERE id = {{id:UUID}}" for table in _TABLES[kind]]  # noqa: S608  # ours
         try:
             return bool(await self._clickhouse.column(" UNION ALL ".join(queries), id=id))

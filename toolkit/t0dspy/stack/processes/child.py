@@ -67,8 +67,11 @@ class Child:
         """Return the process id."""
         return self.process.pid
 
-    def start_relaying(self) -> None:
-        """Relay further output of the process, and drop the output from its start, because it started well."""
+    def start_relaying(self, *, from_start: bool = False) -> None:
+        """Relay further output of the process; with `from_start`, also the output from its start."""
+        for line in self._silent or () if from_start else ():
+            if not line.startswith("ready "):
+                self._say(line)
         self._silent = None
 
     async def last_words(self) -> str:

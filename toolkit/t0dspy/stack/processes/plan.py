@@ -22,6 +22,8 @@ class Plan:
     """The addresses of models, by the host name in their `api_base`."""
     clickhouse_url: str | None = field(default=None, repr=False)
     """The database of a gateway that runs alone; it may contain a password."""
+    restore_rows: bool = False
+    """Whether ClickHouse stores again the acknowledged rows that it has set aside."""
 
     allowed_flags: Sequence[str] = ()
     """The flags from `web_pages.Allowed.flags`, for each part."""

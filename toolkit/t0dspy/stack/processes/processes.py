@@ -20,7 +20,7 @@ from t0dspy.errors import GatewayError, StackError
 from t0dspy.readiness.problems import Problems, as_server_status, find_problems
 from t0dspy.stack.gateway.refusals import refusal_message
 from t0dspy.stack.gateway.reports import Report
-from t0dspy.stack.gateway.witness import ClickHouse
+from t0dspy.stack.gateway.witness import EARLY_TABLES, ClickHouse
 from t0dspy.stack.processes import credentials, data_dir, ports, programs
 from t0dspy.stack.processes.child import Child
 from t0dspy.stack.processes.data_dir import Load, Running
@@ -68,8 +68,8 @@ class Parts:
         self._programs_port = bound.get("programs", self._plan.programs_port)
         for part in self._plan.parts:
             await starts[part](bound[part])
-        for child in self._children.values():
-            child.start_relaying()
+        for name, child in self._children.items():
+            child.start_relaying(from_start=name == "clickhouse")  # acknowledged rows may be set aside
 
     def _write_run_file(self) -> None:
         """Write the file about the running stack. If the disk is full, the old file stays and the stack continues."""
@@ -183,6 +183,8 @@ class Parts:
             password_env=variable,
             allowed=self._plan.allowed_flags,
             login_hint="`t0dspy up --show-password` prints the URL with the user and the password.",
+            early_tables=EARLY_TABLES,
+            restore_rows=self._plan.restore_rows,
         )
         self._secrets["clickhouse"] = {variable: secret.password}
         child = await self._spawn("clickhouse", command)

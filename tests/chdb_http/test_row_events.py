@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chdb_http.news import CONTENT_TYPE, NOTHING, PATH, News, _named
+from chdb_http.row_events import CONTENT_TYPE, NOTHING, PATH, RowEvents, _named
 from chdb_http.sql import InsertedRows
 from support.clickhouse import Server
 
@@ -183,15 +183,15 @@ def test_who_does_not_read_is_let_go_of() -> None:
     """A listener that leaves thousands of lines unread hears the end, and the server keeps no more of them."""
 
     async def unread(count: int) -> list[bytes]:
-        news = News()
-        told = news.lines("d")
+        events = RowEvents()
+        told = events.lines("d")
         assert await anext(told) == NOTHING
         for number in range(count):
-            news.inserted("d", _row({"id": str(number)}), since=news.generation)
-        news.inserted("other", _row({"id": "other"}), since=news.generation)
+            events.inserted("d", _row({"id": str(number)}), since=events.generation)
+        events.inserted("other", _row({"id": "other"}), since=events.generation)
         first = await anext(told, b"")
         if not first:
-            assert not news._listeners
+            assert not events._listeners
         await told.aclose()
         return first.splitlines()
 
@@ -230,8 +230,10 @@ def test_the_first_key_names_the_row(rest: dict[str, Any], id: str) -> None:
     """A row is told of by an id that it begins with, and by nothing further back."""
     rest.pop("id", None)
     begins, ends = {"id": id, **rest}, {**rest, "id": id}
-    assert _named(_row(begins)) == {"table": "t", "id": id}
-    assert rest == {} or _named(_row(ends)) is None
+    assert _named(_row(begins), {}) == {"table": "t", "id": id}
+    assert rest == {} or _named(_row(ends), {}) is None
+    assert _named(_row({"id": "x", "other": id, **rest}), {"t": "other"}) == {"table": "t", "id": id}
+    assert _named(_row(begins), {"t": "other"}) is None or "other" in rest
 
 
 def _row(row: dict[str, Any]) -> InsertedRows:

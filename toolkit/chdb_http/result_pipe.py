@@ -1,4 +1,4 @@
-"""The pipe that a result comes through: the engine writes at one end, the event loop reads at the other."""
+"""The pipe of a result: the engine writes to one end, and the event loop reads from the other."""
 
 import asyncio
 import contextlib
@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """The client has disconnected."""
 
 
 class Pipe:
-    """A pipe with its reading end in the event loop; whoever takes the writing end closes it."""
+    """A pipe that the event loop reads. The caller that takes the writing end closes it."""
 
     def __init__(self, gone: "asyncio.Future[None]") -> None:
-        """`gone` is done when the client has gone away."""
+        """Open the pipe. `gone` is done when the client has disconnected."""
         self._gone = gone
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
@@ -28,13 +28,13 @@ class Pipe:
             with contextlib.suppress(OSError):  # a user's pipes may be limited; a smaller one works, too
                 fcntl.fcntl(self._read, fcntl.F_SETPIPE_SZ, _CAPACITY)
 
-    def taken(self) -> int:
-        """The writing end, which is the caller's now."""
+    def take_writing_end(self) -> int:
+        """Return the writing end, which the caller must close."""
         taken, self._write = self._write, -1
         return taken
 
     async def read(self, size: int) -> bytes:
-        """The next bytes, up to `size`; none at the end. ClientGoneError if there is no use in reading on."""
+        """Return up to `size` bytes, and none at the end. Raises ClientGoneError if the client has disconnected."""
         while True:
             if self._gone.done():
                 raise ClientGoneError
@@ -43,13 +43,13 @@ class Pipe:
             except BlockingIOError:
                 await self._readable()
 
-    async def quiet(self, running: "asyncio.Future[T]") -> None:
-        """Wait a moment for `running` to end: a small result is read at once then, and not as it comes."""
+    async def wait_briefly(self, running: "asyncio.Future[T]") -> None:
+        """Wait briefly for `running` to end, so that a small result can be read at once."""
         waited: set[asyncio.Future[Any]] = {running, self._gone}
         await asyncio.wait(waited, timeout=_MOMENT, return_when=asyncio.FIRST_COMPLETED)
 
     async def unless_gone(self, result: "asyncio.Future[T]") -> T:
-        """What `result` comes to; ClientGoneError if the client does not wait for it."""
+        """Return the value of `result`. Raises ClientGoneError if the client disconnects first."""
         waited: set[asyncio.Future[Any]] = {result, self._gone}
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
@@ -57,7 +57,7 @@ class Pipe:
         return result.result()
 
     def close(self) -> None:
-        """Close what is still ours; a writer gets an error from then on."""
+        """Close the ends that were not taken. A writer gets an error from then on."""
         for end in (self._read, self._write):
             if end >= 0:
                 os.close(end)

@@ -1,4 +1,4 @@
-"""ClickHouse's errors: the text a client reads and the HTTP status that goes with it."""
+"""ClickHouse's errors: their text and their HTTP status."""
 
 import logging
 import re
@@ -54,10 +54,10 @@ _STD_EXCEPTION = 1001
 
 
 class EngineError(Exception):
-    """The engine, or the front in its name, refused a query; `str` is ClickHouse's own text for it."""
+    """The engine, or the server in its name, refused a query. Its `str` is the text that ClickHouse sends."""
 
     def __init__(self, name: str, message: str, code: int | None = None, *, before_storing: bool = False) -> None:
-        """`name` and `code` are ClickHouse's, such as SYNTAX_ERROR and 62.
+        """Keep the parts of the error. `name` and `code` are ClickHouse's, such as SYNTAX_ERROR and 62.
 
         With `before_storing`, it is certain that nothing of what was to be inserted is stored.
         """
@@ -71,14 +71,14 @@ class EngineError(Exception):
         return _STATUS.get(self.name, 500)
 
 
-def unexpected(bug: Exception) -> EngineError:
-    """What a client is told of a mistake of ours; the log is told all of it."""
+def internal_error(bug: Exception) -> EngineError:
+    """Log a bug of this server, and return the error for the client."""
     log.error("This is a bug in chdb_http.", exc_info=bug)
     return EngineError("STD_EXCEPTION", f"The server failed: {type(bug).__name__}; its log says more.", _STD_EXCEPTION)
 
 
-def failure_of(error: Exception) -> EngineError:
-    """What chDB raised, as ClickHouse would say it: chDB repeats the head and the tail once per layer."""
+def parse_failure(error: Exception) -> EngineError:
+    """Return an exception of chDB as ClickHouse's error. chDB repeats the head and the tail once per layer."""
     text = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
     text = text.strip()
     head = _HEAD.match(text)

@@ -1,4 +1,4 @@
-"""The data directory: ours or nobody's, and one server at a time."""
+"""The data directory, which only one server uses at a time, and no other program."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from localkit import private
 from localkit.shortage import explain
 
 ENGINE, JOURNAL, TEMPORARY = "engine", "journal", "tmp"
-"""Directories that the server writes while it runs; beside them it writes nothing, so that SQL cannot either."""
+"""The directories that the server, and therefore SQL, can write while it runs."""
 
 _MARKER, _LOCK, _HOLDER = "t0dspy-clickhouse.json", "lock", "pid"  # existing directories hold a file of this name
 _LAYOUT = 1
@@ -24,8 +24,8 @@ _GLOBS = set("*?{")
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[Path]:
-    """The engine's own directory inside `directory`, which is made if need be and held until the end of the block.
+def hold(directory: Path) -> Iterator[Path]:
+    """Make `directory` if necessary, lock it for the block, and provide the engine's directory inside it.
 
     Raises ChdbHttpError if `directory` cannot be used, belongs to something else, or is held by another process.
     """
@@ -37,7 +37,7 @@ def held(directory: Path) -> Iterator[Path]:
         private.make(directory)
         _refuse_foreign(directory)
         private.tighten(directory)
-        lock = _locked(directory)
+        lock = _lock(directory)
         _mark(directory)
         _make_directories(directory)
     except OSError as error:
@@ -72,7 +72,7 @@ def _refuse_newer(marker: Path) -> None:
         raise ChdbHttpError(f"{marker.parent} was written by another version (layout {layout}, not {_LAYOUT}).")
 
 
-def _locked(directory: Path) -> FileLock:
+def _lock(directory: Path) -> FileLock:
     lock = FileLock(directory / _LOCK, timeout=0)
     holder = directory / _HOLDER
     try:

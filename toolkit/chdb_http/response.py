@@ -1,4 +1,4 @@
-"""From a running query to an HTTP response: held back while it is small, then streamed."""
+"""The HTTP response to a query: buffered while the result is small, then streamed."""
 
 import asyncio
 import json
@@ -12,39 +12,40 @@ from typing import IO
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chdb_http import codec
+from chdb_http import compression
 from chdb_http.engine import Engine
+from chdb_http.engine_error import EngineError
 from chdb_http.execution import Execution
-from chdb_http.failure import EngineError
-from chdb_http.pipe import ClientGoneError, Pipe
 from chdb_http.query import Outcome
 from chdb_http.request import Delivery
+from chdb_http.result_pipe import ClientGoneError, Pipe
 
-HELD = 1 << 20
-"""Up to so many bytes of a result are held back, so that a late error still has its status: ClickHouse's default."""
+BUFFERED = 1 << 20
+"""Bytes of a result that are buffered, so that a late error still gets its HTTP status: ClickHouse's default."""
 
 _PIECE = 1 << 18
 
 
-class Answer(Response):
-    """Runs a query and sends what comes of it.
+class QueryResponse(Response):
+    """A response that runs a query and sends its result.
 
-    A query that fails before `HELD` bytes of result answers with its status; afterwards the error is appended to the
+    A query that fails before `BUFFERED` bytes of result answers with its status. Later, the error is appended to the
     body and the connection is cut, as ClickHouse does. If the client goes away, a reading query is cancelled.
     """
 
     def __init__(self, engine: Engine, execution: Execution, delivery: Delivery, workers: Executor) -> None:
-        """`workers` run the query; nothing happens before the server calls the response."""
+        """Prepare the response. The query runs on `workers` when the server calls the response."""
         self._engine, self._execution, self._delivery, self._workers = engine, execution, delivery, workers
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        gone = asyncio.ensure_future(_gone(receive))
+        """Run the query and send the response."""
+        gone = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
-            with Pipe(gone) as pipe, tempfile.SpooledTemporaryFile(HELD + _PIECE) as held:
-                running = asyncio.get_running_loop().run_in_executor(self._workers, self._execution.run, pipe.taken())
-                running.add_done_callback(_noticed)
+            with Pipe(gone) as pipe, tempfile.SpooledTemporaryFile(BUFFERED + _PIECE) as held:
+                loop, end = asyncio.get_running_loop(), pipe.take_writing_end()
+                running = loop.run_in_executor(self._workers, self._execution.run, end)
+                running.add_done_callback(_ignore_failure)
                 try:
                     await self._deliver(send, pipe, held, running)
                 except ClientGoneError:
@@ -54,7 +55,7 @@ class Answer(Response):
             gone.cancel()
 
     async def _deliver(self, send: Send, pipe: Pipe, held: IO[bytes], running: "Future[Outcome]") -> None:
-        await pipe.quiet(running)
+        await pipe.wait_briefly(running)
         ended = await self._hold(pipe, held)
         if not ended:
             await self._stream(send, _pieces(held, pipe), running)
@@ -62,30 +63,30 @@ class Answer(Response):
         try:
             outcome = await pipe.unless_gone(running)
         except EngineError as failure:
-            await _send_all(send, *refusal(failure, self._engine, self._delivery))
+            await _send_all(send, *error_message(failure, self._engine, self._delivery))
             return
-        if held.tell() > HELD:
+        if held.tell() > BUFFERED:
             await self._stream(send, _pieces(held, None), running, self._summary(outcome))
         else:
             held.seek(0)
             await self._send_held(send, outcome, outcome.body or held.read())
 
     async def _hold(self, pipe: Pipe, held: IO[bytes]) -> bool:
-        """Whether the whole result is in `held`."""
+        """Read the result into `held`, and return whether it is complete."""
         while piece := await pipe.read(_PIECE):
             held.write(piece)
-            if held.tell() > HELD and not self._delivery.whole:
+            if held.tell() > BUFFERED and not self._delivery.whole:
                 return False
         return True
 
     async def _send_held(self, send: Send, outcome: Outcome, body: bytes) -> None:
         headers = self._summary(outcome)
         if outcome.format is not None:
-            headers |= self._described(outcome.format)
+            headers |= self._format_headers(outcome.format)
         if body and self._delivery.encoding:
             headers["content-encoding"] = self._delivery.encoding
             body = await asyncio.to_thread(_compressed, self._delivery.encoding, body)
-        await _send_all(send, 200, self._usual() | headers, body)
+        await _send_all(send, 200, self._usual_headers() | headers, body)
 
     async def _stream(
         self,
@@ -95,9 +96,9 @@ class Answer(Response):
         more: Mapping[str, str] | None = None,
     ) -> None:
         tag, encoding = secrets.token_hex(8), self._delivery.encoding
-        headers = self._usual() | self._described(self._execution.format) | dict(more or {})
+        headers = self._usual_headers() | self._format_headers(self._execution.format) | dict(more or {})
         headers |= {"x-clickhouse-exception-tag": tag} | ({"content-encoding": encoding} if encoding else {})
-        compressor = codec.compressor(encoding) if encoding else codec.PLAIN
+        compressor = compression.compressor(encoding) if encoding else compression.PLAIN
         await _begin(send, 200, headers)
         async for piece in pieces:
             data = await asyncio.to_thread(compressor.compress, piece) if encoding else piece
@@ -106,7 +107,9 @@ class Answer(Response):
         try:
             await running
         except EngineError as failure:
-            await _send_piece(send, compressor.compress(_epitaph(failure, self._engine, tag)) + compressor.flush())
+            await _send_piece(
+                send, compressor.compress(_trailing_error(failure, self._engine, tag)) + compressor.flush()
+            )
         else:  # without a last piece, the server cuts the connection
             await _send_piece(send, compressor.flush(), last=True)
 
@@ -117,10 +120,10 @@ class Answer(Response):
             await asyncio.wait({running}, timeout=pause)
             pause = min(pause * 2, 1.0)
 
-    def _usual(self) -> dict[str, str]:
-        return usual_headers(self._engine, self._delivery) | {"x-clickhouse-timezone": self._execution.timezone}
+    def _usual_headers(self) -> dict[str, str]:
+        return common_headers(self._engine, self._delivery) | {"x-clickhouse-timezone": self._execution.timezone}
 
-    def _described(self, name: str) -> dict[str, str]:
+    def _format_headers(self, name: str) -> dict[str, str]:
         return {"x-clickhouse-format": name, "content-type": self._engine.content_type(name)}
 
     def _summary(self, outcome: Outcome) -> dict[str, str]:
@@ -128,8 +131,8 @@ class Answer(Response):
         return {"x-clickhouse-summary": json.dumps(counts | {"total_rows_to_read": "0"}, separators=(",", ":"))}
 
 
-def usual_headers(engine: Engine, delivery: Delivery) -> dict[str, str]:
-    """The headers of every answer to a query."""
+def common_headers(engine: Engine, delivery: Delivery) -> dict[str, str]:
+    """Return the headers of every response to a query."""
     return {
         "x-clickhouse-query-id": delivery.query_id,
         "x-clickhouse-server-display-name": engine.host,
@@ -138,21 +141,21 @@ def usual_headers(engine: Engine, delivery: Delivery) -> dict[str, str]:
     }
 
 
-def refusal(failure: EngineError, engine: Engine, delivery: Delivery) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body that say `failure` as ClickHouse does."""
-    headers = usual_headers(engine, delivery) | {"x-clickhouse-exception-code": str(failure.code)}
+def error_message(failure: EngineError, engine: Engine, delivery: Delivery) -> tuple[int, dict[str, str], bytes]:
+    """Return the status, headers and body with which ClickHouse reports `failure`."""
+    headers = common_headers(engine, delivery) | {"x-clickhouse-exception-code": str(failure.code)}
     if failure.status == 401:
         headers["www-authenticate"] = 'Basic realm="ClickHouse server HTTP API"'
-    return failure.status, headers, _said(failure, engine)
+    return failure.status, headers, _error_text(failure, engine)
 
 
-def _said(failure: EngineError, engine: Engine) -> bytes:
+def _error_text(failure: EngineError, engine: Engine) -> bytes:
     return f"{failure} (version {engine.version})\n".encode(errors="replace")
 
 
-def _epitaph(failure: EngineError, engine: Engine, tag: str) -> bytes:
-    """The block that clients look for at the end of a body that breaks off."""
-    said = _said(failure, engine)
+def _trailing_error(failure: EngineError, engine: Engine, tag: str) -> bytes:
+    """Return the block that clients look for at the end of a body that is cut off by an error."""
+    said = _error_text(failure, engine)
     return b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag.encode(), said, len(said), tag.encode())
 
 
@@ -181,16 +184,16 @@ async def _send_piece(send: Send, data: bytes, *, last: bool = False) -> None:
 
 
 def _compressed(encoding: str, body: bytes) -> bytes:
-    compressor = codec.compressor(encoding)
+    compressor = compression.compressor(encoding)
     return compressor.compress(body) + compressor.flush()
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _noticed(running: "Future[Outcome]") -> None:
-    """A failure that nobody waits for any more is not worth a line in the log."""
+def _ignore_failure(running: "Future[Outcome]") -> None:
+    """Retrieve the exception, so that asyncio does not log a failure after the client has disconnected."""
     if not running.cancelled():
         running.exception()

@@ -7,17 +7,17 @@ from typing import Any, Protocol
 import lz4.frame  # type: ignore[import-untyped]
 import zstandard
 
-from chdb_http.failure import EngineError
+from chdb_http.engine_error import EngineError
 
 
 class Compressor(Protocol):
-    """Turns pieces of a body into pieces of a compressed body."""
+    """A compressor of a body that comes in pieces."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """The next piece; may be empty."""
+        """Return the next compressed bytes, which may be none."""
 
     def flush(self) -> bytes:
-        """What is left, with the end of the stream."""
+        """Return the remaining bytes, with the end of the stream."""
 
 
 class _Plain:
@@ -29,11 +29,11 @@ class _Plain:
 
 
 PLAIN: Compressor = _Plain()
-"""Compresses nothing."""
+"""A compressor that changes nothing."""
 
 
 class _Lz4:
-    """lz4's own compressor must be begun explicitly, and buffers without bound unless told otherwise."""
+    """An lz4 compressor, which must be started explicitly, and would otherwise buffer without a limit."""
 
     def __init__(self) -> None:
         self._frame: Any = lz4.frame.LZ4FrameCompressor()
@@ -64,19 +64,19 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 }
 
 
-def chosen(accept_encoding: str) -> str | None:
-    """The encoding to answer with, given a request's `Accept-Encoding`; None for plain bytes."""
-    offered = dict(_weighed(part) for part in accept_encoding.lower().split(","))
+def choose_encoding(accept_encoding: str) -> str | None:
+    """Return the encoding of a response to a request with this `Accept-Encoding`, or None for plain bytes."""
+    offered = dict(_parse_weight(part) for part in accept_encoding.lower().split(","))
     return next((name for name in _COMPRESSORS if offered.get(name, 0) > 0), None)
 
 
 def compressor(encoding: str) -> Compressor:
-    """A fresh compressor for an encoding that `chosen` chose."""
+    """Return a new compressor for an encoding that `choose_encoding` returned."""
     return _COMPRESSORS[encoding]()
 
 
-def decompressed(encoding: str, data: bytes) -> bytes:
-    """`data` without its `Content-Encoding`; EngineError if it is unknown, broken or cut off."""
+def decompress(encoding: str, data: bytes) -> bytes:
+    """Return decompressed `data`. Raises EngineError if the encoding is unknown or the data is damaged."""
     if encoding in ("", "identity"):
         return data
     if encoding not in _DECOMPRESSORS:
@@ -89,7 +89,7 @@ def decompressed(encoding: str, data: bytes) -> bytes:
 
 
 def _members(decompressor: Callable[[], Any], data: bytes) -> list[bytes]:
-    """The contents of `data`, which is one or more compressed streams, one behind the other."""
+    """Return the contents of `data`, which is one compressed stream or several in sequence."""
     contents = []
     while data:
         stream = decompressor()
@@ -100,7 +100,7 @@ def _members(decompressor: Callable[[], Any], data: bytes) -> list[bytes]:
     return contents
 
 
-def _weighed(part: str) -> tuple[str, float]:
+def _parse_weight(part: str) -> tuple[str, float]:
     name, _, weight = part.partition(";")
     try:
         return name.strip(), float(weight.partition("=")[2] or 1)

@@ -1,4 +1,4 @@
-"""The engine's configuration: its settings, and what its one user may do."""
+"""The engine's configuration: its settings and the grants of its only user."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ _GRANTED = (
     "ALTER DELETE, ALTER COLUMN, ALTER INDEX, ALTER PROJECTION, ALTER CONSTRAINT, ALTER STATISTICS, ALTER TTL, "
     "ALTER MATERIALIZE TTL, ALTER SETTINGS, ALTER MODIFY COMMENT, ALTER VIEW"
 )
-"""Everything in a database, and nothing of ClickHouse's sources (files, hosts, programs), its system or its users."""
+"""All rights in a database, and none on ClickHouse's sources (files, hosts, programs), its system or its users."""
 _FIXED = {
     "allow_python_table_function": "0",
     "allow_introspection_functions": "0",
@@ -36,7 +36,7 @@ _FIXED = {
     "input_format_record_errors_file_path": "",
     "s3_retry_attempts": "0",
 }
-"""Settings with which a statement could name a file or a host, or read this process: their values are ours."""
+"""Fixed settings, with which a statement could otherwise name a file or a host, or read this process."""
 
 
 def query_memory() -> int:
@@ -45,7 +45,7 @@ def query_memory() -> int:
 
 
 def write_config(directory: Path) -> None:
-    """Write the engine's configuration into `directory`, over what is there. Raises OSError."""
+    """Write the engine's configuration into `directory`, and overwrite existing files. Raises OSError."""
     (directory / ENGINE_CONFIG).write_text(_ENGINE, encoding="utf-8")
     (directory / USERS_CONFIG).write_text(_users(), encoding="utf-8")
 

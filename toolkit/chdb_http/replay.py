@@ -1,0 +1,145 @@
+"""Stores a segment exactly once, in each table and behind each view, however often that is interrupted."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from chdb_http import set_aside, sql
+from chdb_http.connection import Connection
+from chdb_http.early_tables import EarlyTable
+from chdb_http.engine_error import EngineError
+from chdb_http.segment import Batch, Entry, Segment
+
+log = logging.getLogger("chdb_http")
+
+Connect = Callable[[], Connection]
+Describe = Callable[[str, str], EarlyTable | None]
+
+_BLOCKS = (
+    "SELECT table, max(max_block_number) FROM system.parts "
+    "WHERE active AND database = {database:String} AND table IN ({tables:Array(String)}) GROUP BY table"
+)
+_PARTS = (
+    "SELECT table, name, min_block_number FROM system.parts "
+    "WHERE active AND database = {database:String} AND table IN ({tables:Array(String)})"
+)
+_COLUMNS = (
+    "SELECT name FROM system.columns WHERE database = {database:String} AND table = {name:String} ORDER BY position"
+)
+_EXISTS = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = {name:String}"
+_ROW_ERRORS = frozenset(
+    """CANNOT_PARSE_TEXT CANNOT_PARSE_ESCAPE_SEQUENCE CANNOT_PARSE_QUOTED_STRING CANNOT_PARSE_INPUT_ASSERTION_FAILED
+    CANNOT_PARSE_DATE CANNOT_PARSE_DATETIME CANNOT_PARSE_NUMBER CANNOT_PARSE_UUID CANNOT_PARSE_BOOL CANNOT_PARSE_IPV4
+    CANNOT_PARSE_IPV6 CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING CANNOT_READ_ARRAY_FROM_TEXT CANNOT_READ_MAP_FROM_TEXT
+    CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN CANNOT_CONVERT_TYPE TYPE_MISMATCH INCORRECT_DATA UNKNOWN_IDENTIFIER
+    NO_SUCH_COLUMN_IN_TABLE UNKNOWN_ELEMENT_OF_ENUM VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE ARGUMENT_OUT_OF_BOUND
+    DECIMAL_OVERFLOW VIOLATED_CONSTRAINT""".split()  # noqa: SIM905 - a list of names is easier to read this way
+)
+"""Errors about a row itself. After any other error the row is stored again: the disk may be full, or memory short."""
+_GONE = ("UNKNOWN_TABLE", "UNKNOWN_DATABASE")
+
+
+def store(segment: Segment, connect: Connect, describe: Describe, order: Sequence[str]) -> None:
+    """Store what is not stored yet of `segment`, tables in `order` first. `describe` returns a table as it is now.
+
+    The engine stores a batch as one block in each table, one table after the other, so an interrupted process leaves
+    some of the blocks. A block is there or not, and a table's blocks have growing numbers. The segment holds the last
+    numbers from before, so a later attempt knows which tables lack their block, and stores it in those alone.
+
+    Insertions that the engine refuses because of their rows are set aside, with a line in the log. Raises EngineError
+    if the engine cannot store something now, and OSError if the disk does not take a mark; then call it again.
+    """
+    # Workaround (chdb 4.4): the engine writes `insert_deduplication_token` before it renames the part, so a kill in
+    # between loses the block, and it continues if a full disk does not take the token, so the block is stored twice;
+    # remove when a repeated insert with the same token stores exactly what is missing.
+    connection = connect()
+    try:
+        for batch in segment.batches(order):
+            _store(segment, batch, connection, connect, describe)
+    finally:
+        connection.close()
+
+
+def _store(segment: Segment, batch: Batch, connection: Connection, connect: Connect, describe: Describe) -> None:
+    if batch.key in segment.done:
+        return
+    if batch.key not in segment.split:
+        try:
+            connection.run(f"USE {sql.quoted_name(batch.entry.database)}")
+            _store_whole(segment, batch, connection, connect, describe)
+        except EngineError as failure:
+            if not _is_permanent(failure, batch.entries[0], connection):
+                raise
+            if len(batch.entries) > 1:
+                segment.mark(batch.key)
+            else:
+                path = set_aside.keep_refused(segment, batch)
+                log.error("Rows of %s are refused, and kept in %s: %s", batch.table, path, failure)
+    if batch.key in segment.split:
+        for single in batch.singly():
+            _store(segment, single, connection, connect, describe)
+    segment.done.add(batch.key)
+
+
+def _is_permanent(failure: EngineError, entry: Entry, connection: Connection) -> bool:
+    if failure.name in _GONE:  # the engine also says so of a view's target, which can be made again
+        return bool(connection.run(_EXISTS, database=entry.database, name=entry.table).bytes() == b"0\n")
+    return failure.before_storing and failure.name in _ROW_ERRORS
+
+
+def _store_whole(segment: Segment, batch: Batch, connection: Connection, connect: Connect, describe: Describe) -> None:
+    entry = batch.entry
+    table = describe(entry.database, entry.table)
+    tables = tuple(table.engines) if table else (entry.table,)  # it was changed after the rows came: views are left out
+    if batch.key in segment.tried:
+        _drop_broken(connection, entry.database, tables, segment.begun.get(batch.key, {}))
+    now = _read_blocks(connection, entry.database, tables)
+    before = segment.begun.get(batch.key)
+    if before is None:
+        segment.mark(batch.key, now)
+        before = now
+    segment.tried.add(batch.key)
+    lacking = [name for name in tables if now.get(name, -1) <= before.get(name, -1)]
+    if len(lacking) == len(tables):
+        connection.insert(entry.statement, {})
+    elif table and lacking:
+        _complete(connect(), table, entry.statement, lacking)
+
+
+def _complete(connection: Connection, table: EarlyTable, rows: sql.InsertedRows, lacking: Sequence[str]) -> None:
+    """Make the block of every table from `rows`, in temporary tables, and attach it to the tables that lack theirs.
+
+    No view sees what is attached. The connection is closed: on it, the names of the tables mean the temporary ones.
+    """
+    try:
+        table.make_temporary(connection)
+        connection.insert(rows, {})
+        for view in table.views:
+            answer = connection.run(_COLUMNS, "JSONCompactEachRow", database=table.database, name=view.name)
+            columns = ", ".join(sql.quoted_name(*json.loads(line)) for line in answer.bytes().splitlines())
+            connection.run(f"INSERT INTO {view.target} ({columns}) {view.unqualified_query}")
+        for name in lacking:
+            connection.run(f"ALTER TABLE {sql.quoted_name(table.database)}.{name} ATTACH PARTITION tuple() FROM {name}")
+    finally:
+        connection.close()
+
+
+def _drop_broken(connection: Connection, database: str, tables: Iterable[str], before: dict[str, int]) -> None:
+    """Drop the blocks of a former attempt of this process that cannot be read."""
+    # Workaround (chdb 4.4): if an insert fails on a full disk, some of its parts may be truncated and active, and the
+    # next start detaches them; remove when a failed insert leaves only whole parts.
+    names = "[{}]".format(", ".join(map(sql.quoted_text, tables)))
+    answer = connection.run(_PARTS, "JSONCompactEachRow", database=database, tables=names)
+    for table, part, first in map(json.loads, answer.bytes().splitlines()):
+        if int(first) > before.get(table, -1):
+            target = f"{sql.quoted_name(database)}.{sql.quoted_name(table)}"
+            check = f"CHECK TABLE {target} PART {sql.quoted_text(part)} SETTINGS check_query_single_value_result = 0"
+            results = [json.loads(line) for line in connection.run(check, "JSONCompactEachRow").bytes().splitlines()]
+            if not all(passed in (1, "1", True) for _, passed, *_ in results):
+                connection.run(f"ALTER TABLE {target} DROP PART {sql.quoted_text(part)}")
+
+
+def _read_blocks(connection: Connection, database: str, tables: Iterable[str]) -> dict[str, int]:
+    names = "[{}]".format(", ".join(map(sql.quoted_text, tables)))
+    answer = connection.run(_BLOCKS, "JSONCompactEachRow", database=database, tables=names)
+    return {table: int(last) for table, last in map(json.loads, answer.bytes().splitlines())}
