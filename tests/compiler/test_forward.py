@@ -253,9 +253,11 @@ def test_contracts_that_are_not_certain_are_not_guessed(kind: Any) -> None:
     with pytest.raises(ContractError) as caught:
         program_contract(kind(), None)
     assert str(caught.value).startswith(
-        f"what {kind.__name__} takes and returns cannot be read from its code with certainty: "
+        f"the inputs and outputs of {kind.__name__} cannot be read from its code with certainty: "
     )
-    assert "Say it with --signature 'spec -> review' (or `signature` in the program's settings)" in str(caught.value)
+    assert "State them with --signature 'spec -> review' (or `signature` in the program's settings)" in str(
+        caught.value
+    )
     assert str(caught.value).endswith("or export its predictors alone with --stages-only.")
 
 

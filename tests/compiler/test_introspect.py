@@ -96,7 +96,7 @@ def test_inputs_that_are_more_than_text(annotation: Any) -> None:
     (found,) = refusals(Picture(annotation))
     assert found.startswith("see, field 'thing': type dspy.")
     assert found.endswith(
-        "reaches a model as more than text. Give the field a JSON type, "
+        "is sent to a model as more than text. Give the field a JSON type, "
         "or keep this predictor out of the exported program."
     )
 
@@ -173,7 +173,7 @@ SETTINGS = [
     ({"user": "me"}, "setting 'user': has no counterpart"),
     ({"temperature": "warm"}, "setting 'temperature': is a str, not a number"),
     ({"max_tokens": 1.5}, "setting 'max_tokens': is 1.5, not an integer"),
-    ({"stop": [1]}, "setting 'stop': is a list, not a text or a list of texts"),
+    ({"stop": [1]}, "setting 'stop': is a list, not a string or a list of strings"),
     ({"seed": True}, "setting 'seed': is True, not an integer"),
 ]
 
@@ -205,20 +205,20 @@ def test_adapters_that_no_template_prints(adapter: dspy.Adapter) -> None:
     with dspy.context(adapter=adapter), pytest.raises(CompileError) as caught:
         compile_program(dspy.Predict("question -> answer"), model=MODEL)
     assert str(caught.value) == (
-        f"cannot compile adapter {type(adapter).__name__}: writes prompts that no exported template prints. "
+        f"cannot compile adapter {type(adapter).__name__}: writes prompts that exported templates cannot reproduce. "
         "Optimize under dspy.ChatAdapter, dspy.JSONAdapter or t0dspy.ServedAdapter, or pass --adapter."
     )
 
 
 LMS = [
-    (None, "it has no LM of its own and none is configured"),
+    (None, "it has no LM and DSPy has no configured LM"),
     (
         dspy.LM("openai/x", api_base="http://secret-host/v1"),
-        "its LM 'openai/x' is called at an address of its own (api_base)",
+        "its LM 'openai/x' has a custom address (api_base)",
     ),
     (
         dspy.LM("openai/x", base_url="http://secret-host/v1"),
-        "its LM 'openai/x' is called at an address of its own (base_url)",
+        "its LM 'openai/x' has a custom address (base_url)",
     ),
     (dspy.LM("openai/x", model_type="responses"), "its LM 'openai/x' is of model_type 'responses'"),
     (dspy.LM("openai/x", model_type="text"), "its LM 'openai/x' is of model_type 'text'"),
@@ -234,7 +234,7 @@ def test_models_that_are_not_certain(lm: Any, reason: str) -> None:
     predict.lm = lm
     with pytest.raises(CompileError) as caught:
         compile_program(predict, form=PromptForm())
-    assert f"the predictor: no model is known for it: {reason}" in str(caught.value)
+    assert f"the predictor: has no known model: {reason}" in str(caught.value)
     assert str(caught.value).endswith(
         "Name one with --model, such as openai::gpt-4o-mini or a model of tensorzero.toml."
     )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.strategies import thorough
-from t0dspy.compiler.naming import checked_name, function_name, slug
+from t0dspy.compiler.naming import validate_name, function_name, slug
 from t0dspy.errors import SettingsError
 
 paths = st.text(alphabet="ab_.[]'\"01 éA-", max_size=8) | st.sampled_from(
@@ -52,13 +52,13 @@ def test_names_never_collide_and_never_change(exports: list[tuple[str, str]]) ->
 @pytest.mark.parametrize("name", ["review", "a", "Spec_to_review", "v2", "x9_y"])
 def test_names_that_a_program_can_have(name: str) -> None:
     """Letters, digits and single underscores."""
-    assert checked_name(name) == name
+    assert validate_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "2x", "_x", "a__b", "a-b", "a b", "é", "a/b", "..", "a.b", "a\n"])
 def test_names_that_a_program_cannot_have(name: str) -> None:
     """A name ends in paths, TOML and URLs; the error proposes one that works."""
     with pytest.raises(SettingsError, match="--name ") as caught:
-        checked_name(name)
+        validate_name(name)
     proposed = str(caught.value).partition("--name ")[2].split(".")[0]
-    assert checked_name(proposed) == proposed
+    assert validate_name(proposed) == proposed

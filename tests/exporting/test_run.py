@@ -153,6 +153,6 @@ def test_a_prompt_that_is_no_unicode() -> None:
     """Half a surrogate pair in a demo is refused with the predictor's name, before anything is compared."""
     program = _program()
     program.demos = [dspy.Example(question="\ud800", answer="x")]
-    with pytest.raises(CompileError, match=r"the predictor: holds '.ud800', which UTF-8 cannot write"):
+    with pytest.raises(CompileError, match=r"the predictor: holds '.ud800', which UTF-8 cannot encode"):
         t0dspy.export(program, demos="system", **OPTIONS)
     assert list(Path().iterdir()) == []

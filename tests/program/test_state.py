@@ -303,14 +303,23 @@ def _nested(levels: int) -> Any:
 
 
 UNWRITABLE = [
-    (edited("plan", "signature", "instructions", value="bad \ud800"), "holds '\\ud800', which UTF-8 cannot write."),
+    (edited("plan", "signature", "instructions", value="bad \ud800"), "holds '\\ud800', which UTF-8 cannot encode."),
     (
         edited("plan", "demos", value=[{"question": "\udfff", "steps": []}]),
-        "holds '\\udfff', which UTF-8 cannot write.",
+        "holds '\\udfff', which UTF-8 cannot encode.",
     ),
-    (edited("plan", "demos", value=[{"question": math.nan, "steps": []}]), "a demo holds what JSON cannot write"),
-    (edited("plan", "demos", value=[{"question": math.inf, "steps": []}]), "a demo holds what JSON cannot write"),
-    (edited("plan", "demos", value=[{"question": _nested(3000), "steps": []}]), "a demo nests too deeply."),
+    (
+        edited("plan", "demos", value=[{"question": math.nan, "steps": []}]),
+        "has a demo with NaN or infinity, which JSON cannot encode",
+    ),
+    (
+        edited("plan", "demos", value=[{"question": math.inf, "steps": []}]),
+        "has a demo with NaN or infinity, which JSON cannot encode",
+    ),
+    (
+        edited("plan", "demos", value=[{"question": _nested(3000), "steps": []}]),
+        "has a demo that is nested too deeply.",
+    ),
 ]
 
 

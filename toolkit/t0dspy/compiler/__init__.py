@@ -1,1 +1,1 @@
-"""A live DSPy program in, a bundle of `{path: text}` out; no network, no clock, no disk."""
+"""Compile a live DSPy program to files, as a mapping of path to text, without network, clock or disk."""

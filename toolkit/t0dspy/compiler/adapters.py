@@ -1,9 +1,9 @@
-"""Prompt forms: the adapters that optimizing, exporting, deploying and verifying share.
+"""Prompt forms: the adapters that `optimize`, `export`, `deploy` and `verify` share.
 
-A served adapter writes DSPy's own ChatAdapter or JSONAdapter text. It differs from stock in three ways, all decided by
-the signature alone: inputs print as the exported templates print them, `response_format` is what the gateway sends,
-and demos may stand in the system message. Whatever has no input schema (tools, images, an optimizer's own signature)
-falls back to stock.
+A served adapter writes the text of DSPy's ChatAdapter or JSONAdapter. It differs from the stock adapter in three ways,
+which depend on the signature alone: it prints inputs as the exported templates do, it sets `response_format` to what
+the gateway sends, and it can put demos into the system message. A signature without an input schema (tools, images, an
+optimizer's own signature) is formatted by the stock adapter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,32 +24,35 @@ Messages = list[dict[str, Any]]
 
 
 def ServedAdapter(adapter: Text = "chat", demos: DemoPlace = "system") -> dspy.Adapter:  # noqa: N802
-    """The DSPy adapter that writes prompts exactly as the gateway will serve them.
+    """Return the DSPy adapter that writes prompts exactly as the gateway will serve them.
 
-    Optimize under it, and what the optimizer measured is what production sends:
+    If you optimize with this adapter, production sends the same prompts that the optimizer measured:
 
         dspy.configure(adapter=t0dspy.ServedAdapter())
 
     Args:
         adapter: `"chat"` for ChatAdapter text, `"json"` for JSONAdapter text.
-        demos: `"system"` folds demos into the system message, so that any client of the gateway gets the full
-            prompt; `"turns"` keeps DSPy's chat turns, which only a caller that sends them can be served.
+        demos: `"system"` folds demos into the system message, so that every client of the gateway gets the full
+            prompt; `"turns"` keeps DSPy's chat turns, which the program server has to send.
+
+    Returns:
+        A new adapter for `dspy.configure` or `dspy.context`.
     """
     return served_adapter(PromptForm(adapter, demos))
 
 
 def served_adapter(form: PromptForm) -> dspy.Adapter:
-    """A new adapter for `form`; its class is the same for equal forms and needs no arguments."""
+    """Return a new adapter for `form`; its class is the same for equal forms and takes no arguments."""
     return _ADAPTERS[form]()
 
 
 def stock_adapter(form: PromptForm) -> dspy.Adapter:
-    """DSPy's own adapter with the text of `form`, without the second call that ChatAdapter makes on a bad answer."""
+    """Return DSPy's own adapter for `form`, without the second call that ChatAdapter makes after a bad answer."""
     return dspy.JSONAdapter() if form.adapter == "json" else dspy.ChatAdapter(use_json_adapter_fallback=False)
 
 
 def form_of(adapter: dspy.Adapter | None) -> PromptForm | None:
-    """The prompt form that `adapter` writes; None for an adapter that cannot be served."""
+    """Return the prompt form that `adapter` writes, or None if the adapter cannot be served."""
     if adapter is None:
         return PromptForm()
     for form, served in _ADAPTERS.items():
@@ -60,14 +63,14 @@ def form_of(adapter: dspy.Adapter | None) -> PromptForm | None:
 
 
 def json_arguments(signature: SignatureType, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """`inputs` as the typed JSON arguments that the exported template takes; unknown names are left out, as in DSPy."""
+    """Return `inputs` as the JSON arguments of the exported template; unknown names are dropped, as in DSPy."""
     return {name: serialize_for_json(inputs[name]) for name in signature.input_fields if name in inputs}
 
 
 def fold(turns: Sequence[Mapping[str, Any]]) -> str:
-    """Demo turns, as DSPy formats them, as one block at the end of the system message; nothing without demos.
+    """Return the demo turns that DSPy formats as one block for the end of the system message, "" without demos.
 
-    The texts of demos stay as they are, so the tags around them are chosen such that none stands in a demo.
+    The texts of the demos are not escaped. Therefore the tags around them are chosen so that no demo contains one.
     """
     if not turns:
         return ""
@@ -83,7 +86,7 @@ def fold(turns: Sequence[Mapping[str, Any]]) -> str:
 
 
 class _Layout(dspy.ChatAdapter):
-    """What the four served adapters share. Stock formatting of demos, served formatting of the input message."""
+    """The base of the four served adapters: stock formatting of demos, served formatting of the input message."""
 
     form: ClassVar[PromptForm]
     _printers: ClassVar[WeakKeyDictionary[SignatureType, Printer | None]] = WeakKeyDictionary()
@@ -108,7 +111,7 @@ class _Layout(dspy.ChatAdapter):
         main_request: bool = False,
     ) -> str:
         printer = _printer(signature)
-        if main_request and printer is not None:  # a demo is static text, and reads as it does in stock DSPy
+        if main_request and printer is not None:  # demos are static text, formatted as in stock DSPy
             inputs = {
                 name: _passages_or_text(printer, name, info, inputs[name])
                 for name, info in signature.input_fields.items()
@@ -136,27 +139,27 @@ def _new_printer(signature: SignatureType) -> Printer | None:
         return None
     try:
         return Printer(input_schema(signature))
-    except Exception:  # pydantic raises whatever a type's own schema hook raises
+    except Exception:  # a type's own schema hook may raise anything
         return None
 
 
 def _is_custom(annotation: Any) -> bool:
-    """Whether DSPy treats the type in its own way: images, tools, history ..."""
+    """Return whether DSPy formats the type in a special way: images, tools, history ..."""
     inner = getattr(annotation, "__args__", ())
-    own = isinstance(annotation, type) and issubclass(annotation, dspy.Type | dspy.History)
-    return own or any(_is_custom(one) for one in inner)
+    special = isinstance(annotation, type) and issubclass(annotation, dspy.Type | dspy.History)
+    return special or any(_is_custom(argument) for argument in inner)
 
 
 class _ChatLayout(_Layout):
     def __init__(self, callbacks: Any = None, use_json_adapter_fallback: bool = False, **kwargs: Any) -> None:
-        # The stock fallback would ask again in another prompt form.
+        # The stock fallback would repeat the call in another prompt form.
         super().__init__(callbacks, use_json_adapter_fallback=use_json_adapter_fallback, **kwargs)
 
 
 class _JSONLayout(_Layout, dspy.JSONAdapter):
     _formats: ClassVar[WeakKeyDictionary[SignatureType, dict[str, Any]]] = WeakKeyDictionary()
 
-    # Workaround (dspy 3.4): DSPy assigns a wrapped `parse` to every subclass of Adapter, so the one of _Layout, a
+    # Workaround (dspy 3.4): DSPy assigns a wrapped `parse` to every subclass of Adapter, so that of _Layout, a
     # ChatAdapter, would precede that of JSONAdapter; remove when DSPy wraps only the methods that a class defines.
     parse = dspy.JSONAdapter.parse
 
@@ -170,7 +173,7 @@ class _JSONLayout(_Layout, dspy.JSONAdapter):
 
 
 def response_format(schema: Schema, mode: JsonMode) -> dict[str, Any]:
-    """What the gateway sends an OpenAI-type provider for a function with output `schema` and `json_mode = mode`."""
+    """Return what the gateway sends an OpenAI-type provider for the output `schema` and `json_mode = mode`."""
     if mode == "on":
         return {"type": "json_object"}
     return {"type": "json_schema", "json_schema": {"name": "response", "strict": True, "schema": schema}}

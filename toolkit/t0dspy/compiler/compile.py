@@ -1,4 +1,4 @@
-"""A live program -> what the gateway will hold, before names and versions are given."""
+"""Compile a live program to templates, schemas and settings, before names and versions are assigned."""
 
 from typing import Any, cast
 
@@ -24,27 +24,28 @@ def compile_program(
     stages_only: bool = False,
     code_hash: str | None = None,
 ) -> CompiledProgram:
-    """Compile `program` as it is now: its instructions, demos and sampling settings.
+    """Compile the current instructions, demos and sampling settings of `program`.
 
     Args:
         program: the live program, with its optimized state loaded.
-        form: the prompt form; None for that of the configured DSPy adapter.
-        model: the TensorZero model of every predictor, such as `openai::gpt-4o-mini`; None for each predictor's own.
-        signature: the program's own contract; None to read it from its code.
-        stages_only: leave the program function out.
-        code_hash: a hash of the program's source, kept where its code will run.
+        form: the prompt form; None for the form of the configured DSPy adapter.
+        model: the TensorZero model of every predictor, such as `openai::gpt-4o-mini`; None to derive each
+            from the predictor's LM.
+        signature: the program's contract; None to read it from the program's code.
+        stages_only: whether to omit the program function.
+        code_hash: a hash of the program's source, recorded if the version needs the program's code.
 
     Raises:
-        CompileError: with every reason why the program cannot be compiled.
-        ContractError: the program's contract is not certain, or `signature` does not fit.
+        CompileError: if the program cannot be compiled; it lists every reason.
+        ContractError: if the contract cannot be read with certainty, or `signature` contradicts the code.
     """
     form = form or _configured_form()
     predictors = predictors_of(program)
     models = _models(program, predictors, model)
-    compiled = tuple(_compile_writable(one, form, models[one.path]) for one in predictors)
+    compiled = tuple(_compile_writable(predictor, form, models[predictor.path]) for predictor in predictors)
     direct = not stages_only and len(predictors) == 1 and is_only_its_predictor(program)
     contract = None if stages_only else _compile_contract(program_contract(program, signature))
-    if direct and signature is not None:  # a narrower contract than the predictor's own needs Python between
+    if direct and signature is not None:  # only Python code can narrow the predictor's own contract
         direct = contract == _compile_contract(predictors[0].signature)
     needs_python = not stages_only and (not direct or compiled[0].demo_turns > 0)
     notes = _notes(program, compiled, direct)
@@ -56,36 +57,38 @@ def _configured_form() -> PromptForm:
     if form is None:
         name = type(dspy.settings.adapter).__name__
         remedy = "Optimize under dspy.ChatAdapter, dspy.JSONAdapter or t0dspy.ServedAdapter, or pass --adapter."
-        raise CompileError.because(f"adapter {name}", "writes prompts that no exported template prints.", remedy)
+        raise CompileError.because(
+            f"adapter {name}", "writes prompts that exported templates cannot reproduce.", remedy
+        )
     return form
 
 
 def _models(program: dspy.Module, predictors: list[Predictor], model: str | None) -> dict[str, str]:
     if model is not None:
-        return {one.path: model for one in predictors}
+        return {predictor.path: model for predictor in predictors}
     models, refusals = {}, []
     for path, predict in program.named_predictors():
-        found, reason = shorthand_of(lm_of(predict), predict.config)
-        models[path] = found or ""
-        if found is None:
+        shorthand, reason = shorthand_of(lm_of(predict), predict.config)
+        models[path] = shorthand or ""
+        if shorthand is None:
             remedy = "Name one with --model, such as openai::gpt-4o-mini or a model of tensorzero.toml."
-            refusals.append(Refusal(path, f"no model is known for it: {reason}.", remedy))
+            refusals.append(Refusal(path, f"has no known model: {reason}.", remedy))
     if refusals:
         raise CompileError(refusals)
     return models
 
 
 def _compile_writable(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
-    """`_compile_predictor`, or why no file can hold the result."""
+    """Compile `predictor`; refuse it with a reason if the result cannot be written to a file."""
     try:
         compiled = _compile_predictor(predictor, form, model)
         canonical([compiled.templates, compiled.state], allow_nan=False).encode("utf-8")
     except UnicodeEncodeError as error:
-        reason = f"holds {error.object[error.start]!r}, which UTF-8 cannot write."
+        reason = f"holds {error.object[error.start]!r}, which UTF-8 cannot encode."
     except ValueError:
-        reason = "a demo holds what JSON cannot write: NaN or infinity."
+        reason = "has a demo with NaN or infinity, which JSON cannot encode."
     except RecursionError:
-        reason = "a demo nests too deeply."
+        reason = "has a demo that is nested too deeply."
     else:
         return compiled
     raise CompileError.because(predictor.path, reason, "Remove it from its instructions, descriptions or demos.")
@@ -98,12 +101,12 @@ def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> Co
     outputs, json_mode = output_schema(predictor.signature)
     if form.adapter == "json":
         settings["json_mode"] = json_mode
-    # Without inputs, all that DSPy writes is static: the system text, the demos, the reminder below the inputs.
+    # Without inputs, DSPy writes only static text: the system message, the demos, the reminder below the inputs.
     system, *turns, user = adapter.format(predictor.signature, [dict(demo) for demo in predictor.demos], {})
     templates = {"system": escape(system["content"])}
     templates["user"] = user_template(predictor.signature, inputs, user["content"])
-    for at, turn in enumerate(turns):
-        templates[f"demo_{at // 2 + 1}_{turn['role']}"] = escape(turn["content"])
+    for index, turn in enumerate(turns):
+        templates[f"demo_{index // 2 + 1}_{turn['role']}"] = escape(turn["content"])
     return CompiledPredictor(
         path=predictor.path,
         contract=Contract(form.adapter, inputs, outputs),
@@ -115,7 +118,7 @@ def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> Co
 
 
 def predictor_state(predictor: Predictor) -> dict[str, Any]:
-    """`predictor` as DSPy's own state, which `Predict.load_state` reads; without traces, LM and foreign fields."""
+    """Return `predictor` as the state that `Predict.load_state` reads, without traces, LM and unknown fields."""
     demos = [{name: _as_json(value) for name, value in demo.items()} for demo in predictor.demos]
     return {"traces": [], "train": [], "demos": demos, "signature": predictor.signature.dump_state(), "lm": None}
 
@@ -142,19 +145,19 @@ def _notes(program: dspy.Module, compiled: tuple[CompiledPredictor, ...], direct
         if left_out:
             names = ", ".join(left_out)
             notes.append(
-                f"{shown(path)}: {names} of its LM stay out of the export; tensorzero.toml says where a model is."
+                f"{shown(path)}: the export omits {names} of its LM; tensorzero.toml defines how to reach a model."
             )
     bare = [shown(path) for path, predict in program.named_predictors() if lm_of(predict) is None]
     if bare:
         notes.append(
             f"{', '.join(bare)}: no LM is set here, so its sampling settings (temperature, max_tokens ...) are unknown "
-            "and the provider's defaults will apply. If you optimized with others, call dspy.configure(lm=...) in the "
-            "program's module, or give the predictors a config."
+            "and the provider's defaults will apply. If you optimized with other settings, call dspy.configure(lm=...) "
+            "in the program's module, or give the predictors a config."
         )
     if direct and compiled[0].demo_turns:
         notes.append(
-            f"its {compiled[0].demo_turns} demos are chat turns, which only our program server can send, so calls go "
-            "through it. `--demos system` folds them into the system message instead: no Python at serving time, and "
-            "a changed prompt, whose effect `t0dspy evaluate` measures."
+            f"the demos ({compiled[0].demo_turns}) are chat turns, which only the program server can send, so calls go "
+            "through it. `--demos system` folds them into the system message instead. Then serving needs no Python, "
+            "but the prompt changes; `t0dspy evaluate` measures the effect."
         )
     return tuple(notes)

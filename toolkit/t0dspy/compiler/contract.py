@@ -1,4 +1,4 @@
-"""What a whole program promises its callers: inputs and outputs, read where that is certain, never guessed."""
+"""Read the contract of a whole program, its inputs and outputs, if the code leaves no doubt about it."""
 
 import ast
 import inspect
@@ -15,10 +15,10 @@ from t0dspy.errors import ContractError
 
 
 def program_contract(program: dspy.Module, given: type[dspy.Signature] | None) -> type[dspy.Signature]:
-    """The contract of `program` as a signature: the one `given`, else what its `forward` says for certain.
+    """Return the contract of `program` as a signature: `given`, or else the one that `forward` implies.
 
     Raises:
-        ContractError: nothing was given and `forward` leaves it open, or what was given does not fit `forward`.
+        ContractError: if `given` is None and `forward` is not clear, or if `given` contradicts `forward`.
     """
     if given is not None:
         _check_given(program, given)
@@ -27,25 +27,25 @@ def program_contract(program: dspy.Module, given: type[dspy.Signature] | None) -
         return read_contract(program)
     except Uncertain as why:
         raise ContractError(
-            f"what {type(program).__name__} takes and returns cannot be read from its code with certainty: {why}. "
-            "Say it with --signature 'spec -> review' (or `signature` in the program's settings), "
+            f"the inputs and outputs of {type(program).__name__} cannot be read from its code with certainty: {why}. "
+            "State them with --signature 'spec -> review' (or `signature` in the program's settings), "
             "or export its predictors alone with --stages-only."
         ) from None
 
 
 def is_only_its_predictor(program: dspy.Module) -> bool:
-    """Whether calling `program` is the same as calling its one predictor, with no Python of the user's between."""
+    """Return whether calling `program` only calls its one predictor, without other code of the user."""
     if type(program) in (dspy.Predict, dspy.ChainOfThought):
         return True
-    inner = _passed_on_to(program)
+    inner = _forwarded_module(program)
     return inner is not None and is_only_its_predictor(inner)
 
 
 def read_contract(program: dspy.Module) -> type[dspy.Signature]:
-    """The contract of `program`, from DSPy's own modules or from the source of `forward`.
+    """Return the contract of `program`, from DSPy's own modules or from the source of `forward`.
 
     Raises:
-        Uncertain: it cannot be read.
+        Uncertain: if the contract cannot be read.
     """
     if isinstance(program, dspy.Predict):
         return signature_of(program)
@@ -59,15 +59,15 @@ def read_contract(program: dspy.Module) -> type[dspy.Signature]:
         return _ensemble_contract(program)
     if type(program).__module__.startswith("dspy."):
         raise Uncertain(f"dspy.{type(program).__name__} takes more than the fields of a signature")
-    inner = _passed_on_to(program)
+    inner = _forwarded_module(program)
     if inner is not None and is_only_its_predictor(inner):
         return read_contract(inner)
     return ForwardReader(program, _called_contract).contract()
 
 
 def _called_contract(module: dspy.Module) -> type[dspy.Signature]:
-    """What `module` takes by keyword and returns when a program calls it."""
-    if type(module) is dspy.MultiChainComparison:  # it takes the drafts besides, by position
+    """Return the keyword inputs and the outputs of `module` when a program calls it."""
+    if type(module) is dspy.MultiChainComparison:  # it also takes the drafts, by position
         return signature_of(module.predict)
     return read_contract(module)
 
@@ -77,9 +77,15 @@ def _check_given(program: dspy.Module, given: type[dspy.Signature]) -> None:
     if forward is None or type(program).__module__.startswith("dspy."):
         return
     parameters = list(inspect.signature(forward).parameters.values())[1:]
-    names = {one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
-    needed = {one.name for one in parameters if one.name in names and one.default is one.empty}
-    open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    names = {
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    needed = {
+        parameter.name for parameter in parameters if parameter.name in names and parameter.default is parameter.empty
+    }
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     missing, unknown = sorted(needed - set(given.input_fields)), sorted(set(given.input_fields) - names)
     if missing:
         raise ContractError(f"the signature lacks the input {missing[0]!r}, which {_forward_of(program)} needs.")
@@ -104,8 +110,8 @@ def _ensemble_contract(program: dspy.Module) -> type[dspy.Signature]:
     reduce = inspect.getclosurevars(cast("FunctionType", vars(type(program))["forward"])).nonlocals.get("reduce_fn")
     if reduce is not dspy.majority:
         raise Uncertain("an Ensemble returns whatever its reduce_fn makes of several predictions")
-    contracts = [read_contract(one) for one in program.programs]
-    if any(_shape(one) != _shape(contracts[0]) for one in contracts):
+    contracts = [read_contract(member) for member in program.programs]
+    if any(_shape(contract) != _shape(contracts[0]) for contract in contracts):
         raise Uncertain("the programs of the Ensemble have different signatures")
     return contracts[0]
 
@@ -116,11 +122,11 @@ def _shape(signature: type[dspy.Signature]) -> list[tuple[str, Any, Any]]:
 
 
 _OTHER_WAYS = {"__call__", "acall", "aforward", "__getattribute__"}
-"""Methods by which a call may do something else than `forward`."""
+"""Methods that make a call do something other than `forward`."""
 
 
-def _passed_on_to(program: dspy.Module) -> dspy.Module | None:
-    """The submodule that `forward` of `program` is nothing but a call of, with each input under its own name."""
+def _forwarded_module(program: dspy.Module) -> dspy.Module | None:
+    """Return the submodule that `forward` only calls, with each input under its own name, or None."""
     kind = type(program)
     forward = kind.__dict__.get("forward")
     if not isinstance(forward, FunctionType) or kind.__bases__ != (dspy.Module,) or _OTHER_WAYS & vars(kind).keys():
@@ -145,7 +151,7 @@ def _passes_all(tree: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call, in
         return False
     if arguments.defaults or any(arguments.kw_defaults) or tree.decorator_list:
         return False
-    names = [one.arg for one in (*arguments.args[1:], *arguments.kwonlyargs)]
+    names = [argument.arg for argument in (*arguments.args[1:], *arguments.kwonlyargs)]
     if arguments.kwarg:
         return not names and passed == {None: arguments.kwarg.arg}
     return passed == {name: name for name in names} and set(names) == set(read_contract(inner).input_fields)

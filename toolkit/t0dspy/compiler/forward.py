@@ -1,4 +1,4 @@
-"""A program's `forward`, read for what it takes and what it returns."""
+"""Read the inputs and outputs of a program from the source of its `forward`."""
 
 import ast
 import copy
@@ -19,17 +19,17 @@ Fields = dict[str, tuple[Any, FieldInfo]]
 
 
 class Uncertain(Exception):  # noqa: N818
-    """The contract cannot be read from the program's code; the message says what stands in the way."""
+    """The contract cannot be read from the program's code; the message gives the reason."""
 
 
 class ForwardReader:
-    """Reads inputs and outputs from the source of one `forward`."""
+    """Read inputs and outputs from the source of a `forward` method."""
 
     def __init__(self, program: dspy.Module, contract_of: ContractOf) -> None:
-        """Reads `forward` of `program`; `contract_of` says what a submodule takes and returns.
+        """Parse `forward` of `program`; `contract_of` returns the contract of a submodule.
 
         Raises:
-            Uncertain: there is no source to read, or a call may do something else.
+            Uncertain: if `forward` has no source, or a call may do something other than `forward`.
         """
         self.program, self.contract_of = program, contract_of
         self.forward = getattr(type(program), "forward", None)
@@ -41,12 +41,12 @@ class ForwardReader:
         self.tree = tree
         self.names = {**self.forward.__globals__, "self": program}
         self.assigned = self._assignments()
-        handed = {name for node in self._walk() for name in _handed_on(node)}
-        once = {name: one[0] for name, one in self.assigned.items() if len(one) == 1 and name not in handed}
+        passed = {name for node in self._walk() for name in _passed_variables(node)}
+        once = {name: sources[0] for name, sources in self.assigned.items() if len(sources) == 1 and name not in passed}
         self.results = {name: module for name, module in once.items() if module is not None}
 
     def contract(self) -> type[dspy.Signature]:
-        """What `forward` takes and returns. Raises Uncertain."""
+        """Return the inputs and outputs of `forward` as a signature. Raises Uncertain."""
         inputs, outputs = self._inputs(), self._outputs()
         clash = sorted(inputs.keys() & outputs.keys())
         if clash:
@@ -55,7 +55,7 @@ class ForwardReader:
         return dspy.make_signature(fields, signature_name=type(self.program).__name__)
 
     def _walk(self) -> Iterator[ast.AST]:
-        """The nodes of `forward`, without those of functions defined inside it."""
+        """Yield the nodes of `forward`, without those of functions defined inside it."""
         waiting: list[ast.AST] = list(self.tree.body)
         while waiting:
             node = waiting.pop(0)
@@ -64,17 +64,17 @@ class ForwardReader:
                 waiting += ast.iter_child_nodes(node)
 
     def _assignments(self) -> dict[str, list[dspy.Module | None]]:
-        """Each assigned variable, with the submodule whose call each assignment takes, or None."""
+        """Map each assigned variable to the submodules whose result it takes, None for another value."""
         assigned: dict[str, list[dspy.Module | None]] = {}
         for node in self._walk():
-            for target in _changed_by(node):
-                for name in (one.id for one in ast.walk(target) if isinstance(one, ast.Name)):
+            for target in _assigned_targets(node):
+                for name in (part.id for part in ast.walk(target) if isinstance(part, ast.Name)):
                     whole = isinstance(node, ast.Assign) and isinstance(target, ast.Name)
-                    value = self._called(node.value) if isinstance(node, ast.Assign) and whole else None
+                    value = self._called_module(node.value) if isinstance(node, ast.Assign) and whole else None
                     assigned.setdefault(name, []).append(value)
         return assigned
 
-    def _called(self, node: ast.expr | None) -> dspy.Module | None:
+    def _called_module(self, node: ast.expr | None) -> dspy.Module | None:
         module = resolve(node.func, {"self": self.program}) if isinstance(node, ast.Call) else None
         return module if isinstance(module, dspy.Module) else None
 
@@ -82,14 +82,20 @@ class ForwardReader:
         parameters = list(inspect.signature(self.forward).parameters.values())[1:]  # type: ignore[arg-type]
         hints = self._hints()
         fields: Fields = {}
-        for one in parameters:
-            if one.kind not in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
-                raise Uncertain(f"`forward` takes {'**' if one.kind is one.VAR_KEYWORD else '*'}{one.name}")
-            field = dspy.InputField() if one.default is one.empty else dspy.InputField(default=one.default)
-            if one.name in hints:
-                fields[one.name] = (hints[one.name], field)
+        for parameter in parameters:
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                raise Uncertain(
+                    f"`forward` takes {'**' if parameter.kind is parameter.VAR_KEYWORD else '*'}{parameter.name}"
+                )
+            field = (
+                dspy.InputField()
+                if parameter.default is parameter.empty
+                else dspy.InputField(default=parameter.default)
+            )
+            if parameter.name in hints:
+                fields[parameter.name] = (hints[parameter.name], field)
             else:
-                fields[one.name] = self._type_by_use(one.name, field)
+                fields[parameter.name] = self._type_by_use(parameter.name, field)
         return fields
 
     def _hints(self) -> dict[str, Any]:
@@ -99,17 +105,17 @@ class ForwardReader:
             raise Uncertain(f"the type hints of `forward` cannot be resolved ({error})") from None
 
     def _type_by_use(self, name: str, field: FieldInfo) -> tuple[Any, FieldInfo]:
-        """The type of a parameter without a hint: that of the predictor inputs it is handed to unchanged."""
+        """Return the type of a parameter without a hint: that of the predictor inputs that receive it unchanged."""
         uses = list(self._uses(name))
         if not uses or name in self.assigned or any(info.annotation != uses[0].annotation for info in uses):
-            raise Uncertain(f"parameter {name!r} has no type hint, and no one predictor input that it is handed to")
+            raise Uncertain(f"parameter {name!r} has no type hint, and no predictor input receives it unchanged")
         like = copy.copy(uses[0])
         like.default = field.default
         return like.annotation, like
 
     def _uses(self, name: str) -> Iterator[FieldInfo]:
         for node in self._walk():
-            module = self._called(node) if isinstance(node, ast.Call) else None
+            module = self._called_module(node) if isinstance(node, ast.Call) else None
             for word in node.keywords if isinstance(node, ast.Call) and module is not None else ():
                 if isinstance(word.value, ast.Name) and word.value.id == name and module is not None:
                     info = self.contract_of(module).input_fields.get(word.arg or "")
@@ -122,18 +128,18 @@ class ForwardReader:
         returns = [node for node in self._walk() if isinstance(node, ast.Return)]
         if not returns or not isinstance(self.tree.body[-1], ast.Return):
             raise Uncertain("`forward` may end without a `return`")
-        found = [self._returned(node.value) for node in returns]
-        if any(_types(one) != _types(found[0]) for one in found):
+        fields = [self._returned_fields(node.value) for node in returns]
+        if any(_types(variant) != _types(fields[0]) for variant in fields):
             raise Uncertain("`forward` returns different fields in different places")
-        return found[0]
+        return fields[0]
 
-    def _returned(self, node: ast.expr | None) -> Fields:
-        module = self.results.get(node.id) if isinstance(node, ast.Name) else self._called(node)
+    def _returned_fields(self, node: ast.expr | None) -> Fields:
+        module = self.results.get(node.id) if isinstance(node, ast.Name) else self._called_module(node)
         if module is not None:
             return {name: (info.annotation, info) for name, info in self.contract_of(module).output_fields.items()}
         if isinstance(node, ast.Call) and resolve(node.func, self.names) is dspy.Prediction and not node.args:
             return {str(word.arg): self._output(word) for word in node.keywords}
-        raise Uncertain("`forward` returns something else than a predictor's result or a dspy.Prediction(...)")
+        raise Uncertain("`forward` returns something other than a predictor's result or a dspy.Prediction(...)")
 
     def _output(self, word: ast.keyword) -> tuple[Any, FieldInfo]:
         source = word.value
@@ -148,20 +154,20 @@ class ForwardReader:
 _HARMLESS = {"print", "repr", "str", "len", "bool"}
 
 
-def _handed_on(node: ast.AST) -> list[str]:
-    """The variables that `node` hands to a call, which may change them in place."""
+def _passed_variables(node: ast.AST) -> list[str]:
+    """Return the variables that `node` passes to a call, because the call may change them in place."""
     if not isinstance(node, ast.Call) or (isinstance(node.func, ast.Name) and node.func.id in _HARMLESS):
         return []
     given = [*node.args, *(word.value for word in node.keywords)]
-    return [one.id for one in given if isinstance(one, ast.Name)]
+    return [argument.id for argument in given if isinstance(argument, ast.Name)]
 
 
-def _changed_by(node: ast.AST) -> list[ast.expr]:
-    """What `node` assigns or deletes, or a part of it."""
+def _assigned_targets(node: ast.AST) -> list[ast.expr]:
+    """Return the targets that `node` assigns or deletes."""
     if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
         return [ast.Name(node.name)] if node.name else []
     targets = [*getattr(node, "targets", ()), getattr(node, "target", None), getattr(node, "optional_vars", None)]
-    return [one for one in targets if one is not None]
+    return [target for target in targets if target is not None]
 
 
 def _types(fields: Mapping[str, tuple[Any, FieldInfo]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A live DSPy program -> its predictors; refuses, by name and with a reason, what cannot be compiled."""
+"""List the predictors of a live DSPy program, and refuse what cannot be compiled, with name and reason."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -15,67 +15,69 @@ from t0dspy.model import Predictor
 _UNSERVABLE = {
     "RLM": ("rewrites its instructions for every call.", "Export the predictors around it and run it in Python."),
     "Flex": ("is code that an optimizer writes, not a prompt.", "Use dspy.Predict or dspy.ChainOfThought."),
-    "ReActV2": ("sends tools natively, which no exported prompt can hold.", "Use dspy.ReAct, which prints them."),
+    "ReActV2": (
+        "sends native tool calls, which an exported prompt cannot contain.",
+        "Use dspy.ReAct, which prints the tools into the prompt.",
+    ),
     "Refine": (
-        "adds a `hint_` input to its predictors while it runs, which changes their system message, and calls a "
-        "predictor of its own that no export holds.",
+        "adds a `hint_` input to its predictors while it runs, which changes their system message, and calls an "
+        "additional predictor that an export does not contain.",
         "Use dspy.BestOfN with the same reward function.",
     ),
     "ProgramOfThought": ("is deprecated and runs code it generates.", "Use dspy.ReAct with a tool."),
     "CodeAct": ("is deprecated and runs code it generates.", "Use dspy.ReAct with a tool."),
 }
-"""Modules of DSPy that cannot be served, why, and what to use."""
+"""DSPy modules that cannot be served -> (reason, remedy)."""
 
 # Workaround (tensorzero 2026.6): MiniJinja reads these names as literals or operators, not as variables; remove when
 # templates can address arguments by any name.
 UNLOADABLE_NAMES = frozenset(("true", "false", "none", "True", "False", "None", "not"))
-"""MiniJinja reads these as literals or operators, not as a variable."""
-
+"""Field names that MiniJinja reads as literals or operators, not as variables."""
 
 TAKEN_NAMES = frozenset(("self", "demos", "config", "lm", "new_signature"))
-"""Keywords of a call of dspy.Predict: an input of such a name never reaches the prompt."""
+"""Keywords of a dspy.Predict call: an input with such a name never reaches the prompt."""
 
 
 def predictors_of(program: dspy.Module) -> list[Predictor]:
-    """The predictors of `program`, in DSPy's order.
+    """Return the predictors of `program`, in DSPy's order.
 
     Raises:
-        CompileError: with every reason why the program cannot be served, not only the first.
+        CompileError: if the program cannot be served; it lists every reason.
     """
-    found = list(program.named_predictors())
-    refusals = [*_refused_modules(program), *_hidden(program, found), *_made_while_running(program)]
-    if not found and not refusals:
+    named = list(program.named_predictors())
+    refusals = [*_refused_modules(program), *_hidden(program, named), *_made_while_running(program)]
+    if not named and not refusals:
         refusals.append(Refusal("the program", "has no predictors.", "Export a dspy.Module with a dspy.Predict in it."))
     inside = _inside_unservable(program)
-    for path, predict in found:
+    for path, predict in named:
         if id(predict) in inside:
-            continue  # its module is refused already
+            continue  # its module has been refused already
         refusals += [*refused_fields(path, signature_of(predict)), *_taken_names(path, signature_of(predict))]
         refusals += _refused_settings(path, predict)
     if refusals:
         raise CompileError(refusals)
-    return [_predictor(path, predict) for path, predict in found]
+    return [_predictor(path, predict) for path, predict in named]
 
 
 def modules_of(program: dspy.Module, kind: type[dspy.Module] = dspy.Module) -> list[tuple[str, dspy.Module]]:
-    """`program` and every module in it that is a `kind`, frozen and hidden ones too, each with its path."""
+    """Return every `kind` of module in `program`, itself, frozen and hidden modules included, with its path."""
     return cast("list[tuple[str, dspy.Module]]", list(program.named_sub_modules(kind)))
 
 
 def signature_of(predict: dspy.Predict) -> type[dspy.Signature]:
-    """The signature of `predict`, which DSPy types as optional."""
+    """Return the signature of `predict`, which DSPy types as optional."""
     return cast("type[dspy.Signature]", predict.signature)
 
 
 def lm_of(predict: dspy.Predict) -> Any:
-    """The LM that a call of `predict` would use: its own, else the configured one; None without any."""
+    """Return the LM that a call of `predict` would use: its own, or else the configured LM; None if neither is set."""
     return predict.lm or dspy.settings.lm
 
 
-def refused_fields(where: str, signature: type[dspy.Signature]) -> Iterator[Refusal]:
-    """What keeps the fields of `signature` from becoming a schema and a template."""
+def refused_fields(location: str, signature: type[dspy.Signature]) -> Iterator[Refusal]:
+    """Yield the reasons why the fields of `signature` cannot become a schema and a template."""
     for name, info in signature.fields.items():
-        field = f"{where}, field {name!r}"
+        field = f"{location}, field {name!r}"
         if name in UNLOADABLE_NAMES or not name.isascii() or name.startswith("_"):
             yield Refusal(field, "is a name the gateway's templates cannot use.", "Rename the field.")
         else:
@@ -85,7 +87,7 @@ def refused_fields(where: str, signature: type[dspy.Signature]) -> Iterator[Refu
 def _taken_names(path: str, signature: type[dspy.Signature]) -> Iterator[Refusal]:
     for name in signature.input_fields:
         if name in TAKEN_NAMES:
-            reason = "is a keyword that dspy.Predict takes for itself, so its value never reaches the prompt."
+            reason = "is a keyword of dspy.Predict, so its value never reaches the prompt."
             yield Refusal(f"{path}, field {name!r}", reason, "Rename the field.")
 
 
@@ -97,39 +99,41 @@ def _predictor(path: str, predict: dspy.Predict) -> Predictor:
 
 def _demo(demo: Any, signature: type[dspy.Signature]) -> Mapping[str, Any]:
     values = dict(demo.toDict() if isinstance(demo, dspy.Example) else demo)
-    if isinstance(demo, dspy.Example):  # toDict() serializes; the prompt prints what the demo holds
+    if isinstance(demo, dspy.Example):  # toDict() serializes, but the prompt prints the original values
         values = {name: demo[name] for name in values}
     return {name: value for name, value in values.items() if name in signature.fields or name == "augmented"}
 
 
 def _refused_modules(program: dspy.Module) -> Iterator[Refusal]:
     for path, module in modules_of(program):
-        where = path.removeprefix("self.")
+        location = path.removeprefix("self.")
         for kind in type(module).__mro__:
             if kind.__module__.startswith("dspy.") and kind.__name__ in _UNSERVABLE:
                 reason, remedy = _UNSERVABLE[kind.__name__]
-                yield Refusal(where, f"dspy.{kind.__name__} {reason}", remedy)
+                yield Refusal(location, f"dspy.{kind.__name__} {reason}", remedy)
                 break
         if "forward" in vars(module):
             reason = "its `forward` was replaced on the instance, as KNNFewShot does, so its prompts differ per call."
-            yield Refusal(where, reason, "Compile with BootstrapFewShot or MIPROv2 instead.")
+            yield Refusal(location, reason, "Compile with BootstrapFewShot or MIPROv2 instead.")
         if isinstance(module, dspy.Predict) and getattr(module, "fields", None):
-            yield Refusal(where, "it holds decision criteria, which no template prints.", "Use plain output types.")
+            yield Refusal(
+                location, "it has decision criteria, which a template cannot print.", "Use plain output types."
+            )
 
 
-def _hidden(program: dspy.Module, found: Sequence[tuple[str, dspy.Predict]]) -> Iterator[Refusal]:
-    visible = {id(predict) for _, predict in found}
+def _hidden(program: dspy.Module, named: Sequence[tuple[str, dspy.Predict]]) -> Iterator[Refusal]:
+    visible = {id(predict) for _, predict in named}
     refused = _inside_unservable(program)
     for path, predict in modules_of(program, dspy.Predict):
         if id(predict) not in visible | refused:
             reason = (
                 "is hidden from `named_predictors()`: it is in a frozen submodule (`_compiled = True`) or in a "
-                "container inside a container, so no optimizer and no saved state sees it."
+                "container inside a container, so optimizers and saved states do not include it."
             )
             remedy = "Set `_compiled = False` on the submodule, or keep predictors in one flat list or dict."
             yield Refusal(path.removeprefix("self."), reason, remedy)
     modules = modules_of(program)
-    packages, known = {_package(one) for _, one in modules} - {"dspy"}, {id(one) for _, one in modules}
+    packages, known = {_package(module) for _, module in modules} - {"dspy"}, {id(module) for _, module in modules}
     for path, module in modules:
         if not isinstance(module, dspy.Predict):
             yield from _out_of_sight(path, module, packages, known)
@@ -140,31 +144,34 @@ def _package(value: Any) -> str:
 
 
 def _out_of_sight(path: str, holder: Any, packages: set[str], known: set[int]) -> Iterator[Refusal]:
-    """Predictors in sets, in tools and in objects of the user's own `packages`, where DSPy does not look."""
+    """Refuse predictors in sets, tools and objects of the user's `packages`, because DSPy does not search there."""
     held = [(f"{path}.{name}".removeprefix("self."), value) for name, value in vars(holder).items()]
     while held:
-        where, value = held.pop()
+        location, value = held.pop()
         if isinstance(value, dspy.Module) and id(value) not in known:
-            reason = "is a predictor where DSPy does not find it: in a set, a tool or an object that is no dspy.Module."
-            yield Refusal(where, reason, "Keep it on a dspy.Module, alone or in one flat list or dict.")
+            reason = (
+                "is a predictor where DSPy does not find it: in a set, a tool or an object that is not a dspy.Module."
+            )
+            yield Refusal(location, reason, "Keep it on a dspy.Module, alone or in one flat list or dict.")
         elif id(value) not in known:
-            held += [(f"{where}{step}", inner) for step, inner in _inner(value, packages)]
+            held += [(f"{location}{step}", inner) for step, inner in _inner(value, packages)]
         known.add(id(value))
 
 
 def _inner(value: Any, packages: set[str]) -> list[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        return [(f"[{key!r}]", one) for key, one in value.items()]
+        return [(f"[{key!r}]", item) for key, item in value.items()]
     if isinstance(value, list | tuple | set | frozenset):
-        return [(f"[{at}]", one) for at, one in enumerate(value) if not isinstance(one, str)]
+        return [(f"[{index}]", item) for index, item in enumerate(value) if not isinstance(item, str)]
     if isinstance(value, dspy.Tool):
         return [(".func", value.func)]
-    own = _package(value) in packages
-    return [(f".{name}", one) for name, one in getattr(value, "__dict__", {}).items()] if own else []
+    if _package(value) not in packages:
+        return []
+    return [(f".{name}", item) for name, item in getattr(value, "__dict__", {}).items()]
 
 
 def _inside_unservable(program: dspy.Module) -> set[int]:
-    """The predictors of modules that are refused as a whole, by identity."""
+    """Return the ids of the predictors inside modules that are refused as a whole."""
     return {
         id(part)
         for _, module in modules_of(program)
@@ -179,9 +186,9 @@ def _made_while_running(program: dspy.Module) -> Iterator[Refusal]:
         if type(module) in seen or type(module).__module__.startswith("dspy."):
             continue
         seen.add(type(module))
-        where = path.removeprefix("self.") if path != "self" else type(module).__name__
+        location = path.removeprefix("self.") if path != "self" else type(module).__name__
         for creation in creations_in(module):
-            yield Refusal(where, creation.reason, creation.remedy)
+            yield Refusal(location, creation.reason, creation.remedy)
 
 
 def _refused_type(field: str, info: FieldInfo) -> Iterator[Refusal]:
@@ -189,7 +196,7 @@ def _refused_type(field: str, info: FieldInfo) -> Iterator[Refusal]:
     if custom is not None:
         yield Refusal(
             field,
-            f"type dspy.{custom.__name__} reaches a model as more than text.",
+            f"type dspy.{custom.__name__} is sent to a model as more than text.",
             "Give the field a JSON type, or keep this predictor out of the exported program.",
         )
         return
@@ -197,9 +204,9 @@ def _refused_type(field: str, info: FieldInfo) -> Iterator[Refusal]:
         adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(cast("Any", info.annotation))
         adapter.json_schema(mode="serialization")
         adapter.json_schema(mode="validation")
-    except Exception as error:  # whatever a type's own schema hook raises
-        told = str(error).splitlines()[0]
-        yield Refusal(field, f"type {info.annotation!r} has no JSON Schema ({told}).", "Give the field a JSON type.")
+    except Exception as error:  # a type's own schema hook may raise anything
+        reason = str(error).splitlines()[0]
+        yield Refusal(field, f"type {info.annotation!r} has no JSON Schema ({reason}).", "Give the field a JSON type.")
 
 
 def _custom_types(annotation: Any) -> Iterator[type]:

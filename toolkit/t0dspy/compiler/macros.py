@@ -1,7 +1,7 @@
 """MiniJinja macros that print JSON values as Python does.
 
-The gateway's MiniJinja prints `1e-7` for 0.0000001, `true` for True and sorts the keys of objects; `tojson` escapes
-HTML. Names start with an underscore, which no field's name does, so a macro never hides an argument.
+The gateway's MiniJinja prints `1e-7` for 0.0000001 and `true` for True, and it sorts the keys of objects. Its `tojson`
+escapes HTML. A macro never hides an argument, because its name starts with an underscore and no field's name does.
 """
 
 # Workaround (tensorzero 2026.6): MiniJinja prints numbers, booleans and null in its own way, and `tojson` escapes HTML;
@@ -40,5 +40,5 @@ _NEEDS = {"_num": (), "_json": ("_num",), "_text": ("_num", "_json"), "_passages
 
 
 def with_needs(name: str) -> dict[str, str]:
-    """The macro `name` and the macros it calls, in an order in which they can be defined."""
-    return {one: _MACROS[one] for one in (*_NEEDS[name], name)}
+    """Return the macro `name` and the macros that it calls, in an order in which they can be defined."""
+    return {macro: _MACROS[macro] for macro in (*_NEEDS[name], name)}

@@ -1,4 +1,4 @@
-"""Predictors that come into being while a program runs, found in its source: no export can hold them."""
+"""Find predictors that a program creates while it runs, because an export cannot contain them."""
 
 import ast
 import inspect
@@ -12,24 +12,24 @@ from typing import Any
 import dspy
 
 _REPLACING = ("signature", "demos")
-"""Keywords of a predictor's call that put another prompt in place of the optimized one."""
+"""Keywords of a predictor's call that replace the optimized prompt."""
 
 _CALLS = ("__call__", "acall", "forward", "aforward")
-"""Methods that are a call of the module itself."""
+"""Methods that call the module itself."""
 
 
 @dataclass(frozen=True)
 class Creation:
-    """A line of the program's own code that makes or replaces a predictor at run time."""
+    """A line of the user's code that creates or replaces a predictor at run time."""
 
     reason: str
     remedy: str
 
 
 def creations_in(module: dspy.Module) -> Iterator[Creation]:
-    """What `forward` of `module`, and what it calls of the user's own code, makes or replaces while it runs.
+    """Yield the predictors that `forward` of `module`, and the user's code that it calls, creates or replaces.
 
-    Reads source and runs nothing. Code without source (typed into a plain interpreter) is passed over.
+    This reads source and runs nothing. Code without source (typed into a plain interpreter) is skipped.
     """
     for function in _reachable(module):
         tree = parsed(function)
@@ -39,7 +39,7 @@ def creations_in(module: dspy.Module) -> Iterator[Creation]:
 
 
 def parsed(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    """The syntax tree of `function`, or None where its source cannot be had."""
+    """Return the syntax tree of `function`, or None if its source is not available."""
     try:
         body = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     except (OSError, TypeError, SyntaxError):
@@ -48,13 +48,13 @@ def parsed(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | N
 
 
 def resolve(node: ast.expr, names: dict[str, Any]) -> Any:
-    """What a chain such as `self.steps[0].plan` stands for, given the values of `names`; None when unclear."""
+    """Return the value of a chain such as `self.steps[0].plan`, given the values of `names`; None if unknown."""
     if isinstance(node, ast.Name):
         return names.get(node.id)
     if isinstance(node, ast.Attribute):
         owner = resolve(node.value, names)
-        found = inspect.getattr_static(owner, node.attr, None) if owner is not None else None
-        return found.__func__ if isinstance(found, staticmethod | classmethod) else found
+        value = inspect.getattr_static(owner, node.attr, None) if owner is not None else None
+        return value.__func__ if isinstance(value, staticmethod | classmethod) else value
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         owner = resolve(node.value, names)
         return _item(owner, node.slice.value) if isinstance(owner, list | tuple | dict) else None
@@ -81,28 +81,28 @@ def _reachable(module: dspy.Module) -> list[FunctionType]:
         if tree:
             names = _names_in(function, tree, kind)
             for node in ast.walk(tree):
-                waiting += _called(node, names, kind)
+                waiting += _called_functions(node, names, kind)
     return seen
 
 
-def _called(node: ast.AST, names: dict[str, Any], kind: type) -> list[Any]:
-    """The functions that `node` may run: those it calls, properties it reads, what `super()` stands for."""
+def _called_functions(node: ast.AST, names: dict[str, Any], kind: type) -> list[Any]:
+    """Return the functions that `node` may run: those that it calls, also through `super()`, and properties."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call):
         is_super = isinstance(node.value.func, ast.Name) and node.value.func.id == "super"
         return [vars(base).get(node.attr) for base in kind.__mro__] if is_super else []
     if isinstance(node, ast.Attribute):
-        found = resolve(node, names)
-        return [found.fget] if isinstance(found, property) else []
+        value = resolve(node, names)
+        return [value.fget] if isinstance(value, property) else []
     return [resolve(node.func, names)] if isinstance(node, ast.Call) else []
 
 
 def _names_in(function: FunctionType, tree: ast.AST, owner: Any) -> dict[str, Any]:
-    """What names stand for inside `function` of `owner` (a module or its class), as far as its source tells."""
+    """Return the known values of names inside `function` of `owner` (a module or its class), from its source."""
     names = {**function.__globals__, "self": owner, "cls": owner if isinstance(owner, type) else type(owner)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             source = vars(sys.modules.get(node.module or "", object))
-            names |= {one.asname or one.name: source.get(one.name) for one in node.names}
+            names |= {alias.asname or alias.name: source.get(alias.name) for alias in node.names}
         elif isinstance(node, ast.For | ast.comprehension) and isinstance(node.target, ast.Name):
             names[node.target.id] = _first(resolve(node.iter, names))
     return names
@@ -121,11 +121,11 @@ def _creation(names: dict[str, Any], function: FunctionType, call: ast.Call) -> 
     line = f"line {function.__code__.co_firstlineno + call.lineno - 1}"
     if isinstance(made, type) and issubclass(made, dspy.Module):
         label = f"dspy.{made.__name__}" if made.__module__.startswith("dspy.") else made.__name__
-        reason = f"`{function.__name__}` makes a {label} at {line}, which no optimizer or export sees."
-        yield Creation(reason, "Make it in `__init__` and keep it on `self`.")
+        reason = f"`{function.__name__}` creates a {label} at {line}, so optimizers and exports do not include it."
+        yield Creation(reason, "Create it in `__init__` and keep it on `self`.")
     if isinstance(call.func, ast.Attribute) and call.func.attr in _CALLS:
         made = resolve(call.func.value, names)
     replaced = [word.arg for word in call.keywords if word.arg in _REPLACING]
     if replaced and isinstance(made, dspy.Predict | dspy.ChainOfThought):
         reason = f"`{function.__name__}` calls a predictor with its own {replaced[0]!r} at {line}."
-        yield Creation(reason, "Make a second predictor in `__init__` for the other prompt.")
+        yield Creation(reason, "Create a second predictor in `__init__` for the other prompt.")

@@ -1,4 +1,4 @@
-"""Names of functions: readable, free of collisions, and the same for the same predictor from version to version."""
+"""Name functions: readable, unique, and the same for the same predictor in every version."""
 
 import re
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from t0dspy.artifact.names import LONGEST, is_program_name, quoted
 from t0dspy.errors import SettingsError
 
 
-def checked_name(name: str) -> str:
-    """`name`, if a program can be called so.
+def validate_name(name: str) -> str:
+    """Return `name` if it is a valid name of a program.
 
     Raises:
-        SettingsError: it holds something else than ASCII letters, digits and single underscores, or is too long.
+        SettingsError: if it has other characters than ASCII letters, digits and single underscores, or is too long.
     """
     if not is_program_name(name):
         hint = re.sub(r"[^a-z0-9]+", "_", name.lower())[: LONGEST // 2].strip("_") or "program"
@@ -25,9 +25,9 @@ def checked_name(name: str) -> str:
 
 
 def slug(path: str) -> str:
-    """A readable name for the predictor that DSPy calls `path`; not yet free of collisions.
+    """Return a readable name for the predictor that DSPy calls `path`; it may not be unique yet.
 
-    `steps[0].predict` is `steps_0`, `d['k']` is `d_k`; a program that is one predictor has the slug `predictor`.
+    `steps[0].predict` is `steps_0`, `d['k']` is `d_k`; a program that is a single predictor has the slug `predictor`.
     """
     path = re.sub(r"(^|\.)(predict|self)$", "", path)
     text = "".join(char if char.isascii() else f"_{ord(char):x}_" for char in path)
@@ -35,13 +35,13 @@ def slug(path: str) -> str:
 
 
 def function_name(program: str, path: str, fingerprint: str, taken: Mapping[str, tuple[str, str]]) -> str:
-    """The function that holds the predictor `path` of `program` while its contract has `fingerprint`.
+    """Return the name of the function for the predictor `path` of `program` whose contract has `fingerprint`.
 
     Args:
         program: the program's name.
         path: DSPy's name of the predictor.
-        fingerprint: of its contract; another contract needs another function.
-        taken: function -> (path, fingerprint) of every function the program ever had.
+        fingerprint: the fingerprint of its contract; another contract needs another function.
+        taken: function -> (path, fingerprint) of every function that the program ever had.
     """
     for name, owner in taken.items():
         if owner == (path, fingerprint):

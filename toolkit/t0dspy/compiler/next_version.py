@@ -1,4 +1,4 @@
-"""The next version of a program's tree: which functions it uses, which files it adds. Reads and writes nothing."""
+"""Plan the next version of a program: the functions that it uses and the files that it adds, without I/O."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from t0dspy.errors import ContractError
 from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, ProgramContract, Schema, Text, digest
 
 DEADLINES = {"stage": 120.0, "run": 600.0, "program": 630.0}
-"""Seconds. A stage's call ends before its run, a run before the gateway stops waiting for it."""
+"""Seconds. A stage's call times out before its run, and a run before the gateway's call to the program server."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a version records of where it came from."""
+    """The origin that a version records."""
 
     program: str | None
     """The program's import path."""
@@ -33,21 +33,21 @@ class Origin:
 
 @dataclass(frozen=True)
 class NextVersion:
-    """A version that would be written, or the one that it equals."""
+    """A version to write, or the existing version that is equal to it."""
 
     version: str
     unchanged: bool
-    """True when `version` exists already and holds exactly this program; then there is nothing to write."""
+    """True if `version` already exists and is equal to this program, so that there is nothing to write."""
     manifest: Manifest
     files: Mapping[str, str]
-    """Path below the program's directory -> content: what is new or changed, without manifest and rollout.toml."""
+    """Path below the program's directory -> content of new or changed files, without manifest and rollout.toml."""
 
 
 def next_version(compiled: CompiledProgram, previous: Manifest, origin: Origin) -> NextVersion:
-    """What exporting `compiled` adds to the tree that `previous` describes (an empty manifest for a new program).
+    """Return what exporting `compiled` adds to the tree that `previous` describes (an empty manifest if it is new).
 
     Raises:
-        ContractError: the program's own inputs or outputs are not those of `previous`; says the difference.
+        ContractError: if the program's inputs or outputs differ from those of `previous`.
     """
     plan = _Plan(compiled, previous)
     for version, entry in previous.versions.items():
@@ -57,16 +57,16 @@ def next_version(compiled: CompiledProgram, previous: Manifest, origin: Origin) 
 
 
 def contract_differences(old: tuple[Schema, Schema], new: tuple[Schema, Schema]) -> list[str]:
-    """How the program's (inputs, outputs) changed, a readable line a field; empty when they did not."""
+    """Return the changes from the `old` (inputs, outputs) to the `new`, a readable line per field."""
     lines: list[str] = []
-    for what, before, after in zip(("input", "output"), old, new, strict=True):
+    for direction, before, after in zip(("input", "output"), old, new, strict=True):
         fields = list(dict.fromkeys([*before["properties"], *after["properties"]]))
-        found = [(name, _field(before, name), _field(after, name)) for name in fields]
+        pairs = [(name, _field(before, name), _field(after, name)) for name in fields]
         changed = [
-            f"{what} {name!r}: {one or 'absent'} -> {other or 'absent'}" for name, one, other in found if one != other
+            f"{direction} {name!r}: {was or 'absent'} -> {now or 'absent'}" for name, was, now in pairs if was != now
         ]
         if not changed and not same_contract(before, after):
-            changed = [f"the order or a shared type of the {what}s changed"]
+            changed = [f"the order or a shared type of the {direction}s changed"]
         lines += changed
     return lines
 
@@ -79,14 +79,14 @@ def _field(schema: Schema, name: str) -> str:
 
 
 class _Plan:
-    """Names first, then the hash that tells whether anything is new, then the files."""
+    """Assign names, then compute the hash that shows whether anything is new, then the files."""
 
     def __init__(self, compiled: CompiledProgram, previous: Manifest) -> None:
         self.compiled, self.previous, self.name = compiled, previous, previous.name
         self.functions = dict(previous.functions)
         self.schemas: dict[str, Schema] = {}
         self.through_server = self._name_the_program()
-        self.function_of = {one.path: self._name(one) for one in compiled.predictors}
+        self.function_of = {predictor.path: self._name(predictor) for predictor in compiled.predictors}
         self.content_hash = digest(self._content())
 
     def next_version(self, origin: Origin) -> NextVersion:
@@ -100,7 +100,7 @@ class _Plan:
             t0dspy=origin.t0dspy,
             form=self.compiled.form,
             served_by=self._served_by(),
-            predictors={one.path: self._entry(one) for one in self.compiled.predictors},
+            predictors={predictor.path: self._entry(predictor) for predictor in self.compiled.predictors},
             scores=origin.scores,
             lineage=origin.lineage,
         )
@@ -113,7 +113,7 @@ class _Plan:
         return NextVersion(version, False, manifest, {**self._shared_files(manifest), **self._version_files(version)})
 
     def _name_the_program(self) -> bool:
-        """Give the program its function, once; returns whether this version runs on the program server."""
+        """Add the program function if it is new; return whether this version runs on the program server."""
         contract = self.compiled.contract
         if contract is None:
             return False
@@ -125,8 +125,10 @@ class _Plan:
             self.schemas |= dict(zip(paths, (contract.inputs, contract.outputs), strict=True))
             self.functions[self.name] = FunctionEntry(None, text, *paths, fingerprint=_fingerprint(contract))
         elif known.fingerprint != _fingerprint(contract):
-            raise ContractError(f"the contract of {self.name} changed.")  # the caller, who has the files, says how
-        # A function's type never changes, so a version with another text than NAME's is served through the server.
+            raise ContractError(
+                f"the contract of {self.name} changed."
+            )  # the caller has the files and adds the differences
+        # A function's type never changes, so the program server serves a version whose text differs from that type.
         return not (holds_prompt and self.functions[self.name].type == self.compiled.form.adapter)
 
     def _name(self, predictor: CompiledPredictor) -> str:
@@ -158,10 +160,10 @@ class _Plan:
         return "programs" if self.through_server else "gateway"
 
     def _content(self) -> list[Any]:
-        """All that makes a version what it is; the files of a version named v0, so that the name does not count."""
+        """Return everything that defines a version. Its files are named for v0, so that the name does not matter."""
         code = self.compiled.code_hash if self.through_server else None
         contract = None if self.compiled.contract is None else _fingerprint(self.compiled.contract)
-        contracts = [one.contract.fingerprint for one in self.compiled.predictors]
+        contracts = [predictor.contract.fingerprint for predictor in self.compiled.predictors]
         form = [self.compiled.form.adapter, self.compiled.form.demos]
         return [self._version_files("v0"), self.function_of, contracts, contract, code, form]
 
@@ -194,21 +196,21 @@ class _Plan:
 
 
 def state_json(state: Mapping[str, Any]) -> str:
-    """Predictor path -> state, as text that DSPy's own `program.load` accepts."""
-    if list(state) == ["self"]:  # DSPy keeps the state of a program that is one Predict without its name
+    """Return the states by predictor path as JSON text that DSPy's `program.load` accepts."""
+    if list(state) == ["self"]:  # DSPy saves a program that is a single Predict without a path
         state = state["self"]
     return json.dumps({**state, "metadata": {"dependency_versions": {}}}, indent=2, ensure_ascii=False) + "\n"
 
 
 def render_rollout(
-    text: str | None, planned: NextVersion, share: float | None, shares: Mapping[str, float], where: str
+    text: str | None, planned: NextVersion, share: float | None, shares: Mapping[str, float], location: str
 ) -> str:
-    """`rollout.toml` with the planned version in it: without traffic unless it is the first or `share` is given."""
+    """Return `rollout.toml` with the planned version; it gets traffic only if it is the first or `share` is given."""
     if not shares:
         shares = {planned.version: 1.0}
     elif share is not None:
         shares = rollout_toml.with_share(shares, planned.version, share)
-    return rollout_toml.render(text, planned.manifest, shares, where)
+    return rollout_toml.render(text, planned.manifest, shares, location)
 
 
 def _fingerprint(contract: ProgramContract) -> str:

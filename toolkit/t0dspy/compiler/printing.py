@@ -1,7 +1,8 @@
-"""How a typed value reads in a prompt: one rule, driven by the input schema, written here in Python.
+"""Print typed values in a prompt, by a rule that depends on the input schema.
 
-`template` holds the same rule in MiniJinja. It prints what stock DSPy prints, except that the gateway sorts the keys
-of objects: objects that declare their keys get the declared order back, in all others keys stay sorted.
+`template` implements the same rule in MiniJinja. The text equals that of stock DSPy except for the order of keys,
+because the gateway sorts the keys of objects. Objects that declare their keys are printed in the declared order; in
+all others the keys stay sorted.
 """
 
 import json
@@ -13,32 +14,32 @@ from t0dspy.model import Schema, resolve
 
 
 class SchemaWalk:
-    """Questions that both back ends ask of an input schema."""
+    """Look up parts of an input schema, for both implementations of the rule."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
 
     def definition(self, part: Schema) -> Schema:
-        """`part`, or what its `$ref` points to."""
+        """Return `part`, or the definition that its `$ref` refers to."""
         return resolve(part, self.schema)
 
     def branch(self, part: Schema, kind: str) -> Schema:
-        """The one alternative of `part` that takes a value of JSON type `kind`; empty when there are several."""
+        """Return the only alternative of `part` of JSON type `kind`, or {} if there are none or several."""
         alternatives = self.definition(part).get("anyOf", [part])
-        fitting = [one for one in alternatives if self.definition(one).get("type") == kind]
+        fitting = [alternative for alternative in alternatives if self.definition(alternative).get("type") == kind]
         return fitting[0] if len(fitting) == 1 else {}
 
     def property(self, name: str) -> Schema:
-        """The schema of the input field `name`; empty for a field the schema lacks."""
-        found: Schema = self.schema.get("properties", {}).get(name, {})
-        return found
+        """Return the schema of the input field `name`, or {} if the schema does not have it."""
+        field: Schema = self.schema.get("properties", {}).get(name, {})
+        return field
 
 
 class Printer(SchemaWalk):
-    """Prints field values as the exported templates do."""
+    """Print field values as the exported templates do."""
 
     def text(self, field: str, value: Any) -> str:
-        """The text of `value` in the prompt, for the input field named `field`."""
+        """Return the text of `value` in the prompt for the input field `field`."""
         ordered = self._reorder(serialize_for_json(value), self.property(field))
         return json.dumps(ordered, ensure_ascii=False) if isinstance(ordered, dict | list) else str(ordered)
 
@@ -53,7 +54,7 @@ class Printer(SchemaWalk):
     def _reorder_object(self, value: dict[str, Any], part: Schema) -> dict[str, Any]:
         rest = part.get("additionalProperties")
         declared: dict[str, Schema] = part["properties"] if rest is False else {}
-        defaults = {name: one["default"] for name, one in declared.items() if "default" in one}
+        defaults = {name: schema["default"] for name, schema in declared.items() if "default" in schema}
         value = {**defaults, **value}
         names = [name for name in declared if name in value] + sorted(value.keys() - declared.keys())
         other = rest if isinstance(rest, dict) else {}

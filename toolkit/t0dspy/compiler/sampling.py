@@ -1,4 +1,4 @@
-"""A predictor's LM and config -> the model and the sampling settings of a variant."""
+"""Translate a predictor's LM and config to the model and the sampling settings of a variant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ VARIANT_KEYS = {
     "service_tier": "service_tier",
     "verbosity": "verbosity",
 }
-"""What DSPy calls a setting -> what a variant calls it."""
+"""DSPy's name of a setting -> its name in a variant."""
 
 _NUMBERS = {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
 _INTEGERS = {"max_tokens", "max_completion_tokens", "seed"}
@@ -28,7 +28,7 @@ CONNECTION_KEYS = frozenset(
         *("timeout", "num_retries", "cache", "rollout_id", "azure_ad_token", "aws_region_name", "vertex_project"),
     )
 )
-"""Where and how to reach a provider: the model's own table in tensorzero.toml says that, and secrets stay out."""
+"""Settings to reach a provider. The model's table in tensorzero.toml has them, and secrets must not be exported."""
 
 _SHORTHANDS = {
     "openai": "openai",
@@ -48,16 +48,16 @@ _SHORTHANDS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One sampling setting that a variant cannot carry, and why."""
+    """A sampling setting that a variant does not support, and the reason."""
 
     name: str
     reason: str
 
 
 def variant_settings(lm: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[Setting]]:
-    """The variant keys for what a predictor's `config` and its `lm` (None for none) set, and what cannot be carried.
+    """Return the variant keys for a predictor's `config` and `lm` (None if unset), and the unsupported settings.
 
-    The predictor's config wins over its LM, as in DSPy. Unset (None) values stay out.
+    The predictor's config overrides its LM, as in DSPy. Values of None are omitted.
     """
     wanted = {**getattr(lm, "kwargs", {}), **config}
     settings: dict[str, Any] = {}
@@ -74,24 +74,24 @@ def variant_settings(lm: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any]
 
 
 def connection_keys(lm: Any, config: Mapping[str, Any]) -> list[str]:
-    """Names, never values, of connection settings that stay out of the export."""
+    """Return the names, never the values, of connection settings that the export omits."""
     quiet = {"cache", "num_retries", "rollout_id"}
     set_here = {**getattr(lm, "kwargs", {}), **config}
     return sorted(name for name in set_here.keys() & (CONNECTION_KEYS - quiet) if set_here[name] is not None)
 
 
 def shorthand_of(lm: Any, config: Mapping[str, Any]) -> tuple[str | None, str]:
-    """The TensorZero shorthand for the model that `lm` calls under a predictor's `config`, or None and the reason."""
+    """Return TensorZero's shorthand for the model that `lm` and `config` select, or None and the reason."""
     if lm is None:
-        return None, "it has no LM of its own and none is configured"
+        return None, "it has no LM and DSPy has no configured LM"
     name = str(getattr(lm, "model", ""))
     provider, _, model = name.partition("/")
     wanted = {**getattr(lm, "kwargs", {}), **config}
     address = next((key for key in ("api_base", "base_url") if wanted.get(key)), None)
     if address:
-        return None, f"its LM {name!r} is called at an address of its own ({address}), which no shorthand stands for"
+        return None, f"its LM {name!r} has a custom address ({address}), for which there is no shorthand"
     if getattr(lm, "model_type", "chat") != "chat":
-        return None, f"its LM {name!r} is of model_type {lm.model_type!r}, and the gateway's call is a chat completion"
+        return None, f"its LM {name!r} is of model_type {lm.model_type!r}, but the gateway calls chat completions"
     if not model or provider not in _SHORTHANDS:
         return None, f"there is no TensorZero shorthand for its LM {name!r}"
     return f"{_SHORTHANDS[provider]}::{model}", ""
@@ -100,7 +100,7 @@ def shorthand_of(lm: Any, config: Mapping[str, Any]) -> tuple[str | None, str]:
 def _why_not(name: str, value: Any) -> str:
     shown = f"is {value!r}" if isinstance(value, int | float) else f"is a {type(value).__name__}"  # no secrets
     if name in ("n", "num_generations"):
-        return f"asks for {value!r} completions a call, and the gateway answers with one"
+        return f"requests {value!r} completions per call, but the gateway returns one"
     if name not in VARIANT_KEYS:
         return "has no counterpart in a TensorZero variant"
     if name in _INTEGERS and (isinstance(value, bool) or not isinstance(value, int)):
@@ -108,10 +108,10 @@ def _why_not(name: str, value: Any) -> str:
     if name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
         return f"{shown}, not a number"
     if name == "stop" and not _are_texts(value):
-        return f"{shown}, not a text or a list of texts"
+        return f"{shown}, not a string or a list of strings"
     texts = name in ("reasoning_effort", "service_tier", "verbosity")
-    return f"{shown}, not a text" if texts and not isinstance(value, str) else ""
+    return f"{shown}, not a string" if texts and not isinstance(value, str) else ""
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(text, str) for text in value))

@@ -1,7 +1,8 @@
-"""Signature fields -> JSON Schema.
+"""Convert signature fields to JSON Schema.
 
-Input schemas describe what DSPy prints (dumped values, field names); output schemas what a model writes (validated
-values, aliases). Both hold names, order, types, enums, bounds and defaults; descriptions are prompt text and stay out.
+Input schemas describe what DSPy prints (dumped values, field names). Output schemas describe what a model writes
+(validated values, aliases). Both contain names, order, types, enums, bounds and defaults. They omit descriptions,
+which are prompt text.
 """
 
 import copy
@@ -21,10 +22,10 @@ from t0dspy.model import Schema, resolve
 JsonMode = Literal["strict", "on"]
 
 LEAST_INTEGER, GREATEST_INTEGER = 1 - 2**63, 2**64 - 1
-"""Beyond these the gateway would silently turn an integer into a float; with them in the schema it answers 400."""
+"""The gateway silently turns an integer outside these bounds into a float; with a schema, it answers 400 instead."""
 
 UNTYPED: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-"""A field without a type takes a text or, as DSPy prints in a special way, a list of passages."""
+"""A field without a type takes a string, or a list of passages, which DSPy prints in a special format."""
 
 _STRICT_KEYWORDS = frozenset(
     (
@@ -33,25 +34,25 @@ _STRICT_KEYWORDS = frozenset(
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
     )
 )
-"""What OpenAI's structured outputs accept (their guide, "Supported schemas")."""
+"""The keywords that OpenAI's structured outputs accept (their guide, "Supported schemas")."""
 
 
 def is_untyped(info: FieldInfo) -> bool:
-    """Whether the field was written without a type, as in `"context, question -> answer"`."""
+    """Return whether the field was written without a type, as in `"context, question -> answer"`."""
     extra = info.json_schema_extra
     return info.annotation is str and isinstance(extra, Mapping) and bool(extra.get(IS_TYPE_UNDEFINED))
 
 
 def has_default(info: FieldInfo) -> bool:
-    """Whether DSPy fills the field in when a caller leaves it out."""
+    """Return whether DSPy fills in the field if a caller omits it."""
     return info.default is not PydanticUndefined
 
 
 def input_schema(signature: type[Signature]) -> Schema:
-    """The schema of the arguments that a caller sends for `signature`'s input fields.
+    """Return the schema of the arguments that a caller sends for the input fields of `signature`.
 
     Raises:
-        pydantic.errors.PydanticUserError: a type has no JSON form.
+        pydantic.errors.PydanticUserError: if a type has no JSON form.
     """
     schema = _object_schema(signature.input_fields, "serialization")
     for name, info in signature.input_fields.items():
@@ -67,14 +68,14 @@ def input_schema(signature: type[Signature]) -> Schema:
 
 
 def output_schema(signature: type[Signature]) -> tuple[Schema, JsonMode]:
-    """The schema of an answer, and how to ask a provider for it.
+    """Return the schema of an answer and the JSON mode in which to request it from a provider.
 
     Returns:
-        `"strict"` with a schema in the form that OpenAI's structured outputs accept, where the types allow one; else
-        `"on"` (any JSON object) with a schema that only tells the gateway which answers to call parsed.
+        If the types allow it, a schema that OpenAI's structured outputs accept and `"strict"`. Otherwise `"on"` (any JSON
+        object) and a schema that the gateway only uses to decide whether an answer is parsed.
 
     Raises:
-        pydantic.errors.PydanticUserError: a type has no JSON form.
+        pydantic.errors.PydanticUserError: if a type has no JSON form.
     """
     schema = _object_schema(signature.output_fields, "validation")
     strict = copy.deepcopy(schema)
@@ -89,7 +90,7 @@ def output_schema(signature: type[Signature]) -> tuple[Schema, JsonMode]:
 
 
 def subschemas(schema: Schema) -> Iterator[Schema]:
-    """`schema` and every schema inside it."""
+    """Yield `schema` and every schema inside it."""
     yield schema
     inner = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
     inner += [*schema.get("anyOf", []), *schema.get("prefixItems", [])]
@@ -100,7 +101,7 @@ def subschemas(schema: Schema) -> Iterator[Schema]:
 
 
 def _object_schema(fields: Mapping[str, FieldInfo], mode: Literal["serialization", "validation"]) -> Schema:
-    adapters = [(name, mode, pydantic.TypeAdapter(_bounded(info))) for name, info in fields.items()]
+    adapters = [(name, mode, pydantic.TypeAdapter(_with_bounds(info))) for name, info in fields.items()]
     by_field, shared = pydantic.TypeAdapter.json_schemas(
         cast("Any", adapters), by_alias=mode == "validation", ref_template="#/$defs/{model}"
     )
@@ -119,14 +120,14 @@ def _object_schema(fields: Mapping[str, FieldInfo], mode: Literal["serialization
     return schema
 
 
-def _bounded(info: FieldInfo) -> Any:
+def _with_bounds(info: FieldInfo) -> Any:
     return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 def _tidy(part: Schema) -> None:
     for prompt_text in ("title", "description", "examples", "deprecated", "readOnly", "writeOnly"):
         part.pop(prompt_text, None)
-    if "oneOf" in part:  # a tagged union; the tag itself is a const of each branch
+    if "oneOf" in part:  # a tagged union; each branch has the tag as a const
         part["anyOf"] = part.pop("oneOf")
         part.pop("discriminator", None)
     if "properties" in part:
@@ -136,7 +137,7 @@ def _tidy(part: Schema) -> None:
 def _let_keys_be_text(part: Schema, schema: Schema) -> None:
     names = resolve(part.get("propertyNames", {}), schema)
     if not all(isinstance(name, str) for name in names.get("enum", [names.get("const", "")])):
-        del part["propertyNames"]  # a key that is a number in Python is text in JSON, and would never fit
+        del part["propertyNames"]  # a number as a key is a string in JSON, so it would never match
 
 
 def _require_what_has_no_default(part: Schema) -> None:

@@ -1,4 +1,4 @@
-"""Messages and typed values -> MiniJinja template text."""
+"""Write messages and typed values as MiniJinja template text."""
 
 import json
 import re
@@ -16,31 +16,31 @@ from t0dspy.model import Schema, definition_name
 _OPENING = re.compile(r"\{(?=[{%#]|\Z)")
 
 _FUNCTIONS = frozenset(("range", "dict", "debug", "namespace"))
-"""What MiniJinja defines in every template."""
+"""The functions that MiniJinja defines in every template."""
 
 
 def escape(text: str) -> str:
-    """Template text that renders as exactly `text`, whatever delimiters it holds.
+    """Return template text that renders as exactly `text`, even if it contains delimiters.
 
-    A `{` at the very end is escaped too, since what follows may open a tag with it.
+    A `{` at the very end is escaped too, because it could open a tag together with the text that follows.
     """
     return _OPENING.sub("{{ '{' }}", text)
 
 
 def finished(template: str) -> str:
-    """`template` as file content: MiniJinja eats one newline at the end of a file."""
+    """Return `template` as the content of a file, with an additional newline if it ends with one."""
     # Workaround (tensorzero 2026.6): the gateway's MiniJinja removes one newline at the end of a template; remove when
     # it keeps trailing newlines. See mitsuhiko/minijinja#333.
     return template + "\n" if template.endswith("\n") else template
 
 
 def user_template(signature: type[Signature], schema: Schema, reminder: str) -> str:
-    """The template of the input message: one block per field, then DSPy's reminder of the output format.
+    """Return the template of the input message: a block per field, then DSPy's reminder of the output format.
 
     Args:
         signature: the predictor's signature.
-        schema: its input schema, as `schema.input_schema` makes it.
-        reminder: what the adapter writes below the inputs.
+        schema: its input schema, as `schema.input_schema` returns it.
+        reminder: the text that the adapter writes below the inputs.
     """
     walk, printer = _TemplateWalk(schema), Printer(schema)
     blocks = []
@@ -63,7 +63,7 @@ def _default_text(printer: Printer, name: str, info: FieldInfo) -> str:
 
 
 def arguments_template(schema: Schema) -> str:
-    """A template that renders the arguments as one JSON object: typed inputs on their way to the program server."""
+    """Return a template that renders the arguments as a JSON object, in which the program server receives them."""
     required = schema["required"]
     comma = "," if required else "{% if _any %},{% endif %}{% set _any = true %}"
     pairs = ",".join(_pair(name) for name in required)
@@ -75,7 +75,7 @@ def arguments_template(schema: Schema) -> str:
 
 
 def _given(name: str) -> str:
-    """The test whether a caller gave the input `name`; a function of MiniJinja's is defined without being given."""
+    """Return the template condition that a caller sent the input `name`."""
     # Workaround (tensorzero 2026.6): MiniJinja's global functions count as defined, so `is defined` is true for an
     # input of the same name that is missing; remove when the gateway renders without them.
     if name not in _FUNCTIONS:
@@ -88,27 +88,27 @@ def _pair(name: str) -> str:
 
 
 def _literal(value: Any) -> str:
-    """`value`, any JSON, as a MiniJinja expression."""
+    """Return `value`, any JSON, as a MiniJinja expression."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(name)}: {_literal(one)}" for name, one in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(name)}: {_literal(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_literal, value)) + "]"
     return "none" if value is None else json.dumps(value)
 
 
 class _TemplateWalk(SchemaWalk):
-    """Writes template text that prints an expression the way `Printer` prints its value."""
+    """Write template text that prints an expression as `Printer` prints its value."""
 
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema)
         self.macros: dict[str, str] = {}
 
     def passages(self, name: str) -> str:
-        """The value of a field without a type: a text as it is, a list of texts as numbered passages."""
+        """Print a field without a type: a string unchanged, a list of strings as numbered passages."""
         return f"{{% if {name} is string %}}{{{{ {name} }}}}{{% else %}}{self._call('_passages', name)}{{% endif %}}"
 
     def as_text(self, part: Schema, expression: str) -> str:
-        """The value of a field: text as it is, objects and lists as JSON, the rest as Python's `str` has it."""
+        """Print a field: a string unchanged, objects and lists as JSON, everything else as Python's `str` does."""
         kinds = self._kinds(part)
         if kinds <= {"string", "integer"}:
             return f"{{{{ {expression} }}}}"
@@ -135,13 +135,13 @@ class _TemplateWalk(SchemaWalk):
         return {of_python.get(type(value), "any") for value in part.get("enum", [part.get("const")])}
 
     def _declares_keys(self, part: Schema, above: tuple[Schema, ...] = ()) -> bool:
-        """Whether an object that declares its keys hides in `part`."""
+        """Return whether `part` contains an object that declares its keys."""
         part = self.definition(part)
-        if any(part is one for one in above):
+        if any(part is parent for parent in above):
             return False
         inner = [part.get("items"), part.get("additionalProperties"), *part.get("anyOf", [])]
-        found = (self._declares_keys(one, (*above, part)) for one in inner if isinstance(one, dict))
-        return part.get("additionalProperties") is False or any(found)
+        below = (self._declares_keys(child, (*above, part)) for child in inner if isinstance(child, dict))
+        return part.get("additionalProperties") is False or any(below)
 
     def _as_json(self, part: Schema, expression: str, depth: int = 0) -> str:
         if not self._declares_keys(part):
@@ -157,11 +157,11 @@ class _TemplateWalk(SchemaWalk):
         return self._object(part, expression, depth)
 
     def _macro_of(self, part: Schema) -> str:
-        """One macro per definition, so that recursive models work."""
+        """Return the macro of a definition; each has its own, so that recursive models work."""
         name = definition_name(part)
         macro = "_of_" + "".join(char if char.isascii() and char.isalnum() else f"_{ord(char):x}_" for char in name)
         if macro not in self.macros:
-            self.macros[macro] = ""  # taken, before the definition refers to itself
+            self.macros[macro] = ""  # reserves the name, because the definition may refer to itself
             body = self._as_json(self.definition(part), "v")
             self.macros[macro] = f"{{%- macro {macro}(v) -%}}{body}{{%- endmacro -%}}\n"
         return macro
@@ -189,8 +189,8 @@ class _TemplateWalk(SchemaWalk):
 
     def _object(self, part: Schema, expression: str, depth: int) -> str:
         pairs = []
-        for name, one in part["properties"].items():
+        for name, schema in part["properties"].items():
             key, item = escape(json.dumps(name, ensure_ascii=False)), f"{expression}[{json.dumps(name)}]"
-            item = f"{item}|default({_literal(one['default'])})" if "default" in one else item
-            pairs.append(f"{key}: {self._as_json(one, item, depth)}")
+            item = f"{item}|default({_literal(schema['default'])})" if "default" in schema else item
+            pairs.append(f"{key}: {self._as_json(schema, item, depth)}")
         return "{{ '{' }}" + ", ".join(pairs) + "}"

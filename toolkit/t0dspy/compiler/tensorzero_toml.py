@@ -1,4 +1,4 @@
-"""Functions and variants -> TOML text. What is specific to TensorZero's config format is here and in `traffic`."""
+"""Write functions and variants as TOML. Only this module and `artifact.rollout_toml` write TensorZero's config."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from t0dspy.artifact.manifest import Manifest
 from t0dspy.model import CompiledPredictor
 
 PROGRAMS_URL = "http://programs:8100/v1/"
-"""Where compose runs the program server; the embedded stack maps the name to a local port."""
+"""The address of the program server in compose; the embedded stack maps the name to a local port."""
 
 PROGRAMS_KEY = "T0DSPY_PROGRAMS_KEY"
 """The environment variable that holds the program server's bearer key."""
@@ -24,16 +24,16 @@ _VARIANT_HEAD = """\
 
 
 def program_model(name: str) -> str:
-    """The model that stands for the program server of program `name`."""
+    """Return the name of the model that represents the program server of program `name`."""
     return f"{name}__program"
 
 
 def program_toml(manifest: Manifest) -> str:
-    """The content of `program.toml`: every function the program ever had, and its server where one is needed."""
+    """Return `program.toml`: every function that the program ever had, and the program server if a version needs it."""
     blocks = [_PROGRAM_HEAD.format(name=manifest.name)]
     for name, entry in manifest.functions.items():
-        what = "the program" if entry.predictor is None else f"predictor {entry.predictor}"
-        lines: dict[str, Any] = {"type": entry.type, "description": f"{manifest.name}: {what}"}
+        subject = "the program" if entry.predictor is None else f"predictor {entry.predictor}"
+        lines: dict[str, Any] = {"type": entry.type, "description": f"{manifest.name}: {subject}"}
         lines["schemas.user.path"] = entry.input_schema
         if entry.type == "json":
             lines["output_schema"] = entry.output_schema
@@ -44,21 +44,21 @@ def program_toml(manifest: Manifest) -> str:
 
 
 def variant_toml(name: str, version: str, blocks: Iterable[str]) -> str:
-    """The content of `variant.toml` of `version`, from the blocks of its variants."""
+    """Return `variant.toml` of `version`, from the blocks of its variants."""
     return "\n".join([_VARIANT_HEAD.format(name=name, version=version), *blocks])
 
 
 def predictor_variant(
     function: str, version: str, predictor: CompiledPredictor, files: Mapping[str, str], deadline: float
 ) -> str:
-    """The variant that holds `predictor`.
+    """Return the variant for `predictor`.
 
     Args:
         function: the function's name.
         version: the variant's name.
-        predictor: what the variant holds.
+        predictor: the compiled predictor.
         files: template name -> file, relative to `variant.toml`.
-        deadline: seconds for the call with all its retries.
+        deadline: the time limit of the call with all its retries, in seconds.
     """
     lines: dict[str, Any] = {"type": "chat_completion", "model": predictor.model, **predictor.settings}
     lines["retries"] = {"num_retries": 2, "max_delay_s": 10}
@@ -68,9 +68,9 @@ def predictor_variant(
 
 
 def program_variant(name: str, version: str, is_json: bool, template: str, deadline: float) -> str:
-    """The variant of the program function that sends its typed inputs to the program server, which runs `version`.
+    """Return the variant of the program function that sends its inputs to the program server, which runs `version`.
 
-    It retries 0 times (the stages do), and its deadline is longer than the server's own.
+    It does not retry, because the stages do, and its deadline (seconds) is longer than that of the program server.
     """
     lines: dict[str, Any] = {"type": "chat_completion", "model": program_model(name)}
     if is_json:
@@ -106,7 +106,7 @@ def _table(header: str, lines: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
     return str(tomlkit.item(value).as_string())

@@ -13,7 +13,7 @@ from t0dspy.artifact.bundle import MANIFEST
 from t0dspy.artifact.exported import ExportedProgram, program_directory
 from t0dspy.compiler import adapters
 from t0dspy.compiler.compile import compile_program
-from t0dspy.compiler.naming import checked_name
+from t0dspy.compiler.naming import validate_name
 from t0dspy.compiler.next_version import contract_differences
 from t0dspy.errors import CompileError, ContractError
 from t0dspy.exporting.options import Export, ExportOptions
@@ -58,7 +58,7 @@ def export(
         rollout_toml.check_share(options.traffic, "the new version")
     reference = program if isinstance(program, str) else options.import_path
     live = load_program(program) if isinstance(program, str) else checked_program(program, "export")
-    name = checked_name(options.name or _default_name(reference))
+    name = validate_name(options.name or _default_name(reference))
     notes: list[str] = []
     if options.state is not None:
         state = read_state(options.state)
