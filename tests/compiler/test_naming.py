@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.strategies import thorough
-from t0dspy.compiler.naming import validate_name, function_name, slug
+from t0dspy.compiler.naming import function_name, slug, validate_name
 from t0dspy.errors import SettingsError
 
 paths = st.text(alphabet="ab_.[]'\"01 éA-", max_size=8) | st.sampled_from(

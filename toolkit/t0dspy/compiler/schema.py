@@ -71,8 +71,8 @@ def output_schema(signature: type[Signature]) -> tuple[Schema, JsonMode]:
     """Return the schema of an answer and the JSON mode in which to request it from a provider.
 
     Returns:
-        If the types allow it, a schema that OpenAI's structured outputs accept and `"strict"`. Otherwise `"on"` (any JSON
-        object) and a schema that the gateway only uses to decide whether an answer is parsed.
+        A schema that OpenAI's structured outputs accept and `"strict"`, if the types allow it. Otherwise `"on"` (any
+        JSON object) and a schema that the gateway only uses to decide whether an answer is parsed.
 
     Raises:
         pydantic.errors.PydanticUserError: if a type has no JSON form.

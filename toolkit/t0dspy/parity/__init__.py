@@ -1,4 +1,4 @@
-"""Wire equality: the same inputs through DSPy directly and through the real gateway must reach a provider the same."""
+"""Prove wire equality: a provider receives the same request from DSPy and from the real gateway."""
 
 from t0dspy.parity.compare import INPUTS, Subject, compare, subjects_of
 from t0dspy.parity.report import Mismatch, ParityReport, PredictorReport, explain

@@ -1,4 +1,4 @@
-"""Answers as models really give them: clean, fenced, with extra keys, repairable, wrong, empty."""
+"""Generate answers as models return them: clean, fenced, with extra keys, repairable, wrong, empty."""
 
 import json
 import random
@@ -15,13 +15,13 @@ SignatureType = type[dspy.Signature]
 
 
 def answers_for(signature: SignatureType, text: Text, seed: str, count: int = 6) -> Iterator[str]:
-    """Raw answers to replay for a predictor with `signature` under the adapter text `text`.
+    """Yield raw answers to replay for a predictor with `signature` under the adapter text `text`.
 
     Args:
         signature: the predictor's signature.
-        text: whose wording a model was asked to answer in.
-        seed: the same seed gives the same answers.
-        count: how many different contents; each comes in several spoiled forms.
+        text: the format in which a model has to answer, `"chat"` or `"json"`.
+        seed: the seed of the generator; the same seed gives the same answers.
+        count: the number of different contents; each yields several malformed answers too.
     """
     generator = Generator(output_schema(signature)[0], random.Random(seed))
     yield from ("", "I cannot help with that.", "{", "[]", "null", "[[ ## completed ## ]]")

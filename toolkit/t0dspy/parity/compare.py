@@ -1,4 +1,4 @@
-"""The comparison itself: DSPy directly and the gateway with the exported config, one input after the other."""
+"""Compare DSPy with the gateway that has loaded the exported config, input by input."""
 
 import json
 import logging
@@ -36,43 +36,43 @@ from t0dspy.parity.report import (
 from t0dspy.parity.sandbox import MODEL_NAME, gateway_with_recorder
 
 INPUTS = 200
-"""Generated inputs for each predictor, besides each field's extremes, the demos and the examples."""
+"""The number of generated inputs per predictor, in addition to extreme values, demos and examples."""
 
 ENOUGH = 5
-"""Mismatches of one predictor after which the rest of its inputs are left."""
+"""The number of mismatches of a predictor after which its other inputs are skipped."""
 
 Inputs = dict[str, Any]
 Read = dict[str, str] | str | None
-"""What is read from an answer: field -> its value, written out; a failure; or None where it is no answer."""
+"""A parsed answer: field -> repr of its value, or the error as text, or None if the answer cannot be parsed."""
 
 
 class NothingSentError(Exception):
-    """DSPy itself cannot be called with an input."""
+    """DSPy sends no request for an input."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One predictor, live in DSPy and exported."""
+    """A predictor, both live in DSPy and exported."""
 
     path: str
     predict: dspy.Predict
     settings: Mapping[str, Any]
-    """What its LM is called with in DSPy."""
+    """The settings of its LM in DSPy."""
     entry: PredictorEntry
 
     @property
     def signature(self) -> type[dspy.Signature]:
-        """The signature it has now."""
+        """Return the current signature of the predictor."""
         return signature_of(self.predict)
 
 
 def subjects_of(program: dspy.Module, version: VersionEntry, *, recorded: bool) -> list[Subject]:
-    """The predictors of `program` as subjects of comparison with `version`.
+    """Return the predictors of `program` for a comparison with `version`.
 
     Args:
-        program: the live program, its optimized state loaded.
-        version: what was exported of it.
-        recorded: take the LM's settings from the version's record, not from the LM that is configured now.
+        program: the live program, with its optimized state loaded.
+        version: the exported version.
+        recorded: whether to take the LM settings from the version instead of the LM that is configured now.
     """
     subjects = []
     for path, predict in program.named_predictors():
@@ -97,19 +97,22 @@ def compare(
     inputs: int = INPUTS,
     progress: Callable[[str, int], None] = lambda path, count: None,
 ) -> ParityReport:
-    """Send every input both ways and compare what would reach the provider; replay answers and compare how they read.
+    """Send each input both ways and compare the requests; replay answers and compare the parsed values.
 
     Args:
         version: the version under test.
         form: its prompt form.
         subjects: its predictors.
-        files: the program's tree, path -> text.
-        examples: inputs of the user's, flat objects of fields; each goes to every predictor whose fields it has.
-        inputs: how many generated inputs each predictor gets.
-        progress: called with a predictor's path and the number of inputs done.
+        files: the program's files, path -> text.
+        examples: additional inputs, flat objects of fields; a predictor gets those that have its fields.
+        inputs: the number of generated inputs per predictor.
+        progress: called with a predictor's path and the number of compared inputs.
+
+    Returns:
+        The report on all predictors.
 
     Raises:
-        GatewayError: TensorZero refuses the config.
+        GatewayError: if TensorZero rejects the config.
     """
     reports = []
     with ScriptedUpstream() as recorder, gateway_with_recorder(files, recorder.url) as gateway, _quiet_dspy():
@@ -126,7 +129,7 @@ def compare(
 
 
 class _Pair:
-    """One predictor, both ways."""
+    """Send the inputs of a predictor through DSPy and through the gateway."""
 
     def __init__(
         self, version: str, form: PromptForm, subject: Subject, gateway: Gateway, recorder: ScriptedUpstream
@@ -138,19 +141,19 @@ class _Pair:
         self.schema: Schema = input_schema(subject.signature)
         self.validator = jsonschema.Draft202012Validator(self.schema)
         self.accepted: Inputs | None = None
-        """The first inputs that both sides sent."""
+        """The first inputs that DSPy and the gateway sent."""
         self.types: dict[str, pydantic.TypeAdapter[Any]] = {}
         self.report = PredictorReport(subject.path, subject.entry.function)
         settings: dict[str, Any] = {"api_base": recorder.url, "api_key": "none", **subject.settings}
         self.lm = dspy.LM(f"openai/{MODEL_NAME}", cache=False, num_retries=0, engine="lm15", **settings)
 
     def inputs(self, examples: Sequence[Inputs], count: int) -> Iterator[Inputs]:
-        """Demos and examples first, then each field's extremes, then generated ones."""
+        """Yield the demos and examples, then the extreme values of each field, then generated inputs."""
         fields = self.subject.signature.input_fields
         for source, given in (("demo", self.subject.predict.demos), ("example", examples)):
-            for one in given:
-                inputs = {name: one[name] for name in fields if name in one}
-                reason = self._misfit(inputs)
+            for example in given:
+                inputs = {name: example[name] for name in fields if name in example}
+                reason = self._misfit_reason(inputs)
                 if reason:
                     self.report.skipped[f"{source}: {reason}"] += 1
                 else:
@@ -158,29 +161,29 @@ class _Pair:
         generator = Generator(self.schema, random.Random(self.subject.entry.function))
         try:
             for arguments in generator.edges():
-                yield from self._fitting(arguments)
+                yield from self._fitting_inputs(arguments)
             for _ in range(count):
-                yield from self._fitting(generator.arguments())
+                yield from self._fitting_inputs(generator.arguments())
         except NoFittingValue as why:
             self.report.skipped[f"generated: {why}"] += 1
 
     def compare_request(self, inputs: Inputs) -> None:
         """Send `inputs` both ways and compare the bodies.
 
-        Every other time the gateway gets what a client in another language writes: objects without what is a default.
+        Every second request to the gateway omits default values in objects, as clients in other languages do.
         """
         arguments = adapters.json_arguments(self.subject.signature, inputs)
         if self.report.requests % 2:
             arguments = without_defaults(self.schema, arguments)
         self.recorder.script = "{}"
         try:
-            direct, _ = self._direct(inputs)
+            direct, _ = self._call_dspy(inputs)
         except NothingSentError as why:
             self.report.skipped[str(why)] += 1
             return
         self.recorder.requests.clear()
         try:
-            self._served(arguments)
+            self._call_gateway(arguments)
         except GatewayError as error:
             self.report.mismatches.append(Mismatch("refused", arguments, str(error)))
             return
@@ -192,40 +195,40 @@ class _Pair:
         self._compare_with_stock(inputs, direct["messages"])
 
     def compare_answers(self) -> None:
-        """Replay answers both ways and compare what is read from them."""
+        """Replay answers both ways and compare the parsed values."""
         signature = self.subject.signature
         if self.accepted is None:
             return
         inputs, arguments = self.accepted, adapters.json_arguments(signature, self.accepted)
         for text in answers_for(signature, self.form.adapter, self.subject.entry.function):
             self.recorder.script = text
-            _, direct = self._direct(inputs)
-            served = self._read(self._served(arguments).text)
+            _, direct = self._call_dspy(inputs)
+            served = self._read(self._call_gateway(arguments).text)
             self.report.answers += 1
             if direct != served:
                 self.report.mismatches.append(
                     Mismatch("answer", arguments, f"answer {text!r}\nDSPy reads  {direct}\nserved reads {served}")
                 )
 
-    def _misfit(self, inputs: Inputs) -> str:
+    def _misfit_reason(self, inputs: Inputs) -> str:
         arguments = adapters.json_arguments(self.subject.signature, inputs)
         if not _is_unicode(arguments):
-            return "holds half a surrogate pair, which no provider can receive"
+            return "contains half a surrogate pair, which no provider can receive"
         error = jsonschema.exceptions.best_match(self.validator.iter_errors(_as_sent(arguments)))
         if error is None:
             return ""
-        where = "/".join(map(str, error.absolute_path))
-        return f"{where + ': ' if where else ''}{error.message[:200]}"
+        location = "/".join(map(str, error.absolute_path))
+        return f"{location + ': ' if location else ''}{error.message[:200]}"
 
-    def _fitting(self, arguments: Inputs) -> Iterator[Inputs]:
-        """`arguments` as the Python values that a program would pass, if they fit the schema."""
-        inputs = {name: self._typed(name, value) for name, value in arguments.items()}
-        if self._misfit(inputs):
+    def _fitting_inputs(self, arguments: Inputs) -> Iterator[Inputs]:
+        """Yield `arguments` as the Python values that a program passes, if they fit the schema."""
+        inputs = {name: self._to_python(name, value) for name, value in arguments.items()}
+        if self._misfit_reason(inputs):
             self.report.skipped["generated: does not fit the schema"] += 1
         else:
             yield inputs
 
-    def _typed(self, name: str, value: Any) -> Any:
+    def _to_python(self, name: str, value: Any) -> Any:
         info = self.subject.signature.input_fields[name]
         if is_untyped(info):
             return value
@@ -237,40 +240,40 @@ class _Pair:
         except (ValueError, TypeError):
             return value
 
-    def _direct(self, inputs: Inputs) -> tuple[dict[str, Any], Read]:
-        """The body that DSPy sends for `inputs`, and what it reads from the answer.
+    def _call_dspy(self, inputs: Inputs) -> tuple[dict[str, Any], Read]:
+        """Return the request body that DSPy sends for `inputs`, and the parsed answer.
 
         Raises:
-            NothingSentError: DSPy failed before it sent anything.
+            NothingSentError: if DSPy fails before it sends a request.
         """
         self.recorder.requests.clear()
         with dspy.context(lm=self.lm, adapter=self.adapter):
             predict = self.subject.predict.reset_copy()
             predict.demos, predict.lm = self.subject.predict.demos, self.lm
-            # connection settings would lead away from the recorder
+            # connection settings would bypass the recorder
             predict.config = {key: value for key, value in predict.config.items() if key not in CONNECTION_KEYS}
             read = self._outputs(lambda: predict(**inputs))
         if not self.recorder.requests:
             raise NothingSentError(f"DSPy sends nothing: {read}")
         return self.recorder.requests[-1].body, read
 
-    def _served(self, arguments: Inputs) -> Inference:
+    def _call_gateway(self, arguments: Inputs) -> Inference:
         messages = input_messages(arguments, self.subject.entry.demo_turns)
         return self.gateway.infer(self.subject.entry.function, messages, variant=self.version)
 
     def _read(self, text: str) -> Read:
-        """What DSPy's own adapter reads from `text`; an empty answer is none, even where no output is required."""
+        """Parse `text` with DSPy's own adapter; "" counts as no answer, even if no output is required."""
         if not text:
             return None
         return self._outputs(lambda: self.stock.parse(self.subject.signature, text))
 
-    def _outputs(self, answered: Callable[[], Mapping[str, Any]]) -> Read:
+    def _outputs(self, answer: Callable[[], Mapping[str, Any]]) -> Read:
         try:
-            fields = answered()
+            fields = answer()
             return {name: repr(fields[name]) for name in self.subject.signature.output_fields}
         except AdapterParseError:
             return None
-        except Exception as error:  # some wrong answers make DSPy's parser stumble, and then on both sides
+        except Exception as error:  # DSPy's parser raises on some wrong answers, on both sides
             return f"{type(error).__name__}: {error}"
 
     def _compare_with_stock(self, inputs: Inputs, direct: list[dict[str, Any]]) -> None:
@@ -302,7 +305,7 @@ def _as_sent(arguments: Inputs) -> Any:
 
 @contextmanager
 def _quiet_dspy() -> Iterator[None]:
-    """Without DSPy's warnings about inputs, which strange inputs cause on purpose."""
+    """Silence DSPy's warnings about inputs, because the generated inputs cause many."""
     logger = logging.getLogger("dspy")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Values that fit a JSON Schema, chosen to break things: Unicode, delimiters, markers, extremes, nesting."""
+"""Generate hard values for a JSON Schema: Unicode, delimiters, markers, extremes, nesting."""
 
 import random
 import string
@@ -17,20 +17,20 @@ TEXTS = [
     "<<CUSTOM-TYPE-START-IDENTIFIER>>[{'type': 'text', 'text': 'x'}]<<CUSTOM-TYPE-END-IDENTIFIER>>",
     '<<CUSTOM-TYPE-START-IDENTIFIER>>[{"type":"image_url","image_url":{"url":"x"}}]<<CUSTOM-TYPE-END-IDENTIFIER>>',
 ]
-"""Pieces that texts are made of."""
+"""Pieces of generated strings."""
 
 FLOATS = [0.0, -0.0, 1.0, 0.1 + 0.2, 1e-4, 9.99e-5, 1e-5, -1.5e-5, 1e-6, 1e-7, 1.2e-7, 1e15, 1e16, 1e17, 1e22]
 FLOATS += [1.5e300, -1.7976931348623157e308, 5e-324, 2.2250738585072014e-308, 1 / 3, 123456789.123456789]
 INTEGERS = [0, 1, -1, 42, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 1 - 2**63, 2**64 - 1]
 
 LONG = 100_000
-"""Characters of a long text."""
+"""The length of a long string, in characters."""
 
 DEEP = 40
-"""Levels of a deeply nested free-form value; the gateway itself refuses more than 69."""
+"""The depth of a deeply nested free-form value; the gateway refuses more than 69 levels."""
 
 TRIES = 20
-"""Texts made for a pattern before it counts as one that none is known for."""
+"""How many strings are tried for a pattern before the field is given up."""
 
 _FORMATS = {
     "date": ["2024-02-29", "0001-01-01", "9999-12-31"],
@@ -48,33 +48,33 @@ _FORMATS = {
 
 
 class NoFittingValue(Exception):  # noqa: N818
-    """A schema this generator finds no value for, such as a pattern."""
+    """The generator finds no value for a schema, for example because of a pattern."""
 
 
 class Generator(SchemaWalk):
-    """Random values that fit parts of one schema."""
+    """Generate random values that fit parts of a schema."""
 
     def __init__(self, schema: Schema, random: random.Random) -> None:
         super().__init__(schema)
         self.random = random
 
     def arguments(self) -> dict[str, Any]:
-        """One object that fits the whole schema; optional fields are there seven times in ten."""
+        """Return an object that fits the whole schema; it has each optional field with a probability of 0.7."""
         required = self.schema.get("required", [])
         names = [name for name in self.schema["properties"] if name in required or self.random.random() < 0.7]
         return {name: self.value(self.property(name)) for name in names}
 
     def edges(self) -> Iterator[dict[str, Any]]:
-        """Objects that try each field's extremes one at a time, then a long text and deep nesting."""
+        """Yield objects that have an extreme value in one field: special, long or deeply nested values."""
         for name in self.schema["properties"]:
             for value in self._extremes(self.property(name)):
                 yield {**self.arguments(), name: value}
 
     def value(self, part: Schema, depth: int = 4) -> Any:
-        """A value that fits `part`; `depth` bounds how far it nests.
+        """Return a value that fits `part` and is nested at most about `depth` levels deep.
 
         Raises:
-            NoFittingValue: none is known.
+            NoFittingValue: if the generator finds none.
         """
         part = self.definition(part)
         if "const" in part:
@@ -89,13 +89,13 @@ class Generator(SchemaWalk):
         return getattr(self, f"_{kind}")(part, depth)
 
     def _alternative(self, parts: list[Schema], depth: int) -> Schema:
-        flat = [one for one in parts if self.definition(one).get("type") not in ("object", "array")]
+        flat = [part for part in parts if self.definition(part).get("type") not in ("object", "array")]
         return self.random.choice(flat if depth <= 0 and flat else parts)
 
     def _extremes(self, part: Schema) -> list[Any]:
         part = self.definition(part)
         if "anyOf" in part:
-            return [value for one in part["anyOf"] for value in self._extremes(one)]
+            return [value for alternative in part["anyOf"] for value in self._extremes(alternative)]
         if not part or (part.get("type") == "object" and part.get("additionalProperties") is True):
             declared = self.value(part) if part.get("properties") else {}
             return [{**declared, **rest} for rest in (self._nested(DEEP), {"b": 1, "a": {"é": None, "": []}})]
@@ -145,26 +145,26 @@ class Generator(SchemaWalk):
             text = fitting_text(pattern, self.random)
             if text is not None:
                 return text
-        raise NoFittingValue(f"no value is known for the pattern {pattern!r}")
+        raise NoFittingValue(f"no generated value matches the pattern {pattern!r}")
 
     def _integer(self, part: Schema, depth: int) -> int:
         least, most = self._bounds(part, 1)
         step = part.get("multipleOf", 1)
         tries = [*INTEGERS, self.random.randint(-(10**9), 10**9), least, most, least + step]
-        fitting = [one for one in tries if least <= one <= most and one % step == 0]
+        fitting = [number for number in tries if least <= number <= most and number % step == 0]
         if fitting:
             return int(self.random.choice(fitting))
         return int(-(-least // step) * step)
 
     def _number(self, part: Schema, depth: int) -> float:
         least, most = self._bounds(part, 0)
-        random_one = self.random.uniform(-1, 1) * 10 ** self.random.randint(-20, 20)
+        uniform = self.random.uniform(-1, 1) * 10 ** self.random.randint(-20, 20)
         step = part.get("multipleOf")
-        tries = [*FLOATS, random_one, least, most, (least + most) / 2]
-        tries = [one * step for one in INTEGERS[:5]] if step else tries
-        within = [one for one in tries if least <= one <= most and self._inside(part, one)]
+        tries = [*FLOATS, uniform, least, most, (least + most) / 2]
+        tries = [number * step for number in INTEGERS[:5]] if step else tries
+        within = [number for number in tries if least <= number <= most and self._inside(part, number)]
         if not within:
-            raise NoFittingValue(f"no number is known between {least} and {most}")
+            raise NoFittingValue(f"no generated number fits between {least} and {most}")
         return float(self.random.choice(within))
 
     def _bounds(self, part: Schema, step: int) -> tuple[Any, Any]:
@@ -177,14 +177,14 @@ class Generator(SchemaWalk):
         return above and ("exclusiveMaximum" not in part or value < part["exclusiveMaximum"])
 
     def _array(self, part: Schema, depth: int) -> list[Any]:
-        first = [self.value(one, depth - 1) for one in part.get("prefixItems", [])]
+        first = [self.value(item, depth - 1) for item in part.get("prefixItems", [])]
         least, most = part.get("minItems", 0), part.get("maxItems", 3)
         more = max(least, min(most, self.random.randint(0, 3) if depth > 0 else 0)) - len(first)
         items = part.get("items", {})
         rest = [self.value(items, depth - 1) for _ in range(more)] if items is not False else []
         values = first + rest
         if part.get("uniqueItems"):
-            values = [value for at, value in enumerate(values) if value not in values[:at]]
+            values = [value for index, value in enumerate(values) if value not in values[:index]]
         return values
 
     def _object(self, part: Schema, depth: int) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class Generator(SchemaWalk):
 
 
 def without_defaults(schema: Schema, arguments: dict[str, Any]) -> dict[str, Any]:
-    """`arguments`, which fit `schema`, without the keys of objects inside them whose value is their default."""
+    """Return `arguments`, which fit `schema`, without the keys of nested objects whose value is the default."""
     thinner = _Thinner(schema)
     return {name: thinner.thin(value, thinner.property(name)) for name, value in arguments.items()}
 
@@ -220,14 +220,14 @@ class _Thinner(SchemaWalk):
     def thin(self, value: Any, part: Schema) -> Any:
         if isinstance(value, list):
             items = self.definition(self.branch(part, "array")).get("items", {})
-            return [self.thin(one, items) for one in value]
+            return [self.thin(item, items) for item in value]
         if not isinstance(value, dict):
             return value
         part = self.definition(self.branch(part, "object"))
         declared, rest = part.get("properties", {}), part.get("additionalProperties")
         other = rest if isinstance(rest, dict) else {}
-        kept = {name: one for name, one in value.items() if not _is_default(one, declared.get(name, {}))}
-        return {name: self.thin(one, declared.get(name, other)) for name, one in kept.items()}
+        kept = {name: item for name, item in value.items() if not _is_default(item, declared.get(name, {}))}
+        return {name: self.thin(item, declared.get(name, other)) for name, item in kept.items()}
 
 
 def _is_default(value: Any, part: Schema) -> bool:

@@ -1,4 +1,4 @@
-"""Texts that fit a regular expression, for fields that declare a pattern."""
+"""Generate strings that match a regular expression, for fields that declare a pattern."""
 
 import re
 import string
@@ -9,10 +9,10 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
 LETTERS = string.ascii_letters + string.digits + " -_.,:/{}'\"éß日"
-"""What stands for a character that a pattern leaves open."""
+"""The characters that replace a wildcard in a pattern."""
 
 MORE = 4
-"""How often a part is repeated at most beyond the least that a pattern asks for."""
+"""The maximum number of repetitions beyond the minimum of a pattern."""
 
 _CATEGORIES = {
     codes.CATEGORY_DIGIT: string.digits,
@@ -25,9 +25,9 @@ _CATEGORIES = {
 
 
 def fitting_text(pattern: str, random: Random) -> str | None:
-    """A random text that `pattern` matches; None where this one came out wrong, or the pattern cannot be read.
+    """Return a random string that matches `pattern`, or None if this try failed or the pattern cannot be parsed.
 
-    Lookarounds and back references are passed over, so that a text may fail; then another may do.
+    Lookarounds and back references are ignored, so a try may fail although another one succeeds.
     """
     try:
         text = "".join(_piece(code, value, random) for code, value in parser.parse(pattern))
@@ -45,13 +45,13 @@ def _sequence(parts: Any, random: Random) -> str:
     return "".join(_piece(code, value, random) for code, value in parts)
 
 
-def _repeated(value: Any, random: Random) -> str:
+def _repeat(value: Any, random: Random) -> str:
     least, most, part = value
     count = random.randint(least, min(most, least + MORE))
     return "".join(_sequence(part, random) for _ in range(count))
 
 
-def _one_of(choices: Any, random: Random) -> str:
+def _choice(choices: Any, random: Random) -> str:
     if choices[0][0] is codes.NEGATE:
         barred = set().union(*(_characters(code, value) for code, value in choices[1:]))
         return random.choice([char for char in LETTERS + string.punctuation if char not in barred])
@@ -61,7 +61,7 @@ def _one_of(choices: Any, random: Random) -> str:
 def _characters(code: Any, value: Any) -> set[str]:
     if code is codes.RANGE:
         least, most = value
-        return {chr(one) for one in range(least, min(most, least + 1000) + 1)}
+        return {chr(number) for number in range(least, min(most, least + 1000) + 1)}
     return set(_CATEGORIES[value]) if code is codes.CATEGORY else {chr(value)}
 
 
@@ -69,11 +69,11 @@ _PIECES: dict[Any, Callable[[Any, Random], str]] = {
     codes.LITERAL: lambda value, random: chr(value),
     codes.NOT_LITERAL: lambda value, random: "x" if chr(value) != "x" else "y",
     codes.ANY: lambda value, random: random.choice(LETTERS),
-    codes.IN: _one_of,
+    codes.IN: _choice,
     codes.BRANCH: lambda value, random: _sequence(random.choice(value[1]), random),
     codes.SUBPATTERN: lambda value, random: _sequence(value[3], random),
     codes.ATOMIC_GROUP: _sequence,
-    codes.MAX_REPEAT: _repeated,
-    codes.MIN_REPEAT: _repeated,
-    codes.POSSESSIVE_REPEAT: _repeated,
+    codes.MAX_REPEAT: _repeat,
+    codes.MIN_REPEAT: _repeat,
+    codes.POSSESSIVE_REPEAT: _repeat,
 }

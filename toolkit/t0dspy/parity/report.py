@@ -1,4 +1,4 @@
-"""What a verification found."""
+"""The report of a verification."""
 
 import json
 from collections import Counter
@@ -14,96 +14,99 @@ KEY_ORDER = "it keeps the order of keys in free-form objects, which the gateway 
 """How stock DSPy's messages can differ from those of an export."""
 
 SHOWN = 400
-"""Characters of an input that a message shows."""
+"""The maximum number of characters of an input in a message."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One input or answer that is not treated the same on both sides."""
+    """An input or answer for which DSPy and the gateway differ."""
 
     kind: str
-    """`request`: other bytes reach the provider. `refused`: the gateway takes no such input. `answer`: it is read
-    differently."""
+    """`request`: the provider would receive another request. `refused`: the gateway refuses the input. `answer`: the
+    answer is parsed differently."""
     arguments: dict[str, Any]
     detail: str
-    """Both sides as a diff, or what was refused."""
+    """Both texts as a diff, or the error."""
 
 
 @dataclass
 class PredictorReport:
-    """What was compared for one predictor."""
+    """The counts and mismatches of a predictor."""
 
     path: str
     function: str
     requests: int = 0
-    """Pairs of request bodies that were compared."""
+    """The number of compared pairs of request bodies."""
     answers: int = 0
-    """Answers that were read on both sides."""
+    """The number of answers that were parsed on both sides."""
     mismatches: list[Mismatch] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
-    """Reason -> inputs that could not be compared."""
+    """Reason -> number of inputs that could not be compared."""
     unlike_stock: Counter[str] = field(default_factory=Counter)
-    """Reason -> inputs whose messages stock DSPy would have written differently."""
+    """Reason -> number of inputs for which stock DSPy would write other messages."""
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Wire equality of one version."""
+    """The report on the wire equality of a version."""
 
     version: str
     predictors: Sequence[PredictorReport]
 
     @property
     def equal(self) -> bool:
-        """Whether nothing differed, and something was compared."""
-        return all(one.requests and not one.mismatches for one in self.predictors)
+        """Whether no mismatch was found and each predictor had at least one comparison."""
+        return all(predictor.requests and not predictor.mismatches for predictor in self.predictors)
 
     @property
     def requests(self) -> int:
-        """Pairs of request bodies compared, over all predictors."""
-        return sum(one.requests for one in self.predictors)
+        """The number of compared pairs of request bodies of all predictors."""
+        return sum(predictor.requests for predictor in self.predictors)
 
     @property
     def mismatches(self) -> list[tuple[PredictorReport, Mismatch]]:
-        """Every mismatch, with the predictor it was found at."""
-        return [(one, mismatch) for one in self.predictors for mismatch in one.mismatches]
+        """Every mismatch, with the report of its predictor."""
+        return [(predictor, mismatch) for predictor in self.predictors for mismatch in predictor.mismatches]
 
     def as_json(self) -> dict[str, Any]:
-        """The report for programs: counts, mismatches, and what was skipped and why."""
+        """Return the report as JSON: counts, mismatches, and skipped inputs with reasons."""
         return {
             "version": self.version,
             "equal": self.equal,
             "requests": self.requests,
-            "answers": sum(one.answers for one in self.predictors),
-            "predictors": [_as_json(one) for one in self.predictors],
+            "answers": sum(predictor.answers for predictor in self.predictors),
+            "predictors": [_as_json(predictor) for predictor in self.predictors],
         }
 
 
-def _as_json(one: PredictorReport) -> dict[str, Any]:
+def _as_json(predictor: PredictorReport) -> dict[str, Any]:
     return {
-        "predictor": one.path,
-        "function": one.function,
-        "requests": one.requests,
-        "answers": one.answers,
+        "predictor": predictor.path,
+        "function": predictor.function,
+        "requests": predictor.requests,
+        "answers": predictor.answers,
         "mismatches": [
-            {"kind": found.kind, "arguments": found.arguments, "detail": found.detail} for found in one.mismatches
+            {"kind": mismatch.kind, "arguments": mismatch.arguments, "detail": mismatch.detail}
+            for mismatch in predictor.mismatches
         ],
-        "skipped": dict(one.skipped),
-        "unlike_stock": dict(one.unlike_stock),
+        "skipped": dict(predictor.skipped),
+        "unlike_stock": dict(predictor.unlike_stock),
     }
 
 
-def explain(report: ParityReport, what: str) -> str:
-    """The first mismatch of each predictor as a message: which input, and both texts as a diff."""
-    parts = [f"{what}: the gateway would not send what DSPy sends."]
-    for one in report.predictors:
-        if one.mismatches:
-            found = one.mismatches[0]
-            counted = f"{shown(one.path)}: {len(one.mismatches)} of {one.requests} inputs differ; the first one"
-            parts.append(f"{counted} ({found.kind}), {_short(found.arguments)}\n{found.detail}")
-        elif not one.requests:
-            reasons = "; ".join(f"{reason} ({count})" for reason, count in one.skipped.items())
-            parts.append(f"{shown(one.path)}: not one input could be compared: {reasons}")
+def explain(report: ParityReport, subject: str) -> str:
+    """Return a message with the first mismatch of each predictor: the input, and both texts as a diff."""
+    parts = [f"{subject}: the gateway would not send what DSPy sends."]
+    for predictor in report.predictors:
+        if predictor.mismatches:
+            mismatch = predictor.mismatches[0]
+            differing = f"{len(predictor.mismatches)} of {predictor.requests} inputs differ; the first one"
+            parts.append(
+                f"{shown(predictor.path)}: {differing} ({mismatch.kind}), {_short(mismatch.arguments)}\n{mismatch.detail}"
+            )
+        elif not predictor.requests:
+            reasons = "; ".join(f"{reason} ({count})" for reason, count in predictor.skipped.items())
+            parts.append(f"{shown(predictor.path)}: no input could be compared: {reasons}")
     return "\n".join(parts)
 
 

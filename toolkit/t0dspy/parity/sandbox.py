@@ -1,4 +1,4 @@
-"""An exported tree, loaded by the real gateway with every provider replaced by one recorder."""
+"""Load exported files into the real gateway, with a recorder in place of every provider."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,25 +14,25 @@ from t0dspy.gateway import Gateway, embedded_gateway
 
 RECORDER = "t0dspy_recorder"
 MODEL_NAME = "recorded"
-"""What the recorder is asked for, by DSPy and by the gateway."""
+"""The model name that DSPy and the gateway send to the recorder."""
 
 
 @contextmanager
 def gateway_with_recorder(files: Mapping[str, str], recorder_url: str) -> Iterator[Gateway]:
-    """The gateway with the program tree `files` (path -> text), all of whose models are the recorder.
+    """Run the gateway on the program's `files` (path -> text), with the recorder as every model.
 
-    Nothing but the name of the model and the address of a provider is changed.
+    Only the names of models and the addresses of providers change.
 
     Raises:
-        GatewayError: TensorZero refuses the config.
-        BundleError: a file is no TOML.
+        GatewayError: if TensorZero rejects the config.
+        BundleError: if a file is not valid TOML.
     """
     with tempfile.TemporaryDirectory(prefix="t0dspy-verify-") as place:
         root = Path(place)
         for path, text in files.items():
             target = root / "program" / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((_redirected(text, path, recorder_url) if path.endswith(".toml") else text).encode())
+            target.write_bytes((_with_recorder(text, path, recorder_url) if path.endswith(".toml") else text).encode())
         models = {RECORDER: {"routing": ["recorder"], "providers": {"recorder": _provider(recorder_url)}}}
         (root / "models.toml").write_text(tomlkit.dumps({"models": models}), encoding="utf-8")
         with embedded_gateway(root) as gateway:
@@ -43,7 +43,7 @@ def _provider(url: str) -> dict[str, Any]:
     return {"type": "openai", "model_name": MODEL_NAME, "api_base": f"{url}/", "api_key_location": "none"}
 
 
-def _redirected(text: str, path: str, url: str) -> str:
+def _with_recorder(text: str, path: str, url: str) -> str:
     try:
         config = tomlkit.parse(text).unwrap()
     except TOMLKitError as error:

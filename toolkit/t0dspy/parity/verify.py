@@ -1,4 +1,4 @@
-"""Verify an exported version: does the gateway still send what the program sends in DSPy?"""
+"""Verify that the gateway sends what an exported program sends in DSPy."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,26 +22,26 @@ def verify(
     inputs: int = parity.INPUTS,
     progress: Callable[[str, int], None] = lambda path, count: None,
 ) -> ParityReport:
-    """Compare what DSPy and the gateway would send a provider, for every predictor of an exported version.
+    """Compare the requests that DSPy and the gateway send to a provider, for each predictor of an exported version.
 
-    Needs no key, no Docker and no database.
+    This needs no API key, Docker or database.
 
     Args:
-        name: the exported program.
-        version: such as `v2`; the newest by default.
+        name: the name of the exported program.
+        version: the version, such as `v2`; the newest by default.
         configs: the directory of TensorZero's config.
-        program: the live program; by default it is imported as the manifest says.
-        examples: inputs of your own, flat objects of fields.
-        inputs: how many generated inputs each predictor gets, besides extremes, demos and examples.
-        progress: called with a predictor's path and the number of inputs done.
+        program: the live program; by default the import path in the manifest is used.
+        examples: additional inputs, flat objects of fields.
+        inputs: the number of generated inputs per predictor, in addition to extreme values, demos and examples.
+        progress: called with a predictor's path and the number of compared inputs.
 
     Returns:
-        The report; `equal` says whether anything differed.
+        The report; its `equal` is True if nothing differed.
 
     Raises:
-        BundleError: there is no such program or version.
-        ProgramError: the program cannot be imported, or its code no longer fits the version.
-        GatewayError: TensorZero refuses the config.
+        BundleError: if there is no such program or version.
+        ProgramError: if the program cannot be imported, or its code no longer fits the version.
+        GatewayError: if TensorZero rejects the config.
     """
     exported = ExportedProgram.read(Path(configs), name)
     version = version or exported.manifest.newest or ""

@@ -1,4 +1,4 @@
-"""Two recorded request bodies, compared: the frozen list of allowed differences, and nothing else."""
+"""Compare two recorded request bodies, with a fixed list of allowed differences."""
 
 import difflib
 import json
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 F32_SETTINGS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
-"""The gateway keeps these as 32-bit floats, so 0.7 arrives as 0.699999988079071."""
+"""The gateway stores these as 32-bit floats, so 0.7 arrives as 0.699999988079071."""
 
 
 def normal(body: Mapping[str, Any]) -> dict[str, Any]:
-    """`body` without the differences that are allowed, each for its reason.
+    """Return `body` without the allowed differences.
 
-    - `stream: false` is what an absent `stream` means.
-    - Sampling floats are compared as the gateway keeps them, in 32 bits.
-    - `max_tokens` is the older spelling of `max_completion_tokens`.
+    - `stream: false` means the same as no `stream`.
+    - Sampling floats are rounded to 32 bits, because the gateway stores them so.
+    - `max_tokens` is the older name of `max_completion_tokens`.
     """
     kept = {key: value for key, value in body.items() if key != "stream" or value is not False}
     for key in F32_SETTINGS:
@@ -27,16 +27,16 @@ def normal(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def equal(direct: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
-    """Whether the two bodies differ in nothing but what is allowed; the order of fields in a schema counts."""
-    one, other = normal(direct), normal(served)
-    # As text, since Python calls True, 1 and 1.0 equal.
-    return _sorted_text(one) == _sorted_text(other) and _schema_text(one) == _schema_text(other)
+    """Return whether the bodies are equal except for allowed differences; the order of schema fields matters."""
+    left, right = normal(direct), normal(served)
+    # Compare as text, because Python treats True, 1 and 1.0 as equal.
+    return _sorted_text(left) == _sorted_text(right) and _schema_text(left) == _schema_text(right)
 
 
 def difference(direct: Mapping[str, Any], served: Mapping[str, Any]) -> str:
-    """The two bodies as a unified diff, messages line by line; empty when they are equal."""
-    one, other = _lines(normal(direct)), _lines(normal(served))
-    return "\n".join(difflib.unified_diff(one, other, "DSPy directly", "through the gateway", lineterm="", n=2))
+    """Return a unified diff of the bodies, with messages line by line; "" if they are equal."""
+    left, right = _lines(normal(direct)), _lines(normal(served))
+    return "\n".join(difflib.unified_diff(left, right, "DSPy directly", "through the gateway", lineterm="", n=2))
 
 
 def _sorted_text(body: Mapping[str, Any]) -> str:
@@ -44,7 +44,7 @@ def _sorted_text(body: Mapping[str, Any]) -> str:
 
 
 def _schema_text(body: Mapping[str, Any]) -> str:
-    """The schema that a model is held to, as text: the order of its keys is the order it answers in."""
+    """Return the response schema as text, because a model writes its keys in the order of the schema."""
     response_format = body.get("response_format") or {}
     return json.dumps(response_format.get("json_schema", {}).get("schema"), ensure_ascii=False)
 
