@@ -17,7 +17,7 @@ import t0dspy
 from support.killing import kill_at_every_step
 from t0dspy.artifact import bundle, swap
 from t0dspy.artifact.exported import ExportedProgram
-from t0dspy.exporting import Export
+from t0dspy.exporting.options import Export
 from t0dspy.gateway import embedded_gateway
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only writes files and dies

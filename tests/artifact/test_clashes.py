@@ -7,7 +7,7 @@ import dspy
 import pytest
 
 from t0dspy.errors import SettingsError
-from t0dspy.exporting import export
+from t0dspy.exporting.export import export
 
 
 def exporting(**options: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 import t0dspy
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.hand_edits import find_hand_edits, hand_edit_notes
-from t0dspy.exporting import Export
+from t0dspy.exporting.options import Export
 from t0dspy.readiness.problems import ServerStatus, find_problems
 from t0dspy.rollout.change import plan_traffic
 from t0dspy.rollout.served import Served

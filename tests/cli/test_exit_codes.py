@@ -15,9 +15,9 @@ import pytest
 from typer.main import get_command
 
 import t0dspy
-from t0dspy import exporting
 from t0dspy.cli import app
 from t0dspy.cli.verb import with_negatives_last
+from t0dspy.exporting import export as export_module
 
 TOOL = str(Path(sys.executable).with_name("t0dspy"))
 EXPORT = ("export", "review:program", "--name", "review", "--model", "openai::gpt-4o-mini")
@@ -66,7 +66,7 @@ def test_a_bug_is_3(shop: Path, run: Callable[..., Any], monkeypatch: pytest.Mon
     def broken(*arguments: object, **options: object) -> None:
         raise KeyError("inner\nsecret")
 
-    monkeypatch.setattr(exporting.run, "compile_program", broken)
+    monkeypatch.setattr(export_module, "compile_program", broken)
     monkeypatch.setenv("TMPDIR", str(shop))
     ran = run(*EXPORT)
     assert (ran.code, ran.out) == (3, "")

@@ -103,7 +103,7 @@ def test_a_state_does_not_say_its_adapter(run: Callable[..., Any]) -> None:
     """Where nobody else says it either, the export tells whose prompts it takes."""
     Path("state.json").write_text(json.dumps(_state("Judge it harshly.")))
     flags = (*QUICK, "--state", "state.json", "--dry-run")
-    said = "does not say which adapter it was optimized under"
+    said = "does not record the adapter it was optimized with"
     assert said in run(*flags).err
     assert said not in run(*flags, "--adapter", "chat").err
     with dspy.context(adapter=dspy.JSONAdapter()):

@@ -261,5 +261,5 @@ def test_paths_that_are_no_signature() -> None:
         load_signature(f"{__name__}:Hinted", Hinted())
     with pytest.raises(ProgramError, match="has no 'Nothing'"):
         load_signature(f"{__name__}:Nothing", Hinted())
-    with pytest.raises(ProgramError, match="is no import path"):
+    with pytest.raises(ProgramError, match="is not an import path"):
         load_signature("review", Hinted())

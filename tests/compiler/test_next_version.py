@@ -11,7 +11,7 @@ from t0dspy.artifact.manifest import Manifest
 from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.next_version import DEADLINES, NextVersion, contract_differences, next_version
 from t0dspy.errors import ContractError
-from t0dspy.exporting import export
+from t0dspy.exporting.export import export
 from t0dspy.model import PromptForm
 
 
@@ -168,8 +168,8 @@ def test_a_changed_program_contract_is_refused_unless_breaking(project: Any) -> 
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     with pytest.raises(ContractError) as caught:
         export(dspy.Predict("a, c -> b"), **options)
-    assert "would change what app promises its callers:\n  input 'c': absent -> " in str(caught.value)
-    assert "Pass --breaking to keep app as it is and make app_2" in str(caught.value)
+    assert "would change the contract of app:\n  input 'c': absent -> " in str(caught.value)
+    assert "Pass --breaking to keep app unchanged and create app_2" in str(caught.value)
     done = export(dspy.Predict("a, c -> b"), breaking=True, **options)
     assert (done.name, done.version) == ("app_2", "v1")
     assert {path: path.read_bytes() for path in before} == before

@@ -40,7 +40,9 @@ def test_an_unsupported_version_is_one_line(tmp_path: Path, installed: str) -> N
     said = done.stderr.splitlines()
     assert (done.returncode, len(said)) == (0, len(USES)), done.stderr
     for line in said:
-        assert line.startswith(f"t0dspy: DSPy {installed} is installed, and this t0dspy needs dspy{SUPPORTED}")
+        assert line.startswith(
+            f"t0dspy: DSPy {installed} is installed, but this version of t0dspy needs dspy{SUPPORTED}"
+        )
         assert line.endswith(f"pip install 'dspy{SUPPORTED}'")
 
 
@@ -77,7 +79,7 @@ def state(saved: str) -> dict[str, object]:
 def test_a_state_of_another_version_is_mentioned() -> None:
     """A note for another minor version; none for the same, or where nothing shows the version."""
     (note,) = version_notes(state("2.6.27"), "x.json")
-    assert note.startswith(f"x.json was saved by DSPy 2.6.27, and DSPy {version('dspy')} is installed.")
+    assert note.startswith(f"x.json was saved by DSPy 2.6.27, but DSPy {version('dspy')} is installed.")
     assert version_notes(state(version("dspy")), "x.json") == []
     assert version_notes(dspy.Predict("a -> b").dump_state(), "x.json") == []
     assert version_notes({"metadata": {"dependency_versions": ["dspy"]}}, "x.json") == []

@@ -22,13 +22,13 @@ BEFORE = {"plan": "question -> steps: list[str]", "write": "steps: list[str] -> 
 
 CHANGES: list[tuple[dict[str, str], list[str]]] = [
     (BEFORE, []),
-    ({"plan": BEFORE["plan"]}, ["there is no predictor 'write' any more"]),
-    ({**BEFORE, "check": "answer -> ok: bool"}, ["there is a new predictor 'check'"]),
-    ({**BEFORE, "plan": "question: int -> steps: list[str]"}, ["the inputs of 'plan' are others"]),
-    ({**BEFORE, "plan": "question -> steps"}, ["the outputs of 'plan' are others"]),
+    ({"plan": BEFORE["plan"]}, ["the predictor 'write' no longer exists"]),
+    ({**BEFORE, "check": "answer -> ok: bool"}, ["the predictor 'check' is new"]),
+    ({**BEFORE, "plan": "question: int -> steps: list[str]"}, ["the inputs of 'plan' are different"]),
+    ({**BEFORE, "plan": "question -> steps"}, ["the outputs of 'plan' are different"]),
     (
         {**BEFORE, "plan": "question, more -> steps: list[str], extra"},
-        ["the inputs of 'plan' are others", "the outputs of 'plan' are others"],
+        ["the inputs of 'plan' are different", "the outputs of 'plan' are different"],
     ),
 ]
 

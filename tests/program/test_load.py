@@ -62,9 +62,9 @@ def test_programs_classes_and_factories(module: str, attribute: str) -> None:
 
 
 MISTAKES = [
-    ("sample_app", "'sample_app' is no import path: write package.module:attribute"),
-    (":program", "is no import path"),
-    ("sample_app:", "is no import path"),
+    ("sample_app", "'sample_app' is not an import path: write package.module:attribute"),
+    (":program", "is not an import path"),
+    ("sample_app:", "is not an import path"),
     ("sample_app:programm", "sample_app has no 'programm'. It has program."),
     ("sample_app:program.nothing", "sample_app has no 'program.nothing'."),
     ("sample_app:number", "sample_app:number is a int, not a dspy.Module or something that makes one."),
@@ -102,7 +102,7 @@ class Unmade(dspy.Module):
 def test_only_live_programs(program: Any, project: Path) -> None:
     """A class is told from a program, by every call that takes one."""
     for work in (lambda: t0dspy.export(program, name="x", model="m"), lambda: t0dspy.deploy(program)):
-        with pytest.raises(ProgramError, match=r"Unmade\(\)|an? (int|str) is no dspy.Module|is no import path"):
+        with pytest.raises(ProgramError, match=r"Unmade\(\)|an? (int|str) is not a dspy.Module|is not an import path"):
             work()
     assert not (project / "configs").exists()
 

@@ -152,7 +152,7 @@ def test_extra_keys_are_dropped_and_named() -> None:
     assert callable(program.plan.forward)
     assert notes == [
         "state.json, predictor 'plan': dropped '__class__', 'callbacks', 'config', 'forward', 'history', 'stage', "
-        "which no prompt needs."
+        "which prompts do not need."
     ]
 
 
@@ -202,7 +202,7 @@ def edited(*path: Any, value: Any) -> dict[str, Any]:
 MISFITS = [
     ({}, "lacks the predictor 'plan' (it has nothing). Is it the state of another program?"),
     (edited("plan", value=KeyError), "lacks the predictor 'plan' (it has write.predict)"),
-    (edited("more", value={}), "holds 'more', which the program lacks. Is it of another program?"),
+    (edited("more", value={}), "has 'more', which the program lacks. Is it the state of another program?"),
     (edited("plan", value=None), "predictor 'plan': is NoneType, not an object."),
     (edited("plan", value=[1]), "predictor 'plan': is list, not an object."),
     (edited("plan", "signature", value=KeyError), "has no signature with instructions and fields."),
@@ -227,8 +227,8 @@ MISFITS = [
     (edited("plan", "demos", value={"0": {}}), "its demos are not a list of objects."),
     (edited("plan", "lm", value="gpt"), "its `lm` names no model."),
     (edited("plan", "lm", value={"model": 5}), "its `lm` names no model."),
-    (edited("plan", "lm", value={"model": "openai/gpt-5", "temperature": 0.2}), "its LM cannot be made again"),
-    (edited("plan", "fields", value={"a": 1}), "holds decision criteria, which cannot be compiled."),
+    (edited("plan", "lm", value={"model": "openai/gpt-5", "temperature": 0.2}), "its LM cannot be created"),
+    (edited("plan", "fields", value={"a": 1}), "has decision criteria, which cannot be compiled."),
 ]
 
 
@@ -264,18 +264,18 @@ class Evil:
 
 
 FILES: list[tuple[str, bytes | None, str]] = [
-    ("state.pkl", pickle.dumps(Evil()), "a pickled program, which could run anything when loaded. Save it with"),
+    ("state.pkl", pickle.dumps(Evil()), "is a pickled program, which could run any code when loaded. Save it with"),
     ("state.pickle", b"x", "a pickled program"),
-    ("state.json", pickle.dumps(Evil()), "not the JSON that program.save('x.json') writes"),
+    ("state.json", pickle.dumps(Evil()), "is not the JSON that program.save('x.json') writes"),
     ("state", None, "a pickled program"),
-    ("state.json", b"", "not the JSON that"),
-    ("state.json", b"{", "not the JSON that"),
-    ("state.json", b"\xff\xfe\xfa", "not the JSON that"),
-    ("state.json", b'{"a": "\xe9"}', "not the JSON that"),
-    ("state.json", b'{"a": NaN}', "not the JSON that program.save('x.json') writes (it holds NaN)."),
-    ("state.json", b"[1]", "holds list, not the object"),
+    ("state.json", b"", "is not the JSON that"),
+    ("state.json", b"{", "is not the JSON that"),
+    ("state.json", b"\xff\xfe\xfa", "is not the JSON that"),
+    ("state.json", b'{"a": "\xe9"}', "is not the JSON that"),
+    ("state.json", b'{"a": NaN}', "is not the JSON that program.save('x.json') writes (it contains NaN)."),
+    ("state.json", b"[1]", "contains list, not the object"),
     ("state.json", b"null", "holds NoneType, not the object"),
-    ("state.json", b"[" * 200_000, "not the JSON that"),
+    ("state.json", b"[" * 200_000, "is not the JSON that"),
     ("missing.json", b"", "cannot be read (No such file or directory)."),
 ]
 

@@ -111,10 +111,8 @@ def test_a_version_that_does_not_fit_holds_no_traffic(
     for command in (("traffic", "tales", "v2=1"), ("rollback", "tales", "--to", "v2")):
         ran = run(*command)
         assert ran.code == 1
-        assert (
-            "v2 of tales may hold no traffic: the code no longer fits it (there is a new predictor 'extra')" in ran.err
-        )
-    assert "no: there is a new predictor 'extra'" in run("traffic", "tales").out
+        assert "v2 of tales may hold no traffic: the code no longer fits it (the predictor 'extra' is new)" in ran.err
+    assert "no: the predictor 'extra' is new" in run("traffic", "tales").out
     assert (project.configs / "programs/tales/rollout.toml").read_text() == before
 
 

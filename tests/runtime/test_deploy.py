@@ -283,7 +283,7 @@ def test_what_cannot_be_deployed(served: Served) -> None:
         served.deploy(stories(), "nothing")
     with pytest.raises(BundleError, match="has no version 'v9'; there are v1, v2"):
         served.deploy(stories(), "tales", version="v9")
-    with pytest.raises(ProgramError, match="does not fit tales v1: there is no predictor 'plan'"):
+    with pytest.raises(ProgramError, match="does not fit tales v1: the predictor 'plan' no longer exists"):
         served.deploy(question(), "tales", version="v1")
     with pytest.raises(ProgramError, match="which exported program"):
         served.deploy(question(), None)

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from t0dspy.errors import CompileError as CompileError
     from t0dspy.errors import T0dspyError as T0dspyError
     from t0dspy.errors import WireInequalityError as WireInequalityError
-    from t0dspy.exporting import ExportOptions as ExportOptions
-    from t0dspy.exporting import export as export
+    from t0dspy.exporting.export import export as export
+    from t0dspy.exporting.options import ExportOptions as ExportOptions
     from t0dspy.flywheel.builtin_metrics import agrees_with_feedback as agrees_with_feedback
     from t0dspy.flywheel.builtin_metrics import backward_grade as backward_grade
     from t0dspy.flywheel.builtin_metrics import exact_match as exact_match
@@ -29,7 +29,7 @@ __version__ = version("t0dspy")
 _HOMES = {
     "CompileError": "t0dspy.errors",
     "EvaluateOptions": "t0dspy.flywheel.evaluate.evaluate",
-    "ExportOptions": "t0dspy.exporting",
+    "ExportOptions": "t0dspy.exporting.options",
     "Metric": "t0dspy.flywheel.metrics",
     "RetrainOptions": "t0dspy.flywheel.retrain.results",
     "ServedAdapter": "t0dspy.compiler.adapters",
@@ -40,7 +40,7 @@ _HOMES = {
     "deploy": "t0dspy.runtime.deploy",
     "evaluate": "t0dspy.flywheel.evaluate.evaluate",
     "exact_match": "t0dspy.flywheel.builtin_metrics",
-    "export": "t0dspy.exporting",
+    "export": "t0dspy.exporting.export",
     "pull": "t0dspy.flywheel.pull.pull",
     "retrain": "t0dspy.flywheel.retrain.retrain",
     "rollback": "t0dspy.rollout.rollout",

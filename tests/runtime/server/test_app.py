@@ -182,7 +182,7 @@ def test_what_cannot_be_run_is_refused_by_name(served: Served, tmp_path_factory:
         status, kind, text = failure(server.run("tales/v1", arguments={"topic": "cats"}))
         assert (status, kind) == (501, "program_refused")
         assert text.startswith(
-            "tales/v1 cannot be run: the code no longer fits tales v1: the inputs of 'plan' are others"
+            "tales/v1 cannot be run: the code no longer fits tales v1: the inputs of 'plan' are different"
         )
         gone = failure(server.run("both/v1", arguments={}))
         assert gone[2].startswith("both/v1 cannot be run: stories has no 'both'")

@@ -9,7 +9,7 @@ from t0dspy.cli import options, output
 from t0dspy.cli.apply import outcome
 
 if TYPE_CHECKING:
-    from t0dspy.exporting import Export
+    from t0dspy.exporting.options import Export
     from t0dspy.rollout.apply import Applied
 
 
@@ -65,8 +65,8 @@ def export(
 
     Example: t0dspy export app.review:program --state optimized.json --model openai::gpt-4o-mini
     """
-    from t0dspy.exporting import ExportOptions
-    from t0dspy.exporting import export as export_program
+    from t0dspy.exporting.export import export as export_program
+    from t0dspy.exporting.options import ExportOptions
 
     settings = options.read_settings(configs, gateway_url, clickhouse_url)
     run_apply = options.prepare_apply(settings, quiet) if apply and not dry_run else None

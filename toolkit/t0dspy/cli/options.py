@@ -12,7 +12,7 @@ from t0dspy.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from localkit.web_pages import Allowed
-    from t0dspy.exporting import ExportOptions
+    from t0dspy.exporting.options import ExportOptions
     from t0dspy.rollout.apply import Applied, Place
 
 

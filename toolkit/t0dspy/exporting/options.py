@@ -1,4 +1,4 @@
-"""What an export may be told, and what it did."""
+"""The options and the result of an export."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,57 +13,64 @@ from t0dspy.parity.report import ParityReport
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an export may be told; everything has a default."""
+    """The options of an export; each has a default."""
 
     name: str | None = None
-    """The program's name at the gateway; by default the attribute's name."""
+    """The program's name at the gateway; the attribute's name by default."""
     state: Path | None = None
     """A state saved with `program.save("x.json")`."""
     model: str | None = None
     """The TensorZero model of every predictor, such as `openai::gpt-4o-mini`."""
     adapter: Text | None = None
+    """The adapter text; that of the configured DSPy adapter by default."""
     demos: DemoPlace | None = None
+    """Where prompts have the demos: in the system message or as chat turns."""
     signature: str | type[dspy.Signature] | None = None
-    """The program's own contract, where its code leaves it open."""
+    """The program's contract, if it cannot be read from its code."""
     stages_only: bool = False
+    """Omit the program function."""
     traffic: float | None = None
-    """The new version's share; by default none, unless it is the first."""
+    """The new version's share of the traffic, from 0 to 1; by default 0, or 1 for the first version."""
     replaces: Sequence[str] = ()
-    """Versions that lose their traffic to the new one; they count only where `traffic` is given."""
+    """Versions that lose their traffic to the new one; only used together with `traffic`."""
     breaking: bool = False
-    """Let the program's contract change: a new function NAME_2, every old one kept."""
+    """Allow a change of the contract: it gets a new function NAME_2, and the old functions stay."""
     import_path: str | None = None
-    """Where the program server imports the program from, when a live object is exported."""
+    """The import path of an exported live object, for the program server."""
     dry_run: bool = False
-    """Do everything but write."""
+    """Do everything except writing."""
     verify: bool = True
+    """Verify wire equality before writing."""
     stage_timeout: float | None = None
+    """The time limit of a predictor's call, in seconds."""
     run_timeout: float | None = None
+    """The time limit of a run on the program server, in seconds."""
     scores: Mapping[str, Any] | None = None
-    """What an evaluation said of it, for the manifest."""
+    """The scores of an evaluation, for the manifest."""
     lineage: Mapping[str, Any] | None = None
-    """How it was made, for the manifest."""
+    """How the version was created, for the manifest."""
     beside: Mapping[str, str] = field(default_factory=dict)
-    """File -> text, put beside the version's own files; no config reads them."""
+    """Additional files of the version, name -> text; the config does not use them."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """What an export did, or with `dry_run` would do."""
+    """The result of an export, or with `dry_run` the result that it would have."""
 
     name: str
     version: str
     directory: Path
     unchanged: bool
-    """True when `version` exists already and equals the program; then nothing was written."""
+    """True if `version` already exists and is equal to the program, so that nothing was written."""
     diff: str
-    """What the new version changes, as a unified diff."""
+    """The changes of the new version as a unified diff."""
     shares: Mapping[str, float]
-    """The traffic after this export, once it is applied."""
+    """Version -> share of the traffic, after this export is applied."""
     parity: ParityReport | None
-    """The proof; None when it was not asked for, or nothing is new."""
+    """The report of the verification; None if it was not requested or nothing is new."""
     served_by: str | None
+    """`gateway` or `programs`; None if only the stages were exported."""
     notes: Sequence[str]
     written: bool
     hand_edited: bool = False
-    """Whether a generated file of the version was changed by hand, or one that all versions share."""
+    """Whether a generated file of the version, or one that all versions share, was edited by hand."""

@@ -1,4 +1,4 @@
-"""One export of one program into one directory, from the plan to the files."""
+"""Export a program into its directory, from the plan to the files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,13 +25,13 @@ Progress = Callable[[str], None]
 
 _HAND_EDITS: Mapping[Kind, str] = {
     "changed": "was changed by hand",
-    "missing": "is gone",
+    "missing": "is missing",
     "line endings": "has CRLF line endings, as git's core.autocrlf writes them",
 }
 
 
 class ExportStep:
-    """An export that is planned when it is made, and carried out by `run`."""
+    """An export: the constructor plans it, and `run` performs it."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ExportStep:
         options: ExportOptions,
         reference: str | None,
     ) -> None:
-        """Plans the next version in `directory`, as it is there now. Raises BundleError and SettingsError."""
+        """Plan the next version for the current content of `directory`. Raises BundleError and SettingsError."""
         self.live, self.compiled, self.directory, self.options = live, compiled, directory, options
         self.reference = reference
         files = bundle.read_tree(directory)
@@ -49,13 +49,13 @@ class ExportStep:
         self.planned = _with_files(next_version(compiled, self.before.manifest, self._origin()), options.beside)
 
     def run(self, notes: list[str], progress: Progress, parity_progress: Callable[[str, int], None]) -> Export:
-        """Prove the plan and write it, or say what that would be; see `t0dspy.export` for what may be raised."""
+        """Verify the plan and write it unless this is a dry run; raises what `t0dspy.export` documents."""
         planned = self.planned
-        notes += [*self._hand_edits(planned), *self.compiled.notes, *self._outgrown(), *self._unimportable(planned)]
+        notes += [*self._hand_edits(planned), *self.compiled.notes, *self._misfit_notes(), *self._import_notes(planned)]
         if planned.unchanged:
             if self.options.traffic is not None:
                 notes.append(
-                    f"--traffic gives shares to new versions only; those of {planned.version} are in {ROLLOUT}."
+                    f"--traffic only applies to new versions; the shares of {planned.version} are in {ROLLOUT}."
                 )
             return self._result(planned, {}, None, notes, written=False)
         files = self._files(planned)
@@ -66,7 +66,7 @@ class ExportStep:
             progress("verifying that the gateway sends what DSPy sends")
             report = self._verify(planned, {**self.before.files, **files}, parity_progress)
         if not self.options.dry_run:
-            self._check_untouched()
+            self._check_unchanged()
             bundle.write_tree(self.directory, files)
         return self._result(planned, files, report, notes, written=not self.options.dry_run)
 
@@ -75,7 +75,7 @@ class ExportStep:
         if MANIFEST not in files:
             if any(path.endswith(".toml") for path in files):
                 raise BundleError(
-                    f"{self.directory}: has config but no {MANIFEST}, so it is not ours to write. "
+                    f"{self.directory}: has config files but no {MANIFEST}, so t0dspy did not create it. "
                     "Choose another --name, or restore the manifest from version control."
                 )
             return Manifest(self.directory.name, self.reference, deadlines)
@@ -94,34 +94,32 @@ class ExportStep:
         )
 
     def _hand_edits(self, planned: NextVersion) -> list[str]:
-        """Notes on generated files that were changed; an error if this export would write over one.
+        """Return notes on generated files that were edited by hand.
 
         Raises:
-            HandEditedError: it would.
+            HandEditedError: if this export would overwrite one.
         """
-        told = {edit.path: _HAND_EDITS[edit.kind] for edit in find_hand_edits(self.before)}
+        edits = {edit.path: _HAND_EDITS[edit.kind] for edit in find_hand_edits(self.before)}
         foreign = [
             path for path in planned.files if path in self.before.files and path not in self.before.manifest.files
         ]
-        told |= dict.fromkeys(foreign, "is there, but t0dspy did not write it")
-        lost = [f"{self.directory / path} {what}." for path, what in told.items() if path in planned.files]
+        edits |= dict.fromkeys(foreign, "exists, but t0dspy did not write it")
+        lost = [f"{self.directory / path} {state}." for path, state in edits.items() if path in planned.files]
         if lost:
             listed = "\n  ".join(lost)
             raise HandEditedError(
-                f"this export would write over files that are not as t0dspy left them:\n  {listed}\n"
-                "Restore them from version control, or move a file of your own away. What should change, change in the "
-                "program or in tensorzero.toml."
+                f"this export would overwrite files that t0dspy did not write in this form:\n  {listed}\n"
+                "Restore them from version control, or move your own files away. Make changes in the program or in "
+                "tensorzero.toml."
             )
         return hand_edit_notes(self.before)
 
-    def _check_untouched(self) -> None:
+    def _check_unchanged(self) -> None:
         if bundle.read_tree(self.directory) != self.before.files:
-            raise BundleError(
-                f"{self.directory}: somebody changed it during this export. Nothing is written; try again."
-            )
+            raise BundleError(f"{self.directory}: was changed during this export, so nothing was written. Try again.")
 
-    def _outgrown(self) -> list[str]:
-        """Versions in traffic that the program server could not run with the code as it is now."""
+    def _misfit_notes(self) -> list[str]:
+        """Return a note for each version with traffic that the program server cannot run with the current code."""
         notes = []
         for version, share in self.before.shares.items():
             by_server = self.before.version(version).runs_on_server
@@ -133,11 +131,11 @@ class ExportStep:
                 )
         return notes
 
-    def _unimportable(self, planned: NextVersion) -> list[str]:
+    def _import_notes(self, planned: NextVersion) -> list[str]:
         by_server = planned.manifest.versions[planned.version].runs_on_server
         if planned.manifest.program is not None or not by_server:
             return []
-        return ["it was given as an object, and the program server must import it: export it with import_path='...'."]
+        return ["the program is an object, but the program server must import it: export it with import_path='...'."]
 
     def _files(self, planned: NextVersion) -> dict[str, str]:
         shares = self._shares_beside() if self.options.traffic is not None else self.before.shares
@@ -149,7 +147,7 @@ class ExportStep:
         return {**planned.files, ROLLOUT: rollout, MANIFEST: manifest.to_json()}
 
     def _shares_beside(self) -> rollout_toml.Shares:
-        """The shares that the new version takes its own from; the incumbent always keeps a part."""
+        """Return the shares that remain beside the new version; the incumbent always keeps some traffic."""
         replaced = {*self.options.replaces} - {rollout_toml.incumbent(self.before.shares)}
         return {version: share for version, share in self.before.shares.items() if version not in replaced}
 
@@ -213,6 +211,8 @@ def _deadlines(options: ExportOptions) -> dict[str, float]:
     stage, run = options.stage_timeout or DEADLINES["stage"], options.run_timeout or DEADLINES["run"]
     if stage >= run:
         raise CompileError.because(
-            "stage_timeout", f"is {stage:g} s, not below the {run:g} s of run_timeout.", "A stage ends before its run."
+            "stage_timeout",
+            f"is {stage:g} s, not below the {run:g} s of run_timeout.",
+            "A stage must time out before its run.",
         )
     return {"stage": stage, "run": run, "program": run + 30}

@@ -100,10 +100,10 @@ def explain(report: ParityReport, subject: str) -> str:
     for predictor in report.predictors:
         if predictor.mismatches:
             mismatch = predictor.mismatches[0]
-            differing = f"{len(predictor.mismatches)} of {predictor.requests} inputs differ; the first one"
-            parts.append(
-                f"{shown(predictor.path)}: {differing} ({mismatch.kind}), {_short(mismatch.arguments)}\n{mismatch.detail}"
+            differing = (
+                f"{len(predictor.mismatches)} of {predictor.requests} inputs differ; the first one ({mismatch.kind})"
             )
+            parts.append(f"{shown(predictor.path)}: {differing}, {_short(mismatch.arguments)}\n{mismatch.detail}")
         elif not predictor.requests:
             reasons = "; ".join(f"{reason} ({count})" for reason, count in predictor.skipped.items())
             parts.append(f"{shown(predictor.path)}: no input could be compared: {reasons}")

@@ -1,1 +1,1 @@
-"""The user's live DSPy program: load it, read its state, signatures and types."""
+"""Load the user's live DSPy program, and read its state, signatures and types."""

@@ -1,11 +1,11 @@
-"""The check that the installed DSPy is one whose prompts this t0dspy knows."""
+"""Check that the installed version of DSPy is supported."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 from t0dspy.errors import SettingsError
 
 SUPPORTED = ">=3.4,<3.5"
-"""As in our own requirements; DSPy's prompt text changes between minor versions."""
+"""The same as in pyproject.toml. DSPy's prompt text changes between minor versions."""
 _MINOR = "3.4."
 
 
@@ -13,26 +13,26 @@ def check_dspy() -> None:
     """Check that a supported DSPy is installed, before anything imports it.
 
     Raises:
-        SettingsError: it is another version, or none; says which, and what to install.
+        SettingsError: if DSPy is missing or has another version.
     """
     installed = installed_dspy()
     if installed is None:
         raise SettingsError(f"DSPy is not installed. Install it: pip install 'dspy{SUPPORTED}'")
     if not f"{installed}.".startswith(_MINOR):
         raise SettingsError(
-            f"DSPy {installed} is installed, and this t0dspy needs dspy{SUPPORTED}, because prompts change between "
-            f"minor versions of DSPy. Install it: pip install 'dspy{SUPPORTED}'"
+            f"DSPy {installed} is installed, but this version of t0dspy needs dspy{SUPPORTED}, because prompts change "
+            f"between minor versions of DSPy. Install it: pip install 'dspy{SUPPORTED}'"
         )
 
 
 def installed_dspy() -> str | None:
-    """Return the version of DSPy that is installed; None without one."""
+    """Return the version of the installed DSPy, or None if DSPy is not installed."""
     try:
         return version("dspy")
     except PackageNotFoundError:
         return None
 
 
-def is_same_minor(one: str, other: str) -> bool:
-    """Return whether two versions of DSPy write the same prompts: they differ in their last number at most."""
-    return one.split(".")[:2] == other.split(".")[:2]
+def is_same_minor(version_a: str, version_b: str) -> bool:
+    """Return whether two versions of DSPy write the same prompts, because they differ only in the patch number."""
+    return version_a.split(".")[:2] == version_b.split(".")[:2]

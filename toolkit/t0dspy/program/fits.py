@@ -1,4 +1,4 @@
-"""Whether a program's code still fits a version: the same predictors with the same contracts."""
+"""Check whether a program's code still fits a version: the same predictors with the same contracts."""
 
 import dspy
 
@@ -17,20 +17,20 @@ def differences(live: dspy.Module, exported: ExportedProgram, version: str) -> l
         version: one of its versions.
 
     Raises:
-        HandEditedError: a schema file is gone or damaged.
+        HandEditedError: if a schema file is missing or damaged.
     """
     texts = []
     predictors = dict(live.named_predictors())
     entries = exported.manifest.versions[version].predictors
     for path, entry in entries.items():
         if path not in predictors:
-            texts.append(f"there is no predictor {path!r} any more")
+            texts.append(f"the predictor {path!r} no longer exists")
             continue
         signature, recorded = signature_of(predictors[path]), exported.schemas(entry.function)
         now = {"inputs": input_schema(signature), "outputs": output_schema(signature)[0]}
         texts += [
-            f"the {side} of {path!r} are others"
+            f"the {side} of {path!r} are different"
             for (side, schema), before in zip(now.items(), recorded, strict=True)
             if not same_contract(schema, before)
         ]
-    return texts + [f"there is a new predictor {path!r}" for path in predictors if path not in entries]
+    return texts + [f"the predictor {path!r} is new" for path in predictors if path not in entries]

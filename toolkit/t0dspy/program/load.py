@@ -1,4 +1,4 @@
-"""A DSPy program by its import path, and a hash of its source."""
+"""Load a DSPy program from its import path, and hash its source."""
 
 import ast
 import importlib
@@ -16,41 +16,47 @@ from t0dspy.model import digest
 
 
 def load_program(reference: str) -> dspy.Module:
-    """The live program at `reference`, such as `app.review:program`.
+    """Return the live program at `reference`, such as `app.review:program`.
 
     Args:
-        reference: `package.module:attribute`; the attribute is a `dspy.Module`, or a class or function that makes one
-            without arguments. The working directory is importable.
+        reference: `package.module:attribute`; the attribute is a `dspy.Module`, or a class or function that returns
+            one without arguments. The working directory is importable.
 
     Raises:
-        ProgramError: no such module or attribute, importing or making it failed, or it is no `dspy.Module`.
+        ProgramError: if the module or attribute does not exist, importing or calling it fails, or it is not a
+            `dspy.Module`.
     """
-    found = import_attribute(reference)
-    if not isinstance(found, dspy.Module) and callable(found):
-        found = _made(found, reference)
-    if not isinstance(found, dspy.Module):
-        raise ProgramError(f"{reference} is a {type(found).__name__}, not a dspy.Module or something that makes one.")
-    return found
+    program = import_attribute(reference)
+    if not isinstance(program, dspy.Module) and callable(program):
+        program = _call(program, reference)
+    if not isinstance(program, dspy.Module):
+        kind = type(program).__name__
+        raise ProgramError(f"{reference} is a {kind}, not a dspy.Module or something that makes one.")
+    return program
 
 
-def checked_program(program: object, verb: str) -> dspy.Module:
-    """`program`, if it is a live one.
+def require_program(program: object, verb: str) -> dspy.Module:
+    """Return `program` if it is a live program.
+
+    Args:
+        program: the object to check.
+        verb: what the caller does with the program, for the message.
 
     Raises:
-        ProgramError: it is a class, or something else, and cannot be what `verb` says.
+        ProgramError: if it is a class or another object.
     """
     if isinstance(program, dspy.Module):
         return program
     if isinstance(program, type) and issubclass(program, dspy.Module):
-        raise ProgramError(f"{program.__name__} is a class: make a program of it to {verb}, {program.__name__}().")
-    raise ProgramError(f"a {type(program).__name__} is no dspy.Module, so there is nothing to {verb}.")
+        raise ProgramError(f"{program.__name__} is a class: pass an instance to {verb}, {program.__name__}().")
+    raise ProgramError(f"a {type(program).__name__} is not a dspy.Module, so there is nothing to {verb}.")
 
 
 def import_attribute(reference: str) -> Any:
-    """What `reference`, such as `app.review:program`, stands for.
+    """Import the attribute at `reference`, such as `app.review:program`.
 
     Raises:
-        ProgramError: no such module or attribute, or importing failed.
+        ProgramError: if the module or attribute does not exist, or the import fails.
     """
     module_name, _, attribute = reference.partition(":")
     if "/" in module_name or module_name.endswith(".py"):
@@ -58,20 +64,20 @@ def import_attribute(reference: str) -> Any:
         raise ProgramError(f"{module_name!r} is a file: write its module, {dotted}:{attribute or 'program'}.")
     if not module_name or not attribute:
         raise ProgramError(
-            f"{reference!r} is no import path: write package.module:attribute, such as app.review:program."
+            f"{reference!r} is not an import path: write package.module:attribute, such as app.review:program."
         )
-    found: Any = _import(module_name)
+    value: Any = _import(module_name)
     for name in attribute.split("."):
-        if not hasattr(found, name):
-            raise ProgramError(f"{module_name} has no {attribute!r}.{_suggestion(found)}")
-        found = getattr(found, name)
-    return found
+        if not hasattr(value, name):
+            raise ProgramError(f"{module_name} has no {attribute!r}.{_suggestion(value)}")
+        value = getattr(value, name)
+    return value
 
 
 def code_hash(program: dspy.Module, reference: str | None = None) -> str | None:
-    """A hash of the source files that hold `program`'s own classes and tools; None where there is no source.
+    """Return a hash of the source files of `program`'s classes and tools, or None if there is no source.
 
-    Blank lines, whole-line comments and trailing blanks do not count.
+    Blank lines, whole-line comments and trailing blanks are ignored.
     """
     files = code_files(program, reference)
     return digest([[path.name, _significant(path)] for path in files]) if files else None
@@ -79,16 +85,16 @@ def code_hash(program: dspy.Module, reference: str | None = None) -> str | None:
 
 def code_files(program: dspy.Module, reference: str | None = None) -> list[Path]:
     """Return the source files that `code_hash` reads."""
-    return sorted({file for module in _own_modules(program, reference) if (file := _source_file(module)) is not None})
+    return sorted({file for module in _user_modules(program, reference) if (file := _source_file(module)) is not None})
 
 
 def changed_code(program: dspy.Module, reference: str | None, recorded: str | None) -> str:
-    """Return the files that hold the program's code if its hash is not the `recorded` one, else an empty text.
+    """Return the names of the program's source files if their hash differs from `recorded`, or else "".
 
     Args:
         program: the live program.
         reference: its import path.
-        recorded: the hash in the manifest; None where none was recorded, and nothing can be said.
+        recorded: the hash in the manifest; None if the manifest has none, in which case nothing is compared.
     """
     if recorded is None or code_hash(program, reference) == recorded:
         return ""
@@ -108,18 +114,18 @@ def _import(name: str) -> ModuleType:
         raise ProgramError(f"importing {name} failed: {error}.") from error
     except SyntaxError as error:
         raise ProgramError(f"{type(error).__name__} in {_place(error)}: {error.msg}.") from error
-    except (Exception, SystemExit) as error:  # a script that is imported may well exit
+    except (Exception, SystemExit) as error:  # an imported script may exit
         raise ProgramError(f"importing {name} failed: {type(error).__name__}: {error}") from error
 
 
 def _place(error: SyntaxError) -> str:
-    """The file and line of an error, from the working directory where the file is below it."""
+    """Return the file and line of an error, relative to the working directory if possible."""
     path = Path(error.filename or "?")
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     return f"{shown} line {error.lineno}"
 
 
-def _made(factory: Any, reference: str) -> Any:
+def _call(factory: Any, reference: str) -> Any:
     try:
         return factory()
     except (Exception, SystemExit) as error:
@@ -133,7 +139,7 @@ def _suggestion(module: Any) -> str:
     return f" It has {', '.join(programs)}." if programs else ""
 
 
-def _own_modules(program: dspy.Module, reference: str | None) -> Iterator[ModuleType]:
+def _user_modules(program: dspy.Module, reference: str | None) -> Iterator[ModuleType]:
     names = {type(module).__module__ for _, module in program.named_sub_modules(dspy.Module)}
     for _, module in program.named_sub_modules(dspy.ReAct):
         tools = getattr(module, "tools", {})
@@ -154,17 +160,17 @@ def _source_file(module: ModuleType) -> Path | None:
 
 def _significant(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
-    in_texts = set(_lines_in_texts(text))  # a line of a prompt may begin with # or be blank
-    lines = [line if number in in_texts else line.rstrip() for number, line in enumerate(text.split("\n"), 1)]
+    in_strings = set(_lines_in_strings(text))  # a line of a prompt may start with # or be blank
+    lines = [line if number in in_strings else line.rstrip() for number, line in enumerate(text.split("\n"), 1)]
     return [
         line
         for number, line in enumerate(lines, 1)
-        if number in in_texts or (line and not line.lstrip().startswith("#"))
+        if number in in_strings or (line and not line.lstrip().startswith("#"))
     ]
 
 
-def _lines_in_texts(source: str) -> Iterator[int]:
-    """The numbers of the lines that texts of several lines span."""
+def _lines_in_strings(source: str) -> Iterator[int]:
+    """Yield the numbers of all lines that are part of a multi-line string."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant | ast.JoinedStr) and node.end_lineno and node.end_lineno > node.lineno:
             yield from range(node.lineno, node.end_lineno + 1)

@@ -1,4 +1,4 @@
-"""Exported versions as live programs: the user's code with a version's instructions and demos."""
+"""Turn exported versions into live programs: the user's code with a version's instructions and demos."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ def import_program(exported: ExportedProgram) -> dspy.Module:
     """Import the code of an exported program from the import path in its manifest.
 
     Raises:
-        ProgramError: it was exported from a live object, or cannot be imported.
+        ProgramError: if it was exported from a live object or cannot be imported.
     """
     if exported.manifest.program is None:
         raise ProgramError(
@@ -37,8 +37,8 @@ def with_version(live: dspy.Module, exported: ExportedProgram, version: str) -> 
     """Return a copy of the live program with the instructions and demos of `version`.
 
     Raises:
-        BundleError: there is no such version, or a file of it is gone or damaged.
-        ProgramError: the code does not fit the version any more.
+        BundleError: if there is no such version, or one of its files is missing or damaged.
+        ProgramError: if the code no longer fits the version.
     """
     exported.version(version)
     name = f"{exported.name} {version}"
@@ -53,11 +53,11 @@ def with_version(live: dspy.Module, exported: ExportedProgram, version: str) -> 
 
 
 def runnable_version(live: dspy.Module, exported: ExportedProgram, version: str) -> dspy.Module:
-    """Return `with_version` with the models of the live program, and the version's sampling where there is no model.
+    """Return `with_version` with the LMs of the live program; predictors without LM get the version's sampling.
 
     Raises:
-        BundleError: there is no such version, or a file of it is gone or damaged.
-        ProgramError: the code does not fit the version any more.
+        BundleError: if there is no such version, or one of its files is missing or damaged.
+        ProgramError: if the code no longer fits the version.
     """
     program = with_version(live, exported, version)
     models = {path: predict.lm for path, predict in live.named_predictors()}

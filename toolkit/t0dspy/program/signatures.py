@@ -1,4 +1,4 @@
-"""A program's own contract as users write it: `"spec -> review"`, or the import path of a signature class."""
+"""Load a program's contract as users write it: `"spec -> review"`, or the import path of a signature class."""
 
 import sys
 from typing import Any, cast
@@ -10,24 +10,24 @@ from t0dspy.program.load import import_attribute
 
 
 def load_signature(text: str, program: dspy.Module) -> type[dspy.Signature]:
-    """The signature that `text` stands for.
+    """Return the signature that `text` describes.
 
     Args:
         text: `"spec: str -> review: Review"`, whose type names are looked up where the program's class is defined, or
             `package.module:Class`.
-        program: the program it describes.
+        program: the program whose contract it is.
 
     Raises:
-        ContractError: it cannot be read.
+        ContractError: if it cannot be parsed.
     """
     if "->" not in text:
-        found = import_attribute(text)
-        if not (isinstance(found, type) and issubclass(found, dspy.Signature)):
-            raise ContractError(f"{text} is not a dspy.Signature class. Or write it out: 'spec -> review'.")
-        return found
+        imported = import_attribute(text)
+        if not (isinstance(imported, type) and issubclass(imported, dspy.Signature)):
+            raise ContractError(f"{text} is not a dspy.Signature class. You can also write it out: 'spec -> review'.")
+        return imported
     try:
         signature: Any = dspy.Signature(text, custom_types=_types_near(program))  # type: ignore[call-arg]
-    except Exception as error:  # DSPy raises what ast, pydantic or its own checks raise
+    except Exception as error:  # errors of ast, pydantic and DSPy
         raise ContractError(f"the signature {text!r} cannot be read: {error}") from error
     if not signature.output_fields:
         raise ContractError(f"the signature {text!r} cannot be read: it has no output, such as 'spec -> review'.")

@@ -1,4 +1,4 @@
-"""The Python types that a program's own inputs and outputs have."""
+"""Read the Python types of a program's inputs and outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class FieldTypes:
 
 
 def program_types(program: dspy.Module, name: str) -> FieldTypes:
-    """The types of the program `name`: from its settings, its code, or its type hints; nothing where none tells."""
+    """Return the types of the program `name` from its settings, its code, or its type hints; empty if unknown."""
     configured = load_settings().programs.get(name)
     try:
         given = load_signature(configured.signature, program) if configured and configured.signature else None
@@ -33,11 +33,11 @@ def program_types(program: dspy.Module, name: str) -> FieldTypes:
 
 
 def signature_types(signature: type[dspy.Signature]) -> FieldTypes:
-    """The types of a signature's fields."""
-    return FieldTypes(_typed(signature.input_fields), _typed(signature.output_fields))
+    """Return the types of a signature's fields."""
+    return FieldTypes(_field_types(signature.input_fields), _field_types(signature.output_fields))
 
 
-def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _field_types(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: info.annotation for name, info in fields.items() if not is_untyped(info)}
 
 

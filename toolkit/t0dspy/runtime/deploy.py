@@ -14,7 +14,7 @@ from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import ProgramError, T0dspyError
 from t0dspy.gateway import HttpGateway
 from t0dspy.program.fits import differences
-from t0dspy.program.load import checked_program, import_attribute
+from t0dspy.program.load import import_attribute, require_program
 from t0dspy.runtime.adapter import Binding
 from t0dspy.runtime.engine import gateway_lm
 from t0dspy.runtime.hooks import Deployment, hook
@@ -63,7 +63,7 @@ def deploy(
         ProgramError: the code does not fit the version, or several exported programs fit the code.
         SettingsError: `rollout.toml` cannot be read, or a tag is invalid.
     """
-    checked_program(program, "deploy")
+    require_program(program, "deploy")
     settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
     directory = program_directory(settings.configs_dir, name or _find_exported_name(program, settings.configs_dir))
     lm = gateway_lm(HttpGateway(settings.gateway_url.value), cache=cache)

@@ -7,7 +7,8 @@ import dspy
 
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.rollout_toml import with_share
-from t0dspy.exporting import Export, ExportOptions, export
+from t0dspy.exporting.export import export
+from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.optimize.optimize import Optimized
 from t0dspy.flywheel.retrain.gather import LINEAGE, Gathered, lineage

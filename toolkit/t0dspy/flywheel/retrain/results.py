@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from t0dspy.exporting import Export
+from t0dspy.exporting.options import Export
 from t0dspy.flywheel.models.budget import Spent
 from t0dspy.flywheel.optimize.optimize import Optimized
 from t0dspy.flywheel.optimize.options import Auto, Optimizer

@@ -1,4 +1,4 @@
-"""Export: plan the next version, prove it on the wire, write it. Nothing is left behind when any of it fails."""
+"""Export a program: plan the next version, verify it and write it. If any of this fails, nothing is written."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ from t0dspy.errors import CompileError, ContractError
 from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.exporting.step import ExportStep, Progress
 from t0dspy.model import CompiledProgram, PromptForm
-from t0dspy.program.load import checked_program, code_hash, load_program
+from t0dspy.program.load import code_hash, load_program, require_program
 from t0dspy.program.signatures import load_signature
 from t0dspy.program.state import read_state, version_notes, with_state
 
@@ -38,33 +38,33 @@ def export(
     Args:
         program: a live `dspy.Module`, or an import path such as `app.review:program`.
         configs: the directory of TensorZero's config.
-        options: what to do otherwise than by default.
-        progress: called with a line about what is being done.
-        parity_progress: called with a predictor's path and the number of inputs compared.
-        overrides: fields of `ExportOptions`, for short.
+        options: the options of the export.
+        progress: called with a line of text for each step.
+        parity_progress: called with a predictor's path and the number of compared inputs.
+        overrides: fields of `ExportOptions` that replace those of `options`.
 
     Returns:
-        What was written. An unchanged program writes nothing.
+        The version and what it changes. If the program is unchanged, nothing is written.
 
     Raises:
-        ProgramError: the program, its state or its contract; every reason is named.
-        HandEditedError: a generated file that would be rewritten was changed by hand.
-        BundleError: the files cannot be written.
-        GatewayError: TensorZero refuses the config.
-        WireInequalityError: the gateway would send something else than DSPy does; nothing is written.
+        ProgramError: if the program, its state or its contract cannot be exported; it lists every reason.
+        HandEditedError: if the export would overwrite a generated file that was edited by hand.
+        BundleError: if the files cannot be written.
+        GatewayError: if TensorZero rejects the config.
+        WireInequalityError: if the gateway would send other requests than DSPy; nothing is written.
     """
     options = replace(options or ExportOptions(), **overrides)
     if options.traffic is not None:
         rollout_toml.check_share(options.traffic, "the new version")
     reference = program if isinstance(program, str) else options.import_path
-    live = load_program(program) if isinstance(program, str) else checked_program(program, "export")
+    live = load_program(program) if isinstance(program, str) else require_program(program, "export")
     name = validate_name(options.name or _default_name(reference))
     notes: list[str] = []
     if options.state is not None:
         state = read_state(options.state)
         live, notes = with_state(live, state, str(options.state))
         notes += version_notes(state, str(options.state))
-        notes += _unsaid_adapter(options)
+        notes += _adapter_notes(options)
     progress(f"compiling {name}")
     compiled = _compile(live, reference, options)
     programs = program_directory(Path(configs), name).parent
@@ -72,9 +72,9 @@ def export(
     start = partial(ExportStep, live, compiled, programs / name, options, reference)
     work = start()
     if options.dry_run or (work.planned.unchanged and not bundle.interrupted(programs / name)):
-        return work.run(notes, progress, parity_progress)  # nothing is written, not even a lock
+        return work.run(notes, progress, parity_progress)  # nothing is written, not even a lock file
     with bundle.locked(programs / name):
-        if bundle.read_tree(programs / name) != work.before.files:  # somebody else was quicker
+        if bundle.read_tree(programs / name) != work.before.files:  # another process wrote to it in the meantime
             work = start()
         return work.run(notes, progress, parity_progress)
 
@@ -100,24 +100,24 @@ def _form(options: ExportOptions) -> PromptForm | None:
     return PromptForm(options.adapter or configured.adapter, options.demos or configured.demos)
 
 
-def _unsaid_adapter(options: ExportOptions) -> list[str]:
-    """A state does not say under which adapter it was optimized, and where nothing does, DSPy takes its own."""
+def _adapter_notes(options: ExportOptions) -> list[str]:
+    """Return a note if no adapter is set, because a state does not record its adapter and DSPy has a default."""
     if options.adapter is not None or dspy.settings.adapter is not None:
         return []
     return [
-        f"{options.state} does not say which adapter it was optimized under, and none is configured here: the prompts "
-        "are dspy.ChatAdapter's. If it was another one, say `adapter` in the settings or --adapter."
+        f"{options.state} does not record the adapter it was optimized with, and none is configured here, so the "
+        "prompts are those of dspy.ChatAdapter. For another adapter, set `adapter` in the settings or pass --adapter."
     ]
 
 
 def _default_name(reference: str | None) -> str:
     if reference is None:
-        raise CompileError.because("the program", "was given as an object, which has no name.", "Pass name='...'.")
+        raise CompileError.because("the program", "is an object, which has no name.", "Pass name='...'.")
     return reference.rpartition(":")[2].rpartition(".")[2]
 
 
 def _free_name(programs: Path, name: str, compiled: CompiledProgram, options: ExportOptions) -> str:
-    """`name`, or with `breaking` and a changed contract the first NAME_2, NAME_3 ... whose contract fits."""
+    """Return `name`, or with `breaking` and a changed contract the first of NAME_2, NAME_3 ... that fits."""
     count, candidate = 1, name
     while (programs / candidate / MANIFEST).exists():
         changes = _contract_changes(ExportedProgram.from_directory(programs / candidate), compiled)
@@ -126,8 +126,8 @@ def _free_name(programs: Path, name: str, compiled: CompiledProgram, options: Ex
         if not options.breaking:
             listed = "\n  ".join(changes)
             raise ContractError(
-                f"this export would change what {candidate} promises its callers:\n  {listed}\n"
-                f"Pass --breaking to keep {candidate} as it is and make {name}_{count + 1} with the new contract."
+                f"this export would change the contract of {candidate}:\n  {listed}\n"
+                f"Pass --breaking to keep {candidate} unchanged and create {name}_{count + 1} with the new contract."
             )
         count += 1
         candidate = f"{name}_{count}"
@@ -141,5 +141,5 @@ def _contract_changes(exported: ExportedProgram, compiled: CompiledProgram) -> l
         return []
     if stages_only or compiled.contract is None:
         before, after = ("only its stages", "a program function") if stages_only else ("a program function", "none")
-        return [f"{name} has {before}, this export {after} (see --stages-only)"] if manifest.versions else []
+        return [f"{name} has {before}, this export has {after} (see --stages-only)"] if manifest.versions else []
     return contract_differences(exported.schemas(name), (compiled.contract.inputs, compiled.contract.outputs))

@@ -68,7 +68,7 @@ def test_an_edit_during_an_export_is_not_lost() -> None:
     def edit(path: str, count: int) -> None:
         (TREE / "rollout.toml").write_text((TREE / "rollout.toml").read_text() + "# mine\n")
 
-    with pytest.raises(BundleError, match="somebody changed it during this export"):
+    with pytest.raises(BundleError, match="was changed during this export"):
         t0dspy.export(_program("Answer briefly."), parity_progress=edit, **OPTIONS)
     assert (TREE / "rollout.toml").read_text().endswith("# mine\n")
     assert not (TREE / "v2").exists()
@@ -80,7 +80,7 @@ def test_a_version_folder_of_somebody_elses() -> None:
     _export()
     (TREE / "v2").mkdir()
     (TREE / "v2/system.minijinja").write_text("mine")
-    with pytest.raises(HandEditedError, match=r"v2/system.minijinja is there, but t0dspy did not write it"):
+    with pytest.raises(HandEditedError, match=r"v2/system.minijinja exists, but t0dspy did not write it"):
         _export("Answer briefly.")
     assert (TREE / "v2/system.minijinja").read_text() == "mine"
 
