@@ -72,8 +72,8 @@ MISTAKES = [
     ("configs = [", "cannot be read as TOML"),
     ('config = "x"', "unknown key 'config'; did you mean 'configs'?"),
     ('zzz = "x"', "unknown key 'zzz'; there are configs, gateway_url, clickhouse_url, programs"),
-    ("configs = 5", "configs: is 5; write a text in quotes."),
-    ('gateway_url = ""', "gateway_url: is ''; write a text in quotes."),
+    ("configs = 5", "configs: is 5; write a string in quotes."),
+    ('gateway_url = ""', "gateway_url: is ''; write a string in quotes."),
     ("programs = 5", "[tool.t0dspy.programs]: is 5; write a table."),
     ("[programs]\napp = 5", "[tool.t0dspy.programs.app]: is 5; write a table."),
     ("[programs.app]\n", "lacks `program`, the import path"),
@@ -86,7 +86,7 @@ MISTAKES = [
     (PROGRAM + "run_timeout = true", "run_timeout: is True; write a number of seconds above 0."),
     (PROGRAM + "run_timeout = nan", "run_timeout: is nan; write a number of seconds above 0."),
     (PROGRAM + "run_timeout = inf", "run_timeout: is inf; write a number of seconds above 0."),
-    (PROGRAM + "state = 1", "state: is 1; write a text in quotes."),
+    (PROGRAM + "state = 1", "state: is 1; write a string in quotes."),
 ]
 
 

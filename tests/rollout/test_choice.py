@@ -39,9 +39,12 @@ def test_settings_are_read(tmp_path: Path) -> None:
 
 
 MISTAKES = [
-    ("command = 'restart it'", "command: is 'restart it'; write a list of texts, such as ['kubectl', 'rollout', ...]."),
-    ("command = []", "command: is []; write a list of texts"),
-    ("command = ['kill', 9]", "command: is 9; write a text in quotes."),
+    (
+        "command = 'restart it'",
+        "command: is 'restart it'; write a list of strings, such as ['kubectl', 'rollout', ...].",
+    ),
+    ("command = []", "command: is []; write a list of strings"),
+    ("command = ['kill', 9]", "command: is 9; write a string in quotes."),
     ("timeout = 0", "timeout: is 0; write a number of seconds above 0."),
     ("servise = 'gateway'", "unknown key 'servise'; did you mean 'service'?"),
 ]

@@ -18,7 +18,9 @@ def refusals(program: dspy.Module, **options: Any) -> list[str]:
         error = caught
     else:
         return []
-    assert all(one.where and one.reason.endswith(".") and one.remedy.endswith(".") for one in error.refusals)
+    assert all(
+        refusal.location and refusal.reason.endswith(".") and refusal.remedy.endswith(".") for refusal in error.refusals
+    )
     assert all(str(one) in str(error) for one in error.refusals)
     return [str(one) for one in error.refusals]
 

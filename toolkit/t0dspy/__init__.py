@@ -1,4 +1,4 @@
-"""Take an optimized DSPy program to production on a TensorZero gateway, prompt for prompt."""
+"""Compile optimized DSPy programs to TensorZero config, serve them, and retrain them from feedback."""
 
 from importlib import import_module
 from importlib.metadata import version
@@ -46,7 +46,7 @@ _HOMES = {
     "rollback": "t0dspy.rollout.rollout",
     "verify": "t0dspy.parity.verify",
 }
-"""Public name -> the module it lives in. Loaded on first use, so that `import t0dspy` stays quick without dspy."""
+"""Public name -> its module, which is imported on first use so that `import t0dspy` does not import DSPy."""
 
 __all__ = [
     "CompileError",

@@ -1,29 +1,29 @@
-"""Every error t0dspy raises on purpose.
+"""All errors that t0dspy raises for expected failures.
 
-    T0dspyError                 exit 1: one clear message
-    ├── SettingsError           a setting is missing, unknown or of the wrong kind
+    T0dspyError                 exit 1: an expected failure
+    ├── SettingsError           a setting is missing, unknown or of the wrong type
     ├── ProgramError            the DSPy program could not be found or loaded
-    │   ├── CompileError        a predictor cannot be compiled; says which, why and what to do
+    │   ├── CompileError        a predictor cannot be compiled, with reason and remedy
     │   ├── StateError          a saved state does not fit the program
-    │   └── ContractError       what the program promises its callers is unknown or would change
+    │   └── ContractError       the program's contract is unknown or would change
     ├── BundleError             generated files could not be written safely
-    │   └── HandEditedError     a generated file was changed by hand
-    ├── GatewayError            TensorZero refused a config or a request, or is not there
-    │   ├── GatewayUnreachableError  nothing answers at its address; nothing was sent
-    │   ├── AnswerNotParsedError  the model answered, but its answer does not hold the output fields
+    │   └── HandEditedError     a generated file was edited by hand
+    ├── GatewayError            TensorZero rejected a config or a request, or is not available
+    │   ├── GatewayUnreachableError  the connection failed; nothing was sent
+    │   ├── AnswerNotParsedError  the model's answer does not contain the output fields
     │   └── ProgramRunError     the code of a served program raised an exception
-    ├── RunError                a run of a deployed program could not go on
-    ├── WarehouseError          ClickHouse refused a query, or is not there
-    ├── SetStateError           the file that keeps training and judging apart is damaged or cannot be written
+    ├── RunError                a run of a deployed program was stopped or timed out
+    ├── WarehouseError          ClickHouse rejected a query, or is not available
+    ├── SetStateError           the file that records the split is damaged or cannot be written
     ├── StackError              the embedded stack could not start, stop or reload
-    ├── MetricError             a metric cannot be loaded, or gives no score
-    ├── RetrainError            a retrain cannot begin or go on: another one runs, or something changed meanwhile
-    ├── OptimizeError           optimizing came to nothing: the model does not answer, or all scores are 0
-    ├── RolloutError            the gateway does not serve what is written; says what it serves instead
-    │   └── UnconfirmedError    the config is written, and no gateway confirmed it; nothing was undone
-    └── WireInequalityError     exit 4: the gateway would send something else than DSPy does
+    ├── MetricError             a metric cannot be loaded, or returns no score
+    ├── RetrainError            a retrain cannot start or continue: another one is running, or its inputs changed
+    ├── OptimizeError           no result: the model does not answer, or all scores are 0
+    ├── RolloutError            the gateway does not serve the written config
+    │   └── UnconfirmedError    the config is written, but no gateway confirmed it
+    └── WireInequalityError     exit 4: the gateway would send other requests than DSPy
 
-Foreign exceptions become one of these at the door they come in by, with the original kept as `__cause__`.
+Exceptions of other libraries are converted to one of these, with the original as `__cause__`.
 """
 
 import re
@@ -36,14 +36,14 @@ from localkit.errors import LocalError
 
 
 class T0dspyError(Exception):
-    """Something expected went wrong; the message says what, with which value, and what to do next."""
+    """An expected failure; the message has the reason, the value and the remedy."""
 
     exit_code = 1
 
 
 @contextmanager
 def translate_local_errors(kind: type[T0dspyError]) -> Iterator[None]:
-    """Raise `kind`, with the same message, for a LocalError of `localkit` within the block."""
+    """Convert a LocalError of `localkit` within the block to `kind`, with the same message."""
     try:
         yield
     except LocalError as error:
@@ -51,7 +51,7 @@ def translate_local_errors(kind: type[T0dspyError]) -> Iterator[None]:
 
 
 class SettingsError(T0dspyError):
-    """A setting is missing, unknown or of the wrong kind."""
+    """A setting is missing, unknown or of the wrong type."""
 
 
 class ProgramError(T0dspyError):
@@ -60,35 +60,35 @@ class ProgramError(T0dspyError):
 
 @dataclass(frozen=True)
 class Refusal:
-    """One thing about a program that cannot be compiled."""
+    """A part of a program that cannot be compiled, with the reason and the remedy."""
 
-    where: str
+    location: str
     """The predictor, or its field."""
     reason: str
     remedy: str
 
     def __str__(self) -> str:
-        return f"{shown(self.where)}: {self.reason} {self.remedy}"
+        return f"{shown(self.location)}: {self.reason} {self.remedy}"
 
 
-def shown(where: str) -> str:
-    """`where` as a reader knows it: a program that is one predictor is called `self` by DSPy."""
-    return re.sub(r"^self(?=,|$)", "the predictor", where)
+def shown(location: str) -> str:
+    """Return `location` for a message; DSPy calls a program that is a single predictor `self`."""
+    return re.sub(r"^self(?=,|$)", "the predictor", location)
 
 
 class CompileError(ProgramError):
-    """One or more predictors cannot be compiled; `refusals` says which, why, and what to do."""
+    """One or more predictors cannot be compiled; `refusals` has each location, reason and remedy."""
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
-        """Keeps `refusals`, all that were found, in the order of the program."""
+        """Create the error for all `refusals`, in the order of the program."""
         self.refusals = tuple(refusals)
         lead = "this program cannot be compiled:\n  " if len(refusals) > 1 else "cannot compile "
         super().__init__(lead + "\n  ".join(map(str, refusals)))
 
     @classmethod
-    def because(cls, where: str, reason: str, remedy: str) -> Self:
-        """An error with a single refusal."""
-        return cls([Refusal(where, reason, remedy)])
+    def because(cls, location: str, reason: str, remedy: str) -> Self:
+        """Return an error with a single refusal."""
+        return cls([Refusal(location, reason, remedy)])
 
 
 class StateError(ProgramError):
@@ -96,7 +96,7 @@ class StateError(ProgramError):
 
 
 class ContractError(ProgramError):
-    """What the program promises its callers is unknown, or this export would change it."""
+    """The program's contract is unknown, or this export would change it."""
 
 
 class BundleError(T0dspyError):
@@ -104,40 +104,40 @@ class BundleError(T0dspyError):
 
 
 class HandEditedError(BundleError):
-    """A generated file that this export would rewrite was changed by hand."""
+    """A generated file was edited by hand, so it is not overwritten or not usable."""
 
 
 class GatewayError(T0dspyError):
-    """TensorZero refused a config or a request, or is not there."""
+    """TensorZero rejected a config or a request, or is not available."""
 
 
 class GatewayUnreachableError(GatewayError):
-    """No connection to the gateway could be made, so nothing was sent and asking again is safe."""
+    """The connection to the gateway failed, so nothing was sent and a retry is safe."""
 
 
 class AnswerNotParsedError(GatewayError):
-    """The model answered, but DSPy's parser does not find the output fields in its answer."""
+    """The model answered, but DSPy's parser does not find the output fields in the answer."""
 
     def __init__(self, message: str, inference: str | None = None, episode: str | None = None) -> None:
-        """Keep the ids of the inference and its episode, where the answer was stored as an inference."""
+        """Create the error, with the ids of the inference and its episode if the answer was stored."""
         super().__init__(message)
         self.inference, self.episode = inference, episode
 
 
 class ProgramRunError(GatewayError):
-    """The code of a program that the program server ran raised an exception."""
+    """The code of a program raised an exception on the program server."""
 
 
 class RunError(T0dspyError):
-    """A run of a deployed program was stopped, met its deadline, or did something that cannot be served."""
+    """A run of a deployed program was stopped, timed out, or did something that cannot be served."""
 
 
 class WarehouseError(T0dspyError):
-    """ClickHouse refused a query, or is not there."""
+    """ClickHouse rejected a query, or is not available."""
 
 
 class SetStateError(T0dspyError):
-    """The file that keeps training and judging apart is damaged, or could not be written."""
+    """The file that records the split of examples is damaged, or cannot be written."""
 
 
 class StackError(T0dspyError):
@@ -145,23 +145,23 @@ class StackError(T0dspyError):
 
 
 class MetricError(T0dspyError):
-    """A metric cannot be loaded, or gives something that is no score."""
+    """A metric cannot be loaded, or returns something that is not a score."""
 
 
 class RetrainError(T0dspyError):
-    """A retrain cannot begin or go on: another one is running, or what it began with has changed."""
+    """A retrain cannot start or continue: another one is running, or its inputs have changed."""
 
 
 class OptimizeError(T0dspyError):
-    """Optimizing, evaluating or judging came to nothing: the model does not answer, or every score is 0."""
+    """An optimization, evaluation or promotion test has no result: the model does not answer, or all scores are 0."""
 
 
 class NothingProposedError(OptimizeError):
-    """None of the prompt model's answers could be read; a run that was resumed with them would fail again."""
+    """None of the prompt model's answers could be parsed; a run that resumes with them would fail again."""
 
 
 class RolloutError(T0dspyError):
-    """The gateway does not serve what is written; the message says what it serves instead."""
+    """The gateway does not serve the written config; the message has what it serves instead."""
 
 
 class UnconfirmedError(RolloutError):
@@ -169,6 +169,6 @@ class UnconfirmedError(RolloutError):
 
 
 class WireInequalityError(T0dspyError):
-    """The gateway would send the provider something else than DSPy does."""
+    """The gateway would send other requests to the provider than DSPy."""
 
     exit_code = 4

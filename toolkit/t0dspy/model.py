@@ -1,4 +1,4 @@
-"""Frozen values handed from room to room; no behaviour beyond small properties."""
+"""Frozen values that packages pass to each other, with small properties only."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ Schema = dict[str, Any]
 """A JSON Schema; the order of its keys is the order of the fields."""
 
 Text = Literal["chat", "json"]
-"""Whose prompt text: DSPy's ChatAdapter or its JSONAdapter. Also the type of the TensorZero function that holds it."""
+"""The prompt text of DSPy's ChatAdapter or JSONAdapter; also the type of the TensorZero function."""
 
 DemoPlace = Literal["turns", "system"]
-"""Where demos stand: as chat turns before the input, or folded into the system message."""
+"""Where a prompt has its demos: as chat turns before the input, or in the system message."""
 
 
 def resolve(part: Schema, whole: Schema) -> Schema:
@@ -27,24 +27,24 @@ def resolve(part: Schema, whole: Schema) -> Schema:
 
 
 def definition_name(part: Schema) -> str:
-    """Return the name of the definition that `part["$ref"]` points to."""
+    """Return the name of the definition that `part["$ref"]` refers to."""
     return str(part["$ref"]).rpartition("/")[2]
 
 
 def canonical(value: Any, *, allow_nan: bool = True) -> str:
-    """`value` as JSON text that is equal only for equal values, the order of keys included."""
+    """Return `value` as JSON text that is equal only for equal values with the same order of keys."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan)
 
 
 def digest(value: Any) -> str:
-    """The SHA-256 of `value`: of a text as it is, of anything else as canonical JSON."""
+    """Return the SHA-256 of `value` as a hexadecimal string; values other than strings are hashed as canonical JSON."""
     text = value if isinstance(value, str) else canonical(value)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
 class PromptForm:
-    """How a program's prompts are written: the adapter's text, and where the demos stand."""
+    """The form of a program's prompts: the adapter's text and the place of the demos."""
 
     adapter: Text = "chat"
     demos: DemoPlace = "turns"
@@ -52,56 +52,56 @@ class PromptForm:
 
 @dataclass(frozen=True)
 class Predictor:
-    """One `dspy.Predict` of a program, as the optimizer left it."""
+    """A `dspy.Predict` of a program, after optimization."""
 
     path: str
-    """DSPy's own name for it, such as `steps[0].predict`."""
+    """DSPy's name of the predictor, such as `steps[0].predict`."""
     signature: "type[dspy.Signature]"
     demos: Sequence[Mapping[str, Any]]
     model: str | None
-    """The TensorZero model its own LM stands for, where that is certain."""
+    """The TensorZero model for its LM; None if unknown."""
     sampling: Mapping[str, Any]
     """Variant keys and values, such as `{"temperature": 0.7}`."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a TensorZero function promises: its type and schemas, without prompt text."""
+    """The contract of a TensorZero function: its type and schemas, without prompt text."""
 
     text: Text
     inputs: Schema
     outputs: Schema
-    """A chat function has no output schema at the gateway; it promises one all the same."""
+    """The gateway has no output schema for a chat function, but the contract has one."""
 
     @property
     def fingerprint(self) -> str:
-        """Equal only for equal contracts, the order of fields included."""
+        """A hash that is equal only for equal contracts with the same order of fields."""
         return digest([self.text, self.inputs, self.outputs])
 
 
 @dataclass(frozen=True)
 class CompiledPredictor:
-    """A predictor as the gateway will hold it."""
+    """A predictor in the form in which the gateway serves it."""
 
     path: str
     contract: Contract
     model: str
     settings: Mapping[str, Any]
-    """Variant keys beside the model and the templates: `json_mode` and sampling."""
+    """Variant keys other than the model and the templates: `json_mode` and sampling."""
     templates: Mapping[str, str]
-    """Template name -> MiniJinja: `system`, `user`, and `demo_1_user`, `demo_1_assistant` ... where demos are turns."""
+    """Template name -> MiniJinja: `system`, `user`, and `demo_1_user`, `demo_1_assistant` ... if demos are turns."""
     state: Mapping[str, Any]
-    """DSPy's own state of the predictor, as `Predict.dump_state` writes it, without LM and traces."""
+    """DSPy's state of the predictor, as `Predict.dump_state` writes it, without LM and traces."""
 
     @property
     def demo_turns(self) -> int:
-        """How many pairs of static demo turns a caller puts before the input."""
+        """The number of pairs of static demo turns that a caller sends before the input."""
         return sum(name.startswith("demo_") and name.endswith("_user") for name in self.templates)
 
 
 @dataclass(frozen=True)
 class ProgramContract:
-    """The contract of the whole program: its schemas, and the template that hands typed inputs to the server."""
+    """The contract of the whole program: its schemas, and the template that passes inputs to the program server."""
 
     inputs: Schema
     outputs: Schema
@@ -110,15 +110,15 @@ class ProgramContract:
 
 @dataclass(frozen=True)
 class CompiledProgram:
-    """A program as the gateway will hold it, before names and versions are given."""
+    """A program in the form in which the gateway serves it, before names and versions are assigned."""
 
     form: PromptForm
     predictors: Sequence[CompiledPredictor]
     contract: ProgramContract | None
-    """None when only the stages are exported."""
+    """None if only the stages are exported."""
     direct: bool
-    """True when the program is nothing but its one predictor, so that no Python need stand between."""
+    """True if the program only calls its one predictor, so that serving it needs no Python."""
     code_hash: str | None
-    """A hash of the program's own source; None where no code of the user's runs."""
+    """A hash of the program's source; None if serving it does not run the user's code."""
     notes: Sequence[str] = field(default=())
-    """What a user should know: what was dropped, and where this export differs from what they may expect."""
+    """Messages for the user: what was dropped, and in what this export may differ from expectations."""

@@ -1,4 +1,4 @@
-"""Settings from flags, environment and `[tool.t0dspy]`, each with the place it came from."""
+"""Load settings from flags, the environment and `[tool.t0dspy]`, each with its origin."""
 
 import difflib
 import math
@@ -22,20 +22,20 @@ _ENVIRONMENT = {"gateway_url": "TENSORZERO_GATEWAY_URL", "clickhouse_url": "TENS
 
 
 Gold = Literal["required", "none"]
-"""Whether a metric compares with a right answer, or judges an answer by itself."""
+"""Whether a metric needs an expected answer or scores an answer without one."""
 
 ModelName = str | Mapping[str, Any]
-"""DSPy's name of a model, or a table of `model` and options of `dspy.LM`."""
+"""DSPy's name of a model, or a table with `model` and options of `dspy.LM`."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A value and where it came from: `flag`, `environment NAME`, the path of a file, or `default`."""
+    """A value and its origin: `flag`, `environment NAME`, the path of a file, or `default`."""
 
-    value: str = field(repr=False)  # the URL of ClickHouse may hold a password
+    value: str = field(repr=False)  # the URL of ClickHouse may contain a password
     origin: str
     given: bool = True
-    """Whether somebody chose the value; if not, it is a default, or that of a stack that runs here."""
+    """True if the user set the value; False for a default, or the value of a stack that runs here."""
 
 
 @dataclass(frozen=True)
@@ -43,78 +43,83 @@ class ProgramSettings:
     """`[tool.t0dspy.programs.NAME]`."""
 
     program: str
-    """Import path, such as `app.review:program`."""
+    """The import path, such as `app.review:program`."""
     state: str | None = None
     """A state saved with `program.save("x.json")`, relative to the settings file."""
     signature: str | None = None
-    """The program's own contract: `"spec -> review"`, or the import path of a signature class."""
+    """The program's contract: `"spec -> review"`, or the import path of a signature class."""
     model: str | None = None
     """The TensorZero model of its predictors."""
     adapter: Text | None = None
+    """The adapter text of its prompts."""
     demos: DemoPlace | None = None
+    """Where its prompts have the demos."""
     stages_only: bool = False
+    """Whether exports omit the program function."""
     stage_timeout: float | None = None
-    """Seconds for a predictor's call, retries included."""
+    """The time limit of a predictor's call with its retries, in seconds."""
     run_timeout: float | None = None
-    """Seconds for a run of the whole program."""
+    """The time limit of a run of the whole program, in seconds."""
     metric: str | None = None
-    """`module:function`, in DSPy's conventions."""
+    """The import path of a metric, `module:function`, with DSPy's signature of metrics."""
     metric_threshold: float = 0.5
-    """From which score on a run is good enough for a demo."""
+    """The minimum score of a run that can become a demo."""
     gold: Gold = "none"
-    """Whether the metric needs a right answer."""
+    """Whether the metric needs an expected answer."""
     task_model: ModelName | None = None
-    """DSPy's name of the model that runs the program while it is optimized, or a table of `dspy.LM`'s options."""
+    """The model that runs the program during optimization."""
     prompt_model: ModelName | None = None
-    """The same, of the model that writes instructions; by default the task model."""
+    """The model that writes instructions; the task model by default."""
     judge_model: ModelName | None = None
-    """The same, of the model that runs both contenders on the holdout; by default the task model."""
+    """The model that runs incumbent and challenger on the holdout; the task model by default."""
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Model -> `input` and `output`, in US dollars for a million tokens."""
+    """Model -> `input` and `output`, in US dollars per million tokens."""
     trainset: str | None = None
-    """JSON lines of the user's own, relative to the settings file; the same for the next two."""
+    """A JSON-lines file of training examples, relative to the settings file."""
     valset: str | None = None
+    """The same for validation examples."""
     holdout: str | None = None
+    """The same for holdout examples."""
     min_examples: int = 20
-    """Examples to train and validate with, below which nothing is done."""
+    """The minimum number of training and validation examples for a retrain."""
     min_feedback: int = 1
-    """Pulled examples that people said something of, below which nothing is done."""
+    """The minimum number of pulled examples with feedback for a retrain."""
     min_holdout: int = 20
-    """Examples to judge by, below which nothing is done."""
+    """The minimum number of holdout examples for a retrain."""
     min_improvement: float = 0.0
-    """How much better than the incumbent a challenger must be, in the metric's own unit."""
+    """The improvement over the incumbent that a challenger needs, in the unit of the metric."""
     confidence: float = 0.8
     """The confidence in that improvement that the promotion test needs."""
     strict: bool = False
     """Whether the promotion test assumes the largest loss that `score_range` allows."""
     score_range: tuple[float, float] = (0.0, 1.0)
-    """The least and the largest score that the metric can give."""
+    """The smallest and the largest score that the metric can return."""
     yearly_risk: float | Literal["off"] = 0.2
     """The largest chance of any false promotion in a year; `off` for no limit beyond that of each decision."""
     yearly_decisions: int = 12
-    """How many decisions of the promotion test the year's risk is divided into."""
+    """The number of promotion tests per year among which `yearly_risk` is divided."""
     max_demos: int = 4
-    """Demos of a predictor that an optimizer bootstraps; 0 leaves demos as they are."""
+    """The maximum number of demos per predictor that an optimizer bootstraps; 0 keeps the present demos."""
     review: bool = False
-    """Whether a retrain exports a winner without traffic, until a person gives it some."""
+    """Whether a retrain exports a winner without traffic, for review by a person."""
     curate: Mapping[str, Any] = field(default_factory=dict)
     """Options of curation: `floor`, `tolerance`, `ignore`, `user_tag`, `limit`, `redact` ..."""
 
 
 @dataclass(frozen=True)
 class ApplySettings:
-    """`[tool.t0dspy.apply]`: how the gateway is made to load its config."""
+    """`[tool.t0dspy.apply]`: how `apply` makes the gateway load its config."""
 
     command: tuple[str, ...] = ()
-    """A command that restarts the gateway, as a list of its arguments; no shell reads it."""
+    """A command that restarts the gateway, as a list of arguments; it does not run in a shell."""
     data_dir: str = ".t0dspy/stack"
-    """Of the embedded stack."""
+    """The data directory of the embedded stack."""
     service: str = "gateway"
     """The gateway's name in the compose file."""
     project: str | None = None
-    """Compose's project; by default the one of the working directory, or the only one there is."""
+    """The Compose project; by default that of the working directory, or the only project."""
     timeout: float = 60.0
-    """Seconds in which the gateway must serve."""
+    """The time limit for the gateway to serve the new config, in seconds."""
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -141,26 +146,29 @@ class Settings:
     programs: Mapping[str, ProgramSettings] = field(default_factory=dict)
     apply: ApplySettings = field(default_factory=ApplySettings)
     file: Path | None = None
-    """The file they were read from; None without one."""
+    """The settings file; None if there is none."""
 
     @property
     def configs_dir(self) -> Path:
-        """The directory of TensorZero's config."""
+        """Return the directory of TensorZero's config."""
         return Path(self.configs.value)
 
 
 def load_settings(
     directory: Path | None = None, environment: Mapping[str, str] | None = None, **flags: str | Path | None
 ) -> Settings:
-    """The settings of the project in `directory` (the working directory by default).
+    """Load the settings of the project in `directory` (the working directory by default).
 
     Args:
-        directory: where `t0dspy.toml` or `pyproject.toml` is; parents are not searched.
-        environment: in place of the process's environment.
-        flags: `configs`, `gateway_url`, `clickhouse_url` as given on the command line; None for not given.
+        directory: the directory of `t0dspy.toml` or `pyproject.toml`; its parents are not searched.
+        environment: replaces the environment of the process.
+        flags: `configs`, `gateway_url`, `clickhouse_url` from the command line; None if not given.
+
+    Returns:
+        The settings, with defaults for what is not set. A flag overrides the environment, which overrides the file.
 
     Raises:
-        SettingsError: the file is not TOML, or a key is unknown or of the wrong kind.
+        SettingsError: if the file is not TOML, or a key is unknown or has a value of the wrong type.
     """
     directory = directory or Path()
     environment = os.environ if environment is None else environment
@@ -172,9 +180,9 @@ def load_settings(
     plain = {name: _pick(name, flags.get(name), environment, table, file) for name in DEFAULTS}
     programs = {
         check_program_name(name, f"{file}, [tool.t0dspy.programs]"): _program(
-            one, f"{file}, [tool.t0dspy.programs.{name}]"
+            program, f"{file}, [tool.t0dspy.programs.{name}]"
         )
-        for name, one in _table(table.get("programs", {}), f"{file}, [tool.t0dspy.programs]").items()
+        for name, program in _table(table.get("programs", {}), f"{file}, [tool.t0dspy.programs]").items()
     }
     apply = _apply(table.get("apply", {}), f"{file}, [tool.t0dspy.apply]")
     return Settings(**plain, programs=programs, apply=apply, file=file)
@@ -209,110 +217,112 @@ def _pick(
     return Setting(DEFAULTS[name], "default", given=False)
 
 
-def _program(raw: Any, where: str) -> ProgramSettings:
-    table = _table(raw, where)
-    _check_keys(table, [one.name for one in fields(ProgramSettings)], where)
+def _program(raw: Any, location: str) -> ProgramSettings:
+    table = _table(raw, location)
+    _check_keys(table, [field.name for field in fields(ProgramSettings)], location)
     if "program" not in table:
-        raise SettingsError(f"{where}: lacks `program`, the import path, such as program = 'app.review:program'.")
-    return ProgramSettings(**{key: _checked(key, value, f"{where}, {key}") for key, value in table.items()})
+        raise SettingsError(f"{location}: lacks `program`, the import path, such as program = 'app.review:program'.")
+    return ProgramSettings(**{key: _check(key, value, f"{location}, {key}") for key, value in table.items()})
 
 
-def _apply(raw: Any, where: str) -> ApplySettings:
-    table = _table(raw, where)
-    _check_keys(table, [one.name for one in fields(ApplySettings)], where)
-    return ApplySettings(**{key: _checked(key, value, f"{where}, {key}") for key, value in table.items()})
+def _apply(raw: Any, location: str) -> ApplySettings:
+    table = _table(raw, location)
+    _check_keys(table, [field.name for field in fields(ApplySettings)], location)
+    return ApplySettings(**{key: _check(key, value, f"{location}, {key}") for key, value in table.items()})
 
 
-def _checked(key: str, value: Any, where: str) -> Any:
+def _check(key: str, value: Any, location: str) -> Any:
     check = _CHECKS.get(key)
     if check is not None:
-        return check(value, where)
+        return check(value, location)
     if key in _RANGES:
         least, most = _RANGES[key]
-        return _number(value, where, least, most)
+        return _number(value, location, least, most)
     if key in _SWITCHES:
         if not isinstance(value, bool):
-            raise SettingsError(f"{where}: is {value!r}; write true or false.")
+            raise SettingsError(f"{location}: is {value!r}; write true or false.")
         return value
     if key in _NUMBERS:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise SettingsError(f"{where}: is {value!r}; write a number of seconds above 0.")
+            raise SettingsError(f"{location}: is {value!r}; write a number of seconds above 0.")
         return float(value)
     if key in _LISTS:
         if not isinstance(value, list) or not value:
-            raise SettingsError(f"{where}: is {value!r}; write a list of texts, such as ['kubectl', 'rollout', ...].")
-        return tuple(_text(one, where) for one in value)
+            raise SettingsError(
+                f"{location}: is {value!r}; write a list of strings, such as ['kubectl', 'rollout', ...]."
+            )
+        return tuple(_text(item, location) for item in value)
     choices = _CHOICES.get(key)
     if choices and value not in choices:
-        raise SettingsError(f"{where}: is {value!r}; write one of {', '.join(choices)}.")
-    return _text(value, where)
+        raise SettingsError(f"{location}: is {value!r}; write one of {', '.join(choices)}.")
+    return _text(value, location)
 
 
-def _text(value: Any, where: str) -> str:
+def _text(value: Any, location: str) -> str:
     if not isinstance(value, str) or not value:
-        raise SettingsError(f"{where}: is {value!r}; write a text in quotes.")
+        raise SettingsError(f"{location}: is {value!r}; write a string in quotes.")
     return value
 
 
-def _number(value: Any, where: str, least: float = -math.inf, most: float = math.inf) -> float:
+def _number(value: Any, location: str, least: float = -math.inf, most: float = math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         limits = "" if least == -math.inf else f" from {least:g}" + ("" if most == math.inf else f" to {most:g}")
-        raise SettingsError(f"{where}: is {value!r}; write a number{limits}.")
+        raise SettingsError(f"{location}: is {value!r}; write a number{limits}.")
     return float(value)
 
 
-def _count(value: Any, where: str) -> int:
+def _count(value: Any, location: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise SettingsError(f"{where}: is {value!r}; write a whole number, 0 or more.")
+        raise SettingsError(f"{location}: is {value!r}; write a whole number, 0 or more.")
     return value
 
 
-def _range(value: Any, where: str) -> tuple[float, float]:
+def _range(value: Any, location: str) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
-        raise SettingsError(f"{where}: is {value!r}; write the least and the largest score, such as [0, 1].")
-    low, high = (_number(each, where) for each in value)
+        raise SettingsError(f"{location}: is {value!r}; write the smallest and the largest score, such as [0, 1].")
+    low, high = (_number(each, location) for each in value)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise SettingsError(f"{where}: is {value!r}; write two finite numbers, the smaller one first.")
+        raise SettingsError(f"{location}: is {value!r}; write two finite numbers, the smaller one first.")
     return low, high
 
 
-def _yearly_risk(value: Any, where: str) -> float | str:
+def _yearly_risk(value: Any, location: str) -> float | str:
     if value == "off":
         return "off"
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise SettingsError(f"{where}: is {value!r}; write a number above 0, up to 1, or 'off'.")
+        raise SettingsError(f"{location}: is {value!r}; write a number above 0, up to 1, or 'off'.")
     return float(value)
 
 
-def _decisions(value: Any, where: str) -> int:
-    if not _count(value, where):
-        raise SettingsError(f"{where}: is 0; write how many decisions a year you plan, 1 or more.")
+def _decisions(value: Any, location: str) -> int:
+    if not _count(value, location):
+        raise SettingsError(f"{location}: is 0; write how many decisions per year you plan, 1 or more.")
     return int(value)
 
 
-def _model(value: Any, where: str) -> ModelName:
+def _model(value: Any, location: str) -> ModelName:
     if isinstance(value, str) and value:
         return value
     if not isinstance(value, dict) or not isinstance(value.get("model"), str):
         raise SettingsError(
-            f"{where}: is {value!r}; write a name such as 'openai/gpt-4o-mini', or a table with `model`."
+            f"{location}: is {value!r}; write a name such as 'openai/gpt-4o-mini', or a table with `model`."
         )
     secret = next((name for name in _SECRETS if name in value), None)
     if secret is not None:
-        raise SettingsError(f"{where}: {secret} is a secret; put it into the environment, as DSPy reads it there.")
+        raise SettingsError(f"{location}: {secret} is a secret; set it in the environment, from which DSPy reads it.")
     return value
 
 
-def _prices(value: Any, where: str) -> dict[str, dict[str, float]]:
+def _prices(value: Any, location: str) -> dict[str, dict[str, float]]:
     prices = {}
-    for model, raw in _table(value, where).items():
-        price = _table(raw, f"{where}, {model}")
-        _check_keys(price, ["input", "output"], f"{where}, {model}")
+    for model, raw in _table(value, location).items():
+        price = _table(raw, f"{location}, {model}")
+        _check_keys(price, ["input", "output"], f"{location}, {model}")
         if price.keys() != {"input", "output"}:
             raise SettingsError(
-                f"{where}, {model}: write {{ input = ..., output = ... }}, dollars for a million tokens."
+                f"{location}, {model}: write {{ input = ..., output = ... }}, dollars per million tokens."
             )
-        prices[model] = {key: _number(one, f"{where}, {model}, {key}", 0.0) for key, one in price.items()}
+        prices[model] = {key: _number(amount, f"{location}, {model}, {key}", 0.0) for key, amount in price.items()}
     return prices
 
 
@@ -323,19 +333,19 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "score_range": _range,
     "yearly_risk": _yearly_risk,
     "yearly_decisions": _decisions,
-    "curate": lambda value, where: _table(value, where),
+    "curate": lambda value, location: _table(value, location),
 }
 
 
-def _table(value: Any, where: str) -> dict[str, Any]:
+def _table(value: Any, location: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise SettingsError(f"{where}: is {value!r}; write a table.")
+        raise SettingsError(f"{location}: is {value!r}; write a table.")
     return value
 
 
-def _check_keys(table: Mapping[str, Any], known: list[str], where: str) -> None:
+def _check_keys(table: Mapping[str, Any], known: list[str], location: str) -> None:
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
-            raise SettingsError(f"{where}: unknown key {key!r}; {hint}")
+            raise SettingsError(f"{location}: unknown key {key!r}; {hint}")

@@ -1,4 +1,4 @@
-"""Doubles that t0dspy is tested with, and that users can test their own programs with."""
+"""A scripted OpenAI-compatible server, with which users can test their own programs."""
 
 from localkit.scripted_upstream import RecordedRequest as RecordedRequest
 from localkit.scripted_upstream import Reply as Reply
