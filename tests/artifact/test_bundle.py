@@ -26,7 +26,7 @@ def directory(request: pytest.FixtureRequest, project: Path, monkeypatch: pytest
 
 
 def _write(directory: Path, files: dict[str, str]) -> None:
-    with bundle.locked(directory):
+    with bundle.lock(directory):
         bundle.write_tree(directory, files)
 
 
@@ -155,7 +155,7 @@ def test_a_read_only_directory(project: Path) -> None:
     _write(directory, OLD)
     for path in (project, project.parent, project.parent.parent, project.parent.parent.parent):
         path.chmod(path.stat().st_mode & 0o7777 | 0o055)
-    write = [f"directory = Path({str(directory)!r})", "with bundle.locked(directory):"]
+    write = [f"directory = Path({str(directory)!r})", "with bundle.lock(directory):"]
     write += [f"    bundle.write_tree(directory, {NEW!r})"]
     os.chmod(directory.parent, 0o555)
     ran = _unprivileged(*write)
@@ -178,7 +178,7 @@ from t0dspy.artifact import bundle
 from t0dspy.errors import BundleError
 directory = Path("configs/programs/shop")
 def write(files):
-    with bundle.locked(directory):
+    with bundle.lock(directory):
         bundle.write_tree(directory, files)
 write({"program.toml": "old"})
 try:
@@ -210,9 +210,9 @@ def test_one_writer_at_a_time(project: Path) -> None:
     """A second writer waits, and says so clearly when it has waited for long enough."""
     directory = project / "configs/programs/shop"
     with (
-        bundle.locked(directory),
+        bundle.lock(directory),
         pytest.raises(BundleError, match=r"another t0dspy .* 0\.1 s"),
-        bundle.locked(directory, seconds=0.1),
+        bundle.lock(directory, seconds=0.1),
     ):
         pass
     assert list(project.iterdir()) == []
@@ -224,7 +224,7 @@ def test_many_writers_at_once(project: Path) -> None:
         "import sys; from pathlib import Path; from t0dspy.artifact import bundle\n"
         "directory = Path('configs/programs/shop')\n"
         "for _ in range(20):\n"
-        "    with bundle.locked(directory):\n"
+        "    with bundle.lock(directory):\n"
         "        count = int(bundle.read_tree(directory).get('count', '0'))\n"
         "        bundle.write_tree(directory, {'count': str(count + 1)})\n"
     )

@@ -192,6 +192,6 @@ def test_a_users_own_gitignore_stays(tmp_path: Path) -> None:
     place = tmp_path / ".t0dspy"
     place.mkdir()
     (place / ".gitignore").write_text("!sets.json\n")
-    private.own(place / "retrain" / "ask")
+    private.make_ignored(place / "retrain" / "ask")
     assert (place / ".gitignore").read_text() == "!sets.json\n"
     assert (place / "retrain/ask/.gitignore").read_text() == "*\n"

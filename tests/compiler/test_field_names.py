@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Field name .* shadows an attribu
 @pytest.mark.parametrize("name", sorted(TAKEN_NAMES))
 def test_an_input_that_dspy_takes_for_itself_is_refused_by_name(name: str) -> None:
     """DSPy reads such a keyword as its own, so that the value would reach only the gateway's prompt."""
-    with pytest.raises(CompileError, match=f"field '{name}': is a keyword that dspy.Predict takes"):
+    with pytest.raises(CompileError, match=f"field '{name}': is a keyword of dspy.Predict"):
         predictors_of(dspy.Predict(f"{name}: str -> answer: str"))
 
 

@@ -54,7 +54,11 @@ def quietly(make: Callable[[], dspy.Module]) -> dspy.Module:
 MODULES = [
     (lambda: dspy.RLM("question -> answer"), "dspy.RLM rewrites its instructions", "run it in Python."),
     (lambda: dspy.Flex("question -> answer"), "dspy.Flex is code", "Use dspy.Predict"),
-    (lambda: dspy.ReActV2("question -> answer", tools=[search]), "dspy.ReActV2 sends tools natively", "Use dspy.ReAct"),
+    (
+        lambda: dspy.ReActV2("question -> answer", tools=[search]),
+        "dspy.ReActV2 sends native tool calls",
+        "Use dspy.ReAct",
+    ),
     (
         lambda: dspy.Refine(dspy.Predict("question -> answer"), 2, reward, 1.0),
         "dspy.Refine adds a `hint_`",
@@ -165,8 +169,8 @@ def test_predictors_that_dspy_does_not_list(make: Any, start: str) -> None:
 
 
 SETTINGS = [
-    ({"n": 3}, "setting 'n': asks for 3 completions"),
-    ({"num_generations": 2}, "setting 'num_generations': asks for 2"),
+    ({"n": 3}, "setting 'n': requests 3 completions"),
+    ({"num_generations": 2}, "setting 'num_generations': requests 2"),
     ({"logit_bias": {"1": 2}}, "setting 'logit_bias': has no counterpart"),
     ({"logprobs": True}, "setting 'logprobs': has no counterpart"),
     ({"top_k": 5}, "setting 'top_k': has no counterpart"),

@@ -66,7 +66,7 @@ def test_an_address_in_a_predictors_config_counts_too() -> None:
     """A predictor that calls somewhere else than its LM stands for no shorthand."""
     found, reason = shorthand_of(lm(), {"api_base": "http://secret-host"})
     assert found is None
-    assert "an address of its own (api_base)" in reason
+    assert "a custom address (api_base)" in reason
     assert "secret-host" not in reason
 
 

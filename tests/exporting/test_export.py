@@ -90,7 +90,7 @@ def test_config_without_a_manifest() -> None:
     """A directory of somebody else's config is not written to."""
     TREE.mkdir(parents=True)
     (TREE / "mine.toml").write_text("")
-    with pytest.raises(BundleError, match=r"has config but no manifest\.json"):
+    with pytest.raises(BundleError, match=r"has config files but no manifest\.json"):
         _export()
     assert [path.name for path in TREE.rglob("*")] == ["mine.toml"]
 

@@ -13,7 +13,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
     before, done = signal.getsignal(signal.SIGINT), list[str]()
 
     def work() -> None:
-        with interrupts.deferred():
+        with interrupts.defer():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
             done.append("all of it")
@@ -27,7 +27,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
 def test_an_error_of_the_block_is_raised_as_it_is() -> None:
     """The handler is back after an error too."""
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(ZeroDivisionError), interrupts.deferred():
+    with pytest.raises(ZeroDivisionError), interrupts.defer():
         _ = 1 / 0
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -37,7 +37,7 @@ def test_another_thread_and_another_handler_stay_as_they_are() -> None:
     seen: list[object] = []
 
     def enter() -> None:
-        with interrupts.deferred():
+        with interrupts.defer():
             seen.append(signal.getsignal(signal.SIGINT))
 
     thread = threading.Thread(target=enter)

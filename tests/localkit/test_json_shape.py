@@ -79,7 +79,7 @@ def test_a_manifest(tmp_path: Path) -> None:
 
     assert check(read, path, json.loads(MANIFEST.to_json())) > 300
     path.write_text(MANIFEST.to_json().replace('"v1": 1.0', '"v1": "all"', 1))
-    with pytest.raises(T0dspyError, match=r"history\[0\]\.before\.v1 is a text, not a number"):
+    with pytest.raises(T0dspyError, match=r"history\[0\]\.before\.v1 is a string, not a number"):
         read()
     path.write_text(MANIFEST.to_json())
     assert parse_manifest(path.read_text(), str(path)) == MANIFEST

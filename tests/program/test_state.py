@@ -274,7 +274,7 @@ FILES: list[tuple[str, bytes | None, str]] = [
     ("state.json", b'{"a": "\xe9"}', "is not the JSON that"),
     ("state.json", b'{"a": NaN}', "is not the JSON that program.save('x.json') writes (it contains NaN)."),
     ("state.json", b"[1]", "contains list, not the object"),
-    ("state.json", b"null", "holds NoneType, not the object"),
+    ("state.json", b"null", "contains NoneType, not the object"),
     ("state.json", b"[" * 200_000, "is not the JSON that"),
     ("missing.json", b"", "cannot be read (No such file or directory)."),
 ]

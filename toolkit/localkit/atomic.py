@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: after a kill or a power cut there is the old content or the new content."""
+"""Replace files atomically: after a kill or a power cut, a file has either the old or the new content."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import IO
 
 
 def replace_file(path: Path, content: str | bytes, *, keep_mode: bool = False) -> None:
-    """Replace the file at `path` by one that holds `content`; text is written as UTF-8.
+    """Replace the content of the file at `path` by `content`; a string is written as UTF-8.
 
     Args:
         path: the file; its directory must exist.
@@ -16,8 +16,8 @@ def replace_file(path: Path, content: str | bytes, *, keep_mode: bool = False) -
         keep_mode: whether the file keeps its mode. If not, only its owner may read it.
 
     Raises:
-        OSError: the disk refuses; the old file is unchanged.
-        UnicodeEncodeError: the text has no UTF-8 form; the old file is unchanged.
+        OSError: if the write fails; the old file is unchanged.
+        UnicodeEncodeError: if the text has no UTF-8 form; the old file is unchanged.
     """
     data = content.encode() if isinstance(content, str) else content
     with open_replacement(path, keep_mode=keep_mode) as file:
@@ -26,15 +26,15 @@ def replace_file(path: Path, content: str | bytes, *, keep_mode: bool = False) -
 
 @contextmanager
 def open_replacement(path: Path, *, suffix: str = "new", keep_mode: bool = False) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of the file at `path` when the block ends without an error.
+    """Open a file that replaces the file at `path` if the block ends without an error.
 
     Args:
         path: the file; its directory must exist. A symbolic link is replaced, and its target stays.
-        suffix: the end of the temporary name, which needs the process id where several processes write at once.
+        suffix: the end of the temporary name, which needs the process id if several processes write at once.
         keep_mode: see `replace_file`.
 
     Raises:
-        OSError: the disk refuses; the old file is unchanged.
+        OSError: if the write fails; the old file is unchanged.
     """
     unfinished = path.with_name(f".{path.name}.{suffix}")
     unfinished.unlink(missing_ok=True)  # a killed writer may have left it
@@ -55,7 +55,7 @@ def open_replacement(path: Path, *, suffix: str = "new", keep_mode: bool = False
 
 
 def sync(path: Path) -> None:
-    """Make a file, or the names in a directory, survive a power cut.
+    """Sync a file, or the names in a directory, to the disk, so that it survives a power cut.
 
     Some file systems cannot sync a directory; the error is ignored, because the content itself is complete.
     """

@@ -1,7 +1,8 @@
-"""What a port does with connections that never finish a request, and with more connections than it can hold.
+"""Limit the connections of a port, and close those that never finish a request.
 
-Uvicorn 0.54 waits without end for the rest of a request and accepts connections until the process has no file
-descriptor left. Here a request that is not complete is cut after a silence, and each port holds a limited number.
+Uvicorn 0.54 waits for the rest of a request without a time limit, and it accepts connections until the process has no
+file descriptor left. This guard closes a connection whose incomplete request pauses too long, and it limits the number
+of connections.
 """
 
 import asyncio
@@ -13,19 +14,19 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 SILENCE = 30.0
-"""Seconds without a byte after which a request that is not complete is cut. A slow upload goes on while bytes come."""
+"""The longest pause in an incomplete request, in seconds; a slow upload may continue as long as bytes arrive."""
 HEADER_SECONDS = 60.0
-"""Seconds within which the headers of a request must be complete."""
+"""The time limit for the headers of a request, in seconds."""
 MOST = 4096
-"""Connections of a port, where the process may open enough files."""
+"""The maximum number of connections of a port, if the process may open enough files."""
 _MAKES_ROOM = 1.0
-"""Seconds of silence after which an unfinished request is cut if the port is full."""
+"""The longest pause in an incomplete request if the port is full, in seconds."""
 _OTHER_FILES = 64
-"""Descriptors that a process needs for everything else."""
+"""The number of descriptors that a process needs for other files."""
 
 
 def connection_limit(share: int = 3) -> int:
-    """Return how many connections a port may hold; each may need `share` descriptors, such as one to a database."""
+    """Return the connection limit of a port whose connections need up to `share` descriptors each."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MOST
@@ -46,13 +47,13 @@ class Guard:
         return type("Guarded", (_Guarded,), {"guard": self})
 
     def admit(self, connection: "_Guarded") -> bool:
-        """Return whether there is room for `connection`; the longest silent unfinished request makes room."""
+        """Return whether there is room for `connection`, after closing a paused incomplete request if needed."""
         if len(self.held) >= self.limit:
             now = connection.loop.time()
-            silent = [one for one in self.held if one.is_unfinished and now - one.heard > _MAKES_ROOM]
-            if not silent:
+            paused = [held for held in self.held if held.is_unfinished and now - held.heard > _MAKES_ROOM]
+            if not paused:
                 return False
-            min(silent, key=lambda one: one.heard).cut("The port is full, and this request was not complete.")
+            min(paused, key=lambda held: held.heard).cut("The port is full, and this request was not complete.")
         self.held.add(connection)
         return True
 
@@ -60,7 +61,7 @@ class Guard:
 # Workaround (uvicorn 0.54): there is no timeout for an incomplete request and no limit of connections that answers
 # instead of failing; remove when uvicorn has both. See Kludex/uvicorn#157.
 class _Guarded(H11Protocol):
-    """Uvicorn's protocol with a guard; `is_unfinished` while a request has begun and not arrived as a whole."""
+    """Uvicorn's protocol with a guard; `is_unfinished` is True while a request is incomplete."""
 
     guard: Guard
     heard = 0.0
@@ -71,7 +72,7 @@ class _Guarded(H11Protocol):
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether more of a request must come; a connection that is idle between two requests is not unfinished."""
+        """Return whether a request is incomplete; a connection that is idle between requests is not unfinished."""
         if self._heading:
             return True
         return self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused
@@ -101,9 +102,9 @@ class _Guarded(H11Protocol):
         super().connection_lost(exc)
 
     def cut(self, reason: str) -> None:
-        """Answer that the request is not complete, where no answer has begun, and close the connection."""
+        """Close the connection, after the answer that the request is incomplete if no answer has started."""
         self.guard.held.discard(self)
-        if self._is_new:  # it never asked for anything, so an answer would be taken for that of its first request
+        if self._is_new:  # without a request, the client would read an answer as that to its next request
             self.transport.close()
         else:
             self._refuse(408, b"Request Timeout", reason)
@@ -117,7 +118,7 @@ class _Guarded(H11Protocol):
             )
             self.transport.write(head + b"retry-after: 1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
         if self.cycle is not None:
-            self.cycle.disconnected = True  # what the application still sends goes nowhere
+            self.cycle.disconnected = True  # discards what the application still sends
             self.cycle.message_event.set()
         self.transport.close()
 

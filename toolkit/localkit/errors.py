@@ -1,8 +1,8 @@
-"""The errors of this package. A program that uses it turns them into errors of its own."""
+"""The errors of this package. A program that uses it converts them to its own errors."""
 
 
 class LocalError(Exception):
-    """Something on this machine is not as it must be; the message names it and the remedy."""
+    """A problem of this machine; the message has the reason and the remedy."""
 
     exit_code = 1
 
@@ -12,7 +12,7 @@ class LockedError(LocalError):
 
 
 class ShortageError(LocalError):
-    """The machine has too little of something; the message has the amount."""
+    """The machine has too little disk space or too few files; the message has the amount."""
 
 
 class HostError(LocalError):

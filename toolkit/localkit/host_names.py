@@ -1,4 +1,4 @@
-"""Hosts and origins as HTTP headers spell them: parsed, normalized, and checked when a flag names one."""
+"""Parse, normalize and check hosts and origins of HTTP headers and command-line flags."""
 
 import ipaddress
 import re
@@ -9,7 +9,7 @@ from localkit.errors import HostError
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#\\\s]+)(:(?P<port>[0-9]{0,5}))?")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
-"""What a browser reads as an IPv4 address in one number."""
+"""The form of an IPv4 address as a single number, which browsers accept."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -53,7 +53,7 @@ def is_local_network_name(host: str) -> bool:
     """Return whether a normalized host is a name that no web page can give to an address of its choice.
 
     These are IP addresses, names without a dot (containers, machines of the local network) and the names of this
-    machine. DNS rebinding needs a name in a domain of the attacker's.
+    machine. DNS rebinding needs a name in a domain of the attacker.
     """
     address = _ip(host)
     if address is not None:
@@ -63,12 +63,12 @@ def is_local_network_name(host: str) -> bool:
 
 
 def is_loopback_address(address: str) -> bool:
-    """Return whether a server that binds to `address`, a name or an IP address, is reached from this machine only."""
+    """Return whether only this machine can reach a server that binds to `address`, a name or an IP address."""
     try:
-        found = socket.getaddrinfo(address or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        entries = socket.getaddrinfo(address or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError:
         return False
-    return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in found)
+    return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in entries)
 
 
 def is_ip(host: str) -> bool:

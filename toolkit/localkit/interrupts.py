@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when it must wait."""
+"""Defer Ctrl-C while code runs that it must not interrupt."""
 
 import signal
 from collections.abc import Iterator
@@ -6,26 +6,27 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """Raise KeyboardInterrupt for a Ctrl-C within the block at its end, and not in the middle.
+def defer() -> Iterator[None]:
+    """Raise the KeyboardInterrupt of a Ctrl-C within the block only at the end of the block.
 
-    A native module whose import is interrupted panics (tensorzero 2026.6.0): the process prints a Rust message and a
-    traceback, and `except KeyboardInterrupt` does not see it. Where Ctrl-C does not raise, nothing is changed.
+    If Ctrl-C interrupts the import of TensorZero's native module (2026.6.0), the module panics: the process prints a
+    Rust message and a traceback, and `except KeyboardInterrupt` does not catch it. If Ctrl-C does not raise
+    KeyboardInterrupt, this does nothing.
     """
     # Workaround (tensorzero 2026.6): Ctrl-C during the import of the native module makes it panic; remove when the
     # import raises KeyboardInterrupt.
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    asked: list[int] = []
+    received: list[int] = []
     try:
-        signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
-    except ValueError:  # another thread than the main one, where Ctrl-C does not raise
+        signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    except ValueError:  # not the main thread, so Ctrl-C does not raise here
         yield
         return
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if asked:
+    if received:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Lock files: at most one process holds one, and a killed process holds none."""
+"""Hold lock files: at most one process holds a lock, and a lock ends with its process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ def hold(path: Path, seconds: float = 0.0, *, remove: bool = False) -> Iterator[
 
     Args:
         path: the lock file; its directory must exist.
-        seconds: how long to wait for another process.
-        remove: whether the file is deleted at the end, as beside files that a user looks at.
+        seconds: the longest wait for another process.
+        remove: whether to delete the file at the end, for a directory that users look at.
 
     Raises:
-        LockedError: another process held it for all of `seconds`.
-        OSError: the disk refuses.
+        LockedError: if another process held it for all of `seconds`.
+        OSError: if the file cannot be written.
     """
     lock = FileLock(path, timeout=seconds)
     try:
@@ -31,12 +31,14 @@ def hold(path: Path, seconds: float = 0.0, *, remove: bool = False) -> Iterator[
         yield
     finally:
         if remove:
-            path.unlink(missing_ok=True)  # while it is held: filelock makes a new file for whoever waits
+            path.unlink(
+                missing_ok=True
+            )  # before the release, because filelock creates a new file for a waiting process
         lock.release()
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds the lock file at `path`; True as well if that cannot be found out."""
+    """Return whether a process holds the lock file at `path`; also True if that is unknown."""
     if not path.exists():
         return False
     try:

@@ -1,4 +1,4 @@
-"""Directories and files with users' texts: nobody but their owner may read them, whatever the umask is."""
+"""Create directories and files with users' texts that only their owner may read, regardless of the umask."""
 
 import os
 import stat
@@ -8,29 +8,30 @@ from typing import IO
 
 _OTHERS = 0o077
 PROJECT = ".t0dspy"
-"""The directory in a project that holds the stack's data, retrains and records; git ignores all of it."""
+"""The directory of a project with the stack's data, retrains and records; git ignores all of it."""
 IGNORE_ALL = "*\n"
-"""The `.gitignore` of a directory of which version control is to see nothing."""
+"""The `.gitignore` of a directory that version control ignores completely."""
 
 
-def own(directory: Path) -> None:
-    """Make `directory` where it is missing; a new one is closed to others, and version control passes it over.
+def make_ignored(directory: Path) -> None:
+    """Create `directory` if it is missing, readable by its owner only and ignored by version control.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: if it cannot be created.
     """
     make(directory)
-    if not any(directory.iterdir()):  # in one with files, what to keep of them is its owner's to say
+    if not any(directory.iterdir()):  # if it has files, its owner decides what version control ignores
         _ignore(directory)
 
 
 def make(directory: Path) -> None:
-    """Make `directory` and its missing parents with mode 0700; an existing one stays as it is.
+    """Create `directory` and its missing parents with mode 0700; existing directories do not change.
 
-    A project's `.t0dspy` at or above it gets a `.gitignore` for everything in it, unless it has one.
+    If a project's `.t0dspy` is `directory` or one of its parents, it gets a `.gitignore` for all its content, unless it
+    has one.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: if a directory cannot be created.
     """
     missing = [place for place in (directory, *directory.parents) if not place.exists()]
     for place in reversed(missing):
@@ -47,7 +48,7 @@ def _ignore(directory: Path) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Take the rights of group and others away from a file or directory of ours; another user's stays as it is."""
+    """Remove the permissions of group and others from a file or directory, if this user owns it."""
     with suppress(OSError):  # a file system without modes
         status = path.stat()
         if status.st_uid == os.geteuid() and status.st_mode & _OTHERS:
@@ -55,10 +56,10 @@ def tighten(path: Path) -> None:
 
 
 def open_text(path: Path, mode: str = "w", *, errors: str | None = None) -> IO[str]:
-    """Open a UTF-8 file that we alone may read, to write ("w") or append ("a"); an existing file's mode is tightened.
+    """Open a UTF-8 file that only this user may read, to write ("w") or append ("a"); an existing file is tightened.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: if the file cannot be opened.
     """
     flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else os.O_TRUNC)
     file = os.fdopen(os.open(path, flags, 0o600), mode, encoding="utf-8", errors=errors)
@@ -68,5 +69,5 @@ def open_text(path: Path, mode: str = "w", *, errors: str | None = None) -> IO[s
 
 
 def close_to_others() -> None:
-    """Make every file and directory that this process makes from now on readable by its owner alone."""
+    """Set the umask, so that only the owner may read the files that this process creates from now on."""
     os.umask(_OTHERS)

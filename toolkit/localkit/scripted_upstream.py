@@ -13,7 +13,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request as it crossed the wire."""
+    """A request that the server received."""
 
     path: str
     body: dict[str, Any]
@@ -22,31 +22,38 @@ class RecordedRequest:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the upstream answers: a completion with `text`, or whatever `status`, `raw` and `hang_up` make of it."""
+    """The answer of the server: a completion with `text`, unless `status`, `raw` or `hang_up` change it."""
 
     text: str = ""
     status: int = 200
-    """Any other than 200 is answered with an OpenAI-style error object."""
+    """The HTTP status; for a status other than 200, the body is an OpenAI-style error object."""
     delay: float = 0.0
-    """Seconds to wait before answering."""
+    """The delay before the answer, in seconds."""
     raw: bytes | None = None
-    """Sent as the response body in place of a completion: garbage, cut-off JSON."""
+    """The response body in place of a completion, for example invalid JSON."""
     hang_up: bool = False
-    """Close the connection without a single byte."""
+    """Close the connection without an answer."""
     headers: Mapping[str, str] = field(default_factory=dict)
     usage: tuple[int, int] = (1, 1)
-    """Prompt and completion tokens."""
+    """The numbers of prompt and completion tokens."""
 
 
 Script = str | Reply | Callable[[RecordedRequest], "str | Reply"]
 
 
 class ScriptedUpstream:
-    """A small OpenAI-compatible server on localhost that answers from a script and keeps every request.
+    """A small OpenAI-compatible server on localhost that answers from a script and records every request.
 
-    `script` is the text of every answer, a `Reply`, or a function from the recorded request to either; it may be
-    replaced at any time. Serves `POST /v1/chat/completions`, streaming when asked, from as many threads as there
-    are connections. Use it as a context manager, or call `close`.
+    It serves `POST /v1/chat/completions`, also as a stream, with a thread per connection. Use it as a context manager,
+    or call `close`.
+
+    Args:
+        script: the text of every answer, a `Reply`, or a function from the recorded request to either. The attribute
+            `script` may be replaced at any time.
+        port: the port; 0 for a free one.
+
+    Raises:
+        OSError: if the port is taken.
     """
 
     def __init__(self, script: Script = "{}", port: int = 0) -> None:
@@ -59,17 +66,17 @@ class ScriptedUpstream:
 
     @property
     def url(self) -> str:
-        """The base URL that an OpenAI client wants, such as `http://127.0.0.1:4321/v1`."""
+        """Return the base URL for an OpenAI client, such as `http://127.0.0.1:4321/v1`."""
         return f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def answer(self, request: RecordedRequest) -> Reply:
-        """Record `request` and say what to reply."""
+        """Record `request` and return the reply to it."""
         self.requests.append(request)
         reply = self.script(request) if callable(self.script) else self.script
         return Reply(reply) if isinstance(reply, str) else reply
 
     def next_id(self) -> str:
-        """A completion id that no other answer of this upstream has."""
+        """Return a completion id that is unique for this server."""
         return f"chatcmpl-{next(self._ids)}"
 
     def close(self) -> None:
@@ -81,7 +88,9 @@ class ScriptedUpstream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -91,13 +100,13 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 512
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is none of the upstream's business."""
+        """Ignore clients that closed the connection."""
 
 
 def _handler_for(upstream: ScriptedUpstream) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # a reply in one write; two small ones cost 40 ms (Nagle and delayed acknowledgements)
+        wbufsize = -1  # write a reply at once, because two small writes take 40 ms (Nagle, delayed acknowledgments)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -143,7 +152,7 @@ def _completion(id: str, body: Mapping[str, Any], reply: Reply) -> dict[str, Any
 
 def _stream(id: str, body: Mapping[str, Any], reply: Reply) -> bytes:
     head = {"id": id, "object": "chat.completion.chunk", "created": 1, "model": body.get("model", "scripted")}
-    pieces = [reply.text[at : at + 7] for at in range(0, len(reply.text), 7)] or [""]
+    pieces = [reply.text[start : start + 7] for start in range(0, len(reply.text), 7)] or [""]
     deltas = [{"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": None} for piece in pieces]
     chunks = [{**head, "choices": [delta]} for delta in deltas]
     chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})

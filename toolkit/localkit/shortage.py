@@ -1,4 +1,4 @@
-"""What a machine is short of when the stack cannot start or store: disk space, inodes, file descriptors."""
+"""Check for shortages that keep the stack from starting or storing: disk space, inodes, file descriptors."""
 
 import errno
 import os
@@ -9,28 +9,28 @@ from pathlib import Path
 from localkit.errors import ShortageError
 
 LEAST_BYTES = 8 << 20
-"""Free bytes below which a start is refused; the engine alone reserves some for each part that it writes."""
+"""The minimum number of free bytes for a start; the engine reserves some for each part that it writes."""
 LEAST_INODES = 200
 LEAST_FILES = 96
-"""File descriptors below which a start is refused: the engine opens some 60 before its first query."""
+"""The minimum number of file descriptors for a start; the engine opens about 60 before its first query."""
 
 _DISK = re.compile(r"No space left on device|NOT_ENOUGH_SPACE|Disk quota exceeded|errno:? 28\b")
 _READ_ONLY = re.compile(r"Read-only file system|errno:? 30\b")
 _BROKE = re.compile(r"error sending request|does not answer|ClickHouse is not healthy|ended by itself|could not start")
 _USUAL_FILES = 256
 _MOST_FILES = 65536
-"""The soft limit of open files is raised to so many, where the hard one allows it."""
+"""The target for the soft limit of open files, if the hard limit allows it."""
 _FILES = re.compile(r"Too many open files|errno:? 24\b|\bEMFILE\b|\bENFILE\b")
 
 
 def check_machine(data_dir: Path) -> None:
-    """Raise the limit of open files to what is allowed, and look for what a start needs.
+    """Raise the limit of open files as far as allowed, and check for the resources that a start needs.
 
     Args:
-        data_dir: where ClickHouse keeps its data; it need not exist.
+        data_dir: the data directory of ClickHouse; it need not exist.
 
     Raises:
-        ShortageError: there are too few descriptors, bytes or inodes; says which, how many, and what to do.
+        ShortageError: if there are too few descriptors, bytes or inodes.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _MOST_FILES and soft != hard:
@@ -46,10 +46,10 @@ def check_machine(data_dir: Path) -> None:
 
 
 def explain(words: str, data_dir: Path) -> str | None:
-    """Return what the machine is short of, where `words` of a failure say so; else None.
+    """Return the shortage that the text `words` of a failure shows, or None.
 
-    A connection between the parts that broke at a low limit of open files broke because of it: the part that has no
-    descriptor left cannot say so.
+    If a connection between processes breaks and the limit of open files is low, the limit is the likely reason, because
+    a process without a free descriptor cannot report it.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _FILES.search(words) or (_BROKE.search(words) and 0 < soft < _USUAL_FILES):
@@ -60,7 +60,7 @@ def explain(words: str, data_dir: Path) -> str | None:
 
 
 def trouble_storing(directory: Path) -> str:
-    """Return why nothing can be stored below `directory` now, by writing a small file there; empty when it can."""
+    """Return why nothing can be stored below `directory`, after trying to write a small file; "" if it can."""
     probe = directory / f".storing-{os.getpid()}"
     try:
         file = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -81,7 +81,7 @@ _PROBE = 1 << 17
 
 def _too_few_files(limit: int) -> str:
     return (
-        f"A process here may open only {limit} files (`ulimit -n`), which is too few. Raise the limit, for example "
+        f"A process may open only {limit} files (`ulimit -n`), which is too few. Raise the limit, for example "
         "with `ulimit -n 4096`, and start again."
     )
 

@@ -1,4 +1,4 @@
-"""Sockets of servers."""
+"""Create sockets for servers."""
 
 import socket
 
@@ -7,7 +7,7 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a socket that is bound to `host` and `port` (0: a free one) and does not listen yet.
 
     Raises:
-        OSError: the host is unknown, or the port is taken or not allowed.
+        OSError: if the host is unknown, or the port is taken or not allowed.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

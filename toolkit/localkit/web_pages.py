@@ -1,6 +1,6 @@
-"""Which requests come from a web page that is not ours: the one decision, and the ASGI middleware that enforces it.
+"""Detect requests that come from foreign web pages, and refuse them in an ASGI middleware.
 
-Whatever a browser shows may send requests to 127.0.0.1, and nothing that listens there can rely on being unreachable.
+Every page in a browser can send requests to 127.0.0.1, so a server there must not assume that it is unreachable.
 Browsers mark such requests: `Sec-Fetch-Site` names the relation of the page to the server (Fetch Metadata, W3C),
 `Origin` names the page (Fetch standard, WHATWG), and after DNS rebinding the `Host` is the attacker's name.
 """
@@ -29,7 +29,7 @@ _SHOWN = 100
 
 @dataclass(frozen=True)
 class Allowed:
-    """Which hosts and origins may be named by requests beyond the server's own."""
+    """The hosts and origins that requests may name in addition to the server's own."""
 
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
@@ -40,12 +40,14 @@ class Allowed:
 
         Raises HostError for a wrong host or origin.
         """
-        own = host_of(listening_on)
-        named = frozenset(map(parse_host, hosts)) | ({own} if own is not None and not is_ip(own) else frozenset())
+        listening = host_of(listening_on)
+        named = frozenset(map(parse_host, hosts)) | (
+            {listening} if listening is not None and not is_ip(listening) else frozenset()
+        )
         return cls(named, frozenset(map(parse_origin, origins)))
 
     def flags(self) -> list[str]:
-        """The command-line arguments that `parse` reads these values from."""
+        """Return the command-line arguments from which `parse` reads these values."""
         hosts = [f"--allow-host={host}" for host in sorted(self.hosts)]
         return hosts + [f"--allow-origin={origin}" for origin in sorted(self.origins)]
 
@@ -59,8 +61,8 @@ def refuse_web_page(headers: Iterable[tuple[bytes, bytes]], allowed: Allowed, *,
     Args:
         headers: the request's headers, as ASGI gives them; the method does not matter.
         allowed: what `--allow-host` and `--allow-origin` name.
-        local_only: whether the server listens on a loopback address. Else an IP address, a name without a dot and the
-            machine's own name are accepted as `Host` too, because containers and other machines use them.
+        local_only: whether the server listens on a loopback address. Otherwise an IP address, a name without a dot
+            and the machine's own name are accepted as `Host` too, because containers and other machines use them.
 
     Returns:
         The reason for a refusal, in one sentence that names the header, its value and the flag that allows it; None if
@@ -90,12 +92,12 @@ def _refuse_host(values: list[str], allowed: Allowed, *, local_only: bool) -> st
 
 
 def _refuse_origin(values: list[str], hosts: list[str], allowed: Allowed) -> str | None:
-    own = {origin_of(f"http://{host}") for host in hosts}
+    same = {origin_of(f"http://{host}") for host in hosts}
     for value in values:
         origin = origin_of(value)
         if origin is None:
             return _sentence("Origin", value, "no flag allows pages without an origin; --allow-origin allows others")
-        if origin not in own and origin not in allowed.origins:
+        if origin not in same and origin not in allowed.origins:
             return _sentence("Origin", value, f"start with --allow-origin {origin} if that page is yours")
     return None
 
@@ -121,7 +123,7 @@ class WebPageGuard:
     """ASGI middleware: refuses what `refuse_web_page` refuses, and answers CORS requests of allowed origins."""
 
     def __init__(self, app: ASGIApp, allowed: Allowed, *, local_only: bool, refusal: Callable[[str], Response]) -> None:
-        """`refusal` makes the response (403) for a reason, in the shape of the server's other errors."""
+        """Wrap `app`; `refusal` returns the response (403) for a reason, in the format of the server's errors."""
         self._allowed, self._local_only, self._refusal = allowed, local_only, refusal
         self._app = _with_cors(app, allowed) if allowed.origins else app
 

@@ -1,1 +1,1 @@
-"""An exported program on disk: its files, manifest, versions and traffic. Nothing here imports DSPy."""
+"""Read and write exported programs on disk: files, manifest, versions and traffic, without importing DSPy."""

@@ -57,7 +57,7 @@ def parse_object(text: str, path: str) -> dict[str, Any]:
 
 
 def edited_by_hand(present: Mapping[str, str], recorded: Mapping[str, str]) -> list[str]:
-    """Return the generated files that differ from what was written, or are gone.
+    """Return the generated files that differ from what was written, or are missing.
 
     Args:
         present: the tree, path -> text.
@@ -104,7 +104,7 @@ def _lock_file(directory: Path) -> Path:
 
 
 @contextmanager
-def locked(directory: Path, seconds: float = 60.0) -> Iterator[None]:
+def lock(directory: Path, seconds: float = 60.0) -> Iterator[None]:
     """Hold the lock for writing the tree at `directory`; first, finish or remove what a killed writer left.
 
     The lock is a file beside the tree; it is removed afterwards.
@@ -114,7 +114,7 @@ def locked(directory: Path, seconds: float = 60.0) -> Iterator[None]:
         seconds: the longest wait for the lock.
 
     Raises:
-        BundleError: another process held the lock all the time, or a program cannot be at that path.
+        BundleError: if another process held the lock for all of `seconds`, or a program cannot be at that path.
     """
     check_place(directory)
     missing = [parent for parent in (directory.parent, *directory.parent.parents) if not parent.exists()]
@@ -125,7 +125,7 @@ def locked(directory: Path, seconds: float = 60.0) -> Iterator[None]:
             stack.enter_context(locks.hold(_lock_file(directory), seconds, remove=True))
         except LockedError:
             raise BundleError(
-                f"{directory}: another t0dspy has been writing it for {seconds:g} s. Try again."
+                f"{directory}: another t0dspy process has been writing to it for {seconds:g} s. Try again."
             ) from None
         except OSError as error:
             raise BundleError(f"{directory}: cannot be written ({error.strerror}).") from error
@@ -152,7 +152,7 @@ def check_place(directory: Path) -> None:
                 "Put the directory itself there (the directory of all configs may be a link)."
             )
         if path.exists() and not path.is_dir():
-            raise BundleError(f"{path} is a file, and the program's directory should be there. Move it away.")
+            raise BundleError(f"{path} is a file, but it must be the program's directory. Move the file away.")
 
 
 def _finish(directory: Path) -> None:
@@ -160,14 +160,14 @@ def _finish(directory: Path) -> None:
         swap.finish(Path(os.path.realpath(directory)))
     except OSError as error:
         raise BundleError(
-            f"{directory}: what a killed export left there can neither be finished nor removed ({error})."
+            f"{directory}: the files of a killed export can be neither completed nor removed ({error})."
         ) from error
 
 
 def write_tree(directory: Path, files: Mapping[str, str]) -> None:
     """Add or replace `files` in the tree at `directory`: all of them, or none if there is an error.
 
-    Call it while `locked`. The other files of the tree stay as they are.
+    Call it within `lock`. The other files of the tree stay as they are.
 
     Raises:
         BundleError: a text is not UTF-8, a directory or link is in a file's place, or the disk refuses.
@@ -193,7 +193,7 @@ def check_writable(directory: Path, files: Mapping[str, str]) -> dict[str, bytes
             encoded[path] = text.encode("utf-8")
         except UnicodeEncodeError as error:
             wrong = error.object[error.start]
-            raise BundleError(f"{directory / path}: would hold {wrong!r}, which UTF-8 cannot write.") from error
+            raise BundleError(f"{directory / path}: would contain {wrong!r}, which UTF-8 cannot encode.") from error
     return encoded
 
 
@@ -201,8 +201,8 @@ def _check_places(directory: Path, files: Mapping[str, str]) -> None:
     targets = [directory / name for name in files]
     for target in targets:
         if target.is_dir():
-            raise BundleError(f"{target} is a directory, and a generated file should be there. Move it away.")
+            raise BundleError(f"{target} is a directory, but it must be a generated file. Move the directory away.")
     for above in {parent for target in targets for parent in target.relative_to(directory).parents}:
         place = directory / above
         if place.is_file() or (place != directory and place.is_symlink()):
-            raise BundleError(f"{place} is a file, and a directory of generated files should be there. Move it away.")
+            raise BundleError(f"{place} is a file, but it must be a directory of generated files. Move the file away.")

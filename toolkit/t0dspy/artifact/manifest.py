@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from localkit.json_shape import shaped
+from localkit.json_shape import to_dataclass
 from t0dspy.artifact.names import check_version_name
 from t0dspy.errors import BundleError, SettingsError
 from t0dspy.model import PromptForm, Text, canonical
@@ -26,7 +26,7 @@ class FunctionEntry:
     output_schema: str
     """The same; the gateway does not use the output schema of a function of type chat."""
     fingerprint: str
-    """Of the contract: equal for functions with equal contracts."""
+    """A hash of the contract: equal for functions with equal contracts."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class PredictorEntry:
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """One exported version."""
+    """An exported version."""
 
     content_hash: str
-    """Of everything that defines the version, and nothing else: equal for equal programs."""
+    """A hash of everything that defines the version: equal for equal programs."""
     code_hash: str | None
-    """Of the program's own source; None if the program server does not run it."""
+    """A hash of the program's source; None if the program server does not run the version."""
     parent: str | None
     """The version that had the most traffic when this one was made."""
     created: str
@@ -56,7 +56,7 @@ class VersionEntry:
     t0dspy: str
     form: PromptForm
     served_by: str | None
-    """`gateway` (no Python), `programs` (our program server), or None when only the stages were exported."""
+    """`gateway` (no Python), `programs` (the program server), or None if only the stages were exported."""
     predictors: Mapping[str, PredictorEntry]
     scores: Mapping[str, Any] | None = None
     lineage: Mapping[str, Any] | None = None
@@ -69,7 +69,7 @@ class VersionEntry:
 
 @dataclass(frozen=True)
 class Change:
-    """One change of a program's traffic."""
+    """A change of a program's traffic."""
 
     time: str
     """RFC 3339, UTC."""
@@ -162,23 +162,23 @@ def parse_manifest(text: str, path: str) -> Manifest:
         path: its path, for the errors, and because its directory must have the program's name.
 
     Raises:
-        BundleError: it is not a manifest, or of a format that this t0dspy does not know.
+        BundleError: it is not a manifest, or has a format that this version of t0dspy does not know.
     """
     try:
         raw = json.loads(text)
         if raw.pop("format") != FORMAT:
-            raise BundleError(f"{path}: written by another version of t0dspy; this one reads format {FORMAT}.")
+            raise BundleError(f"{path}: was written by another version of t0dspy; this version reads format {FORMAT}.")
         if raw["name"] != Path(path).parent.name:
             raise BundleError(
                 f"{path}: belongs to the program {raw['name']!r}. A copied or renamed directory is not a program: "
                 "remove it, or give it its name back."
             )
-        manifest = shaped(Manifest, raw)
+        manifest = to_dataclass(Manifest, raw)
         for version in manifest.versions:
             check_version_name(version, "versions")
         return manifest
     except (SettingsError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{path}: not a manifest ({error}). Restore it from version control.") from error
+        raise BundleError(f"{path}: is not a manifest ({error}). Restore it from version control.") from error
 
 
 def review_reason(version: str) -> str:

@@ -120,7 +120,7 @@ def _candidates(manifest: Manifest, shares: Mapping[str, float]) -> dict[str, An
             candidates[name] = tomlkit.inline_table()
             candidates[name].update(dict(shares))
         else:
-            candidates[name] = [_answering(manifest, name, shares)]
+            candidates[name] = [_answering_version(manifest, name, shares)]
     return candidates
 
 
@@ -129,7 +129,7 @@ def _section(name: str, candidates: Any) -> str:
     return f'[functions.{name}.experimentation]\ntype = "static"\ncandidate_variants = {value}\n'
 
 
-def _answering(manifest: Manifest, function: str, shares: Mapping[str, float]) -> str:
+def _answering_version(manifest: Manifest, function: str, shares: Mapping[str, float]) -> str:
     """Return the version that answers direct calls of a stage `function`."""
     versions = manifest.versions_of(function)
     return incumbent({version: shares[version] for version in versions if version in shares}) or versions[-1]

@@ -73,7 +73,7 @@ def export(
     work = start()
     if options.dry_run or (work.planned.unchanged and not bundle.interrupted(programs / name)):
         return work.run(notes, progress, parity_progress)  # nothing is written, not even a lock file
-    with bundle.locked(programs / name):
+    with bundle.lock(programs / name):
         if bundle.read_tree(programs / name) != work.before.files:  # another process wrote to it in the meantime
             work = start()
         return work.run(notes, progress, parity_progress)

@@ -1,4 +1,4 @@
-"""The client of TensorZero's gateway, over HTTP or embedded."""
+"""Call TensorZero's gateway, over HTTP or embedded in this process."""
 
 from t0dspy.gateway.call import STAGE_TAGS as STAGE_TAGS
 from t0dspy.gateway.call import Call as Call

@@ -1,4 +1,4 @@
-"""The gateway behind HTTP, and its errors as those of t0dspy."""
+"""Call the gateway over HTTP, and convert its errors to those of t0dspy."""
 
 import asyncio
 import json
@@ -19,17 +19,17 @@ from t0dspy.gateway.program_failures import program_failure
 
 
 class HttpGateway:
-    """A gateway behind HTTP, for any number of threads and event loops at once. It asks once and never again."""
+    """A client of the gateway for any number of threads and event loops at once. It never retries."""
 
     def __init__(self, url: str, api_key: str | None = None, socket: str | None = None) -> None:
-        """`url` is the gateway's base URL; `api_key` is by default that of `TENSORZERO_API_KEY`.
+        """Create a client for the base URL `url`; `api_key` is the value of `TENSORZERO_API_KEY` by default.
 
-        With `socket`, requests go to the Unix socket at that path.
+        With `socket`, the client sends requests to the Unix socket at that path.
         """
         self.url = url.rstrip("/")
         key = api_key or os.environ.get("TENSORZERO_API_KEY")
         headers = ({"Authorization": f"Bearer {key}"} if key else {}) | ({"Host": "localhost"} if socket else {})
-        # No proxy of the environment's: the gateway is a part of the user's own system.
+        # Ignore the environment's proxies, because the gateway is part of the user's system.
         options: dict[str, Any] = {"base_url": self.url, "headers": headers, "trust_env": False, "timeout": None}
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
         connections: dict[str, Any] = {"limits": limits, "trust_env": False, "uds": socket}
@@ -37,60 +37,60 @@ class HttpGateway:
         self._background = _Background(
             lambda: httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(**connections), **options)
         )
-        self._finalizer = weakref.finalize(self, _let_go, self._http, self._background)
+        self._finalizer = weakref.finalize(self, _close_all, self._http, self._background)
 
     def infer(self, call: Call, timeout: float | None = None) -> Inference:
-        """Ask for one inference.
+        """Make an inference.
 
         Args:
-            call: what to ask.
-            timeout: seconds to wait for the answer; None for as long as the gateway takes.
+            call: the request.
+            timeout: the longest time to wait for the answer, in seconds; None for no limit.
 
         Raises:
-            GatewayUnreachableError: nothing was sent, since no connection could be made.
-            GatewayError: it refused the call, no provider answered, or its answer was lost.
+            GatewayUnreachableError: if the connection failed, so that nothing was sent.
+            GatewayError: if the gateway rejected the call, no provider answered, or the answer was lost.
         """
         return _inference(self._post("/inference", call.body(), timeout))
 
     async def ainfer(self, call: Call, timeout: float | None = None) -> Inference:
-        """`infer`, on any event loop."""
-        with _http_translated(self.url, timeout):
-            request = self._background.post("/inference", _encoded(call.body()), _within(timeout))
+        """Make an inference like `infer`, on any event loop."""
+        with _translate_http_errors(self.url, timeout):
+            request = self._background.post("/inference", _encode(call.body()), _within(timeout))
             return _inference(_answer(await asyncio.wrap_future(request)))
 
     def feedback(self, body: Mapping[str, Any]) -> str:
-        """Give feedback, as TensorZero's `/feedback` takes it; returns its id.
+        """Send `body` to TensorZero's `/feedback` and return the id of the feedback.
 
         Raises:
-            GatewayError: it refused the feedback, or is not there.
+            GatewayError: if the gateway rejected the feedback or is not available.
         """
         return str(self._post("/feedback", body, None)["feedback_id"])
 
     def config_hash(self, timeout: float = 5.0) -> str:
-        """The hash of the config that it serves, a decimal number, as `/status` says.
+        """Return the hash of the served config, a decimal number, from `/status`.
 
         Raises:
-            GatewayError: it is not there, or does not answer within `timeout` seconds.
+            GatewayError: if the gateway is not available or does not answer within `timeout` seconds.
         """
-        with _http_translated(self.url, timeout):
+        with _translate_http_errors(self.url, timeout):
             try:
                 return str(_answer(self._http.get("/status", timeout=_within(timeout)))["config_hash"])
             except KeyError:
                 raise GatewayError(
-                    f"what answers at {self.url} is no TensorZero gateway: /status has no hash."
+                    f"the server at {self.url} is not a TensorZero gateway: /status has no hash."
                 ) from None
 
     def close(self) -> None:
-        """Close the connections; without it they close when the gateway is no longer referred to."""
+        """Close the connections; otherwise they are closed when this object is garbage-collected."""
         self._finalizer()
 
     def _post(self, path: str, body: Mapping[str, Any], timeout: float | None) -> dict[str, Any]:
-        with _http_translated(self.url, timeout):
-            return _answer(self._http.post(path, content=_encoded(body), headers=_JSON, timeout=_within(timeout)))
+        with _translate_http_errors(self.url, timeout):
+            return _answer(self._http.post(path, content=_encode(body), headers=_JSON, timeout=_within(timeout)))
 
 
 class _Background:
-    """An event loop in a thread of its own: connections outlive the loops that callers come from."""
+    """An event loop in a separate thread, so that connections outlive the event loops of the callers."""
 
     def __init__(self, client: Callable[[], httpx.AsyncClient]) -> None:
         self._client = client
@@ -107,7 +107,7 @@ class _Background:
             return asyncio.run_coroutine_threadsafe(self._post(path, content, timeout), self._loop)
 
     def close(self) -> None:
-        """Close the connections soon; safe wherever the garbage collector runs."""
+        """Schedule closing the connections; this is safe in every thread that runs the garbage collector."""
         loop, self._loop = self._loop, None
         if loop is not None and loop.is_running():
             asyncio.run_coroutine_threadsafe(self._end(loop), loop)
@@ -127,7 +127,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-def _let_go(http: httpx.Client, background: _Background) -> None:
+def _close_all(http: httpx.Client, background: _Background) -> None:
     http.close()
     background.close()
 
@@ -135,7 +135,7 @@ def _let_go(http: httpx.Client, background: _Background) -> None:
 _JSON = {"Content-Type": "application/json"}
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
+def _encode(body: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValueError as error:  # NaN, infinity, a lone surrogate
@@ -171,13 +171,13 @@ def _inference(answer: Mapping[str, Any]) -> Inference:
         ids = str(answer["inference_id"]), str(answer["episode_id"]), str(answer["variant_name"])
         if "output" in answer:
             return Inference(*ids, answer["output"]["raw"] or "", tokens)
-        return Inference(*ids, "".join(one.get("text") or "" for one in answer["content"]), tokens)
+        return Inference(*ids, "".join(block.get("text") or "" for block in answer["content"]), tokens)
     except (KeyError, TypeError, AttributeError) as error:
-        raise GatewayError(f"the gateway's answer is no inference: {error!r} is missing in it.") from error
+        raise GatewayError(f"the gateway's answer is not an inference: {error!r} is missing.") from error
 
 
 @contextmanager
-def _http_translated(url: str, timeout: float | None) -> Iterator[None]:
+def _translate_http_errors(url: str, timeout: float | None) -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -185,13 +185,13 @@ def _http_translated(url: str, timeout: float | None) -> Iterator[None]:
             f"no gateway answers at {url}. Start one with `t0dspy up`, or name another with --gateway-url."
         ) from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise GatewayError(f"{url!r} is no URL of a gateway: {error}.") from error
+        raise GatewayError(f"{url!r} is not a URL of a gateway: {error}.") from error
     except httpx.TimeoutException as error:
         raise GatewayError(f"the gateway at {url} did not answer within {timeout:g} s.") from error
     except httpx.TransportError as error:
         raise GatewayError(
-            f"the connection to the gateway at {url} was lost before it answered; whether the call went through is "
-            "unknown, so it is not made again."
+            f"the connection to the gateway at {url} was lost before it answered. The call may have been processed, so "
+            "it is not repeated."
         ) from error
     except ValueError as error:
-        raise GatewayError(f"what answers at {url} is no TensorZero gateway ({error}).") from error
+        raise GatewayError(f"the server at {url} is not a TensorZero gateway ({error}).") from error

@@ -1,4 +1,4 @@
-"""The gateway embedded in this process, and its errors as those of t0dspy."""
+"""Run the gateway in this process, and convert its errors to those of t0dspy."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -24,9 +24,9 @@ class Gateway:
         """Call `function`, pinned to `variant` if one is given.
 
         Raises:
-            GatewayError: it refused the call, or no provider answered.
+            GatewayError: if the gateway rejected the call or no provider answered.
         """
-        with _translated():
+        with _translate_errors():
             answer: Any = self._client.inference(
                 function_name=function, input={"messages": list(messages)}, variant_name=variant
             )
@@ -35,12 +35,12 @@ class Gateway:
 
 @contextmanager
 def embedded_gateway(config: Path) -> Iterator[Gateway]:
-    """A gateway in this process, without a database, that serves every `*.toml` below the directory `config`.
+    """Run a gateway in this process, without a database, with every `*.toml` below the directory `config`.
 
     Raises:
-        GatewayError: TensorZero refuses the config; the message has its own words.
+        GatewayError: if TensorZero rejects the config; the message contains TensorZero's.
     """
-    with _log_off_stdout(), _translated():
+    with _keep_log_off_stdout(), _translate_errors():
         from tensorzero import TensorZeroGateway
 
         client = TensorZeroGateway.build_embedded(config_file=f"{config}/**/*.toml", clickhouse_url=None)
@@ -51,24 +51,24 @@ def embedded_gateway(config: Path) -> Iterator[Gateway]:
 
 
 @contextmanager
-def _log_off_stdout() -> Iterator[None]:
-    """Keep the engine's log off stdout, where a program's results go; on stderr it is what RUST_LOG asks for.
+def _keep_log_off_stdout() -> Iterator[None]:
+    """Disable the gateway's log unless stdout is redirected to stderr, because stdout has the results of programs.
 
-    The engine (tensorzero 2026.6.0) logs to file descriptor 1 and reads RUST_LOG once, at its first use in a process.
-    The command line points descriptor 1 at stderr (`cli/streams.py`). In a user's own process that is not ours to do.
+    The gateway logs to file descriptor 1 and reads RUST_LOG once, at its first use in a process. The command line
+    redirects descriptor 1 to stderr (`cli/streams.py`), but a library must not do so in a user's process.
     """
     # Workaround (tensorzero 2026.6): the embedded gateway logs to file descriptor 1, which holds the results of a
     # user's script; remove when it logs to stderr. See tensorzero/tensorzero#1836.
-    asked = os.environ.get("RUST_LOG")
-    if asked is None or not _stdout_is_stderr():
+    level = os.environ.get("RUST_LOG")
+    if level is None or not _stdout_is_stderr():
         os.environ["RUST_LOG"] = "off"
     try:
         yield
     finally:
-        if asked is None:
+        if level is None:
             os.environ.pop("RUST_LOG", None)
         else:
-            os.environ["RUST_LOG"] = asked
+            os.environ["RUST_LOG"] = level
 
 
 def _stdout_is_stderr() -> bool:
@@ -79,8 +79,8 @@ def _stdout_is_stderr() -> bool:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    with interrupts.deferred():
+def _translate_errors() -> Iterator[None]:
+    with interrupts.defer():
         from tensorzero import BaseTensorZeroError, TensorZeroError
 
     try:

@@ -1,7 +1,7 @@
-"""Failures of served programs, read out of the gateway's error.
+"""Extract failures of served programs from the gateway's error.
 
-TensorZero 2026.6.0 reports every failure of a model provider as text, and the program server is a provider to it. The
-text holds the server's own error object verbatim, so its `type` and `code` say what kind of failure it was.
+TensorZero 2026.6.0 reports each failure of a model provider as text, and the program server is a model provider. The
+text contains the server's error object verbatim, whose `type` and `code` identify the kind of failure.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from t0dspy.errors import AnswerNotParsedError, GatewayError, ProgramRunError
 
 NOT_PARSED = "stage_not_parsed"
-"""The `type` of a run that failed because a model's answer did not hold the fields of its stage."""
+"""The `type` of a run that failed because a model's answer did not contain the fields of its stage."""
 
 _OBJECT_FOLLOWS = "programs: Error from openai server: "
 """`programs` is the provider's name in every exported `program.toml`."""
@@ -27,8 +27,8 @@ def program_failure(reason: str, status: int) -> GatewayError | None:
     # Workaround (tensorzero 2026.6): the gateway reports the failure of a provider as text; remove when its answer has
     # the provider's error object.
     objects = _error_objects(reason)
-    kinds = {_kind(one) for one in objects}
-    if len(kinds) != 1 or None in kinds:  # several variants that failed in different ways: no single kind is true
+    kinds = {_kind(error) for error in objects}
+    if len(kinds) != 1 or None in kinds:  # several variants failed in different ways
         return None
     kind, message = kinds.pop(), str(objects[0].get("message", ""))
     return kind(f"the gateway answered {status}: {message}") if kind else None
@@ -41,8 +41,8 @@ def _kind(error: Mapping[str, Any]) -> type[GatewayError] | None:
 
 
 def _error_objects(reason: str) -> list[dict[str, Any]]:
-    """The error objects at the top level of `reason`; what a message quotes is escaped and stays inside its object."""
-    decoder, found, start = json.JSONDecoder(), list[dict[str, Any]](), 0
+    """Return the error objects at the top level of `reason`; objects that a message quotes are escaped."""
+    decoder, errors, start = json.JSONDecoder(), list[dict[str, Any]](), 0
     while (start := reason.find(_OBJECT_FOLLOWS, start)) >= 0:
         start += len(_OBJECT_FOLLOWS)
         try:
@@ -50,5 +50,5 @@ def _error_objects(reason: str) -> list[dict[str, Any]]:
         except ValueError:
             value = None
         error = value.get("error") if isinstance(value, dict) else None
-        found.append(error if isinstance(error, dict) else {})
-    return found
+        errors.append(error if isinstance(error, dict) else {})
+    return errors

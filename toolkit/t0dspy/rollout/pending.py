@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from localkit import atomic, locks, private
 from localkit.errors import LockedError
-from localkit.json_shape import shaped
+from localkit.json_shape import to_dataclass
 from t0dspy.artifact.bundle import MANIFEST
 from t0dspy.errors import RolloutError
 
@@ -106,7 +106,7 @@ class Journal:
         """
         with ExitStack() as stack:
             try:
-                private.own(self._place)
+                private.make_ignored(self._place)
                 private.tighten(self._place)
                 stack.enter_context(locks.hold(self._path("lock"), seconds))
             except LockedError:
@@ -153,7 +153,7 @@ class Journal:
     def _read(self, name: str, kind: type[_Kept]) -> _Kept | None:
         path = self._path(name)
         try:
-            return shaped(kind, json.loads(path.read_bytes()), known_only=False)
+            return to_dataclass(kind, json.loads(path.read_bytes()), known_only=False)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:

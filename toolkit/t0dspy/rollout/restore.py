@@ -38,7 +38,7 @@ def restore(configs: Path, old: Files, time: str, reason: str) -> list[str]:
     _check_inside(old)
     with ExitStack() as locks:
         for directory in program_directories(configs):
-            locks.enter_context(bundle.locked(directory))
+            locks.enter_context(bundle.lock(directory))
         now = config_files(configs)
         target = {**old, **dict(_manifests(configs, old, now, time, reason))}
         try:

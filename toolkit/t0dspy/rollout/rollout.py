@@ -197,7 +197,7 @@ def _change(place: Place, name: str, plan: Callable[[ExportedProgram], Planned],
     _ = present.shares  # an unknown name or a bad rollout.toml fails before anything is done
 
     def work() -> Planned:
-        with bundle.locked(present.directory):
+        with bundle.lock(present.directory):
             planned = plan(ExportedProgram.read(place.configs, name))
             write(planned)
         return planned

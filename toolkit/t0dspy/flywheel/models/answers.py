@@ -12,7 +12,7 @@ from typing import Any, Self
 import pydantic
 
 from localkit import private
-from localkit.json_shape import shaped
+from localkit.json_shape import to_dataclass
 from t0dspy.errors import OptimizeError
 from t0dspy.flywheel.models.budget import Stop
 from t0dspy.model import digest
@@ -99,7 +99,7 @@ class Answers:
             try:
                 value = json.loads(line)
                 key = value.pop("key")
-                self._known[key] = shaped(Answer, value)
+                self._known[key] = to_dataclass(Answer, value)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue  # a line with other keys, or a line that a crash of the machine left half written
         if len(whole) + 1 < len(text):

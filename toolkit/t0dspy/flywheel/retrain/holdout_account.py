@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from localkit.json_shape import shaped
+from localkit.json_shape import to_dataclass
 from t0dspy.errors import RetrainError
 from t0dspy.flywheel.curate.settings import curate_options
 from t0dspy.flywheel.promotion.account import LITTLE_FRESH, Account, Question, Statement, next_risk, statement
@@ -48,7 +48,7 @@ def read_account(path: Path) -> Account:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(raw, dict) and raw.get("format", FORMAT) != FORMAT:
             raise ValueError(f"its format is {raw['format']!r}, and this t0dspy reads format {FORMAT}")
-        stored = shaped(_Stored, raw)
+        stored = to_dataclass(_Stored, raw)
         return Account(tuple(_question(each) for each in stored.questions), frozenset(stored.examples))
     except FileNotFoundError:
         return Account()

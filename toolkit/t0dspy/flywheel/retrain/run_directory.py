@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from localkit import atomic, locks, private
 from localkit.errors import LockedError
-from localkit.json_shape import ShapeError, shaped
+from localkit.json_shape import ShapeError, to_dataclass
 from t0dspy.artifact.names import check_program_name
 from t0dspy.errors import RetrainError, SettingsError
 from t0dspy.flywheel.example import PulledExample
@@ -170,7 +170,7 @@ def read_shaped(path: Path, kind: type[T]) -> T | None:
     if raw is None and not path.exists():
         return None
     try:
-        return shaped(kind, raw, known_only=False)
+        return to_dataclass(kind, raw, known_only=False)
     except ShapeError as error:
         raise RetrainError(f"{path}: cannot be read ({error}). Remove it to start anew.") from error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from localkit import atomic, locks, private
 from localkit.errors import LockedError
-from localkit.json_shape import shaped
+from localkit.json_shape import to_dataclass
 from localkit.shortage import explain
 from t0dspy.errors import StackError
 from t0dspy.stack.processes import credentials
@@ -90,7 +90,7 @@ def hold(data_dir: Path, parts: tuple[str, ...]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            private.own(data_dir)
+            private.make_ignored(data_dir)
             _refuse_foreign(data_dir)
             private.tighten(data_dir)
             for part in parts:
@@ -136,7 +136,7 @@ def _is_alive(pid: int) -> bool:
 def _read_run_file(path: Path) -> Running | None:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        return shaped(Running, raw, known_only=False)
+        return to_dataclass(Running, raw, known_only=False)
     except (OSError, ValueError, RecursionError):  # the locks, not this file, show whether a stack runs
         return None
 
