@@ -1,6 +1,7 @@
 """What every test can rely on: no provider, no real home, no settings of the machine it runs on."""
 
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("RUST_LOG", "off")  # the embedded gateway logs to stdout unless told before its first use
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job; a process under test inherits that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # never fetch a price list
 
 from support.stack import migrated_data

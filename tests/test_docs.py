@@ -81,7 +81,7 @@ def test_the_ready_block_is_what_up_prints(capsys: pytest.CaptureFixture[str]) -
 
     plan = Plan(Path("configs"), Path("data"))
     ports = {"clickhouse": plan.clickhouse_port, "gateway": plan.gateway_port, "programs": plan.programs_port}
-    _Terminal(quiet=False, secret_url=lambda: None).ready(
+    _Terminal(quiet=False, secret_url=lambda: None).show_ready(
         {part: plan.url(ports[part]) for part in plan.parts}, Problems()
     )
     shown = re.search(r"^    \$ t0dspy up\n((?:    .*\n)+)", (ROOT / "docs/stack.md").read_text(), re.MULTILINE)

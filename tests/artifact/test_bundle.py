@@ -124,11 +124,11 @@ def test_a_file_where_a_directory_should_be(project: Path, path: str) -> None:
 def test_a_file_in_the_way_within_the_tree(directory: Path) -> None:
     """A file for a directory, or a directory for a file, is named before anything is written."""
     (directory / "v2").write_text("mine")
-    with pytest.raises(BundleError, match=r"v2 is a file.*Move it away"):
+    with pytest.raises(BundleError, match=r"v2 is a file.*Move the file away"):
         _write(directory, NEW)
     (directory / "v2").unlink()
     (directory / "v2/variant.toml").mkdir(parents=True)
-    with pytest.raises(BundleError, match=r"variant\.toml is a directory.*Move it away"):
+    with pytest.raises(BundleError, match=r"variant\.toml is a directory.*Move the directory away"):
         _write(directory, NEW)
     assert bundle.read_tree(directory) == OLD
 

@@ -110,7 +110,7 @@ def test_a_pending_change(tmp_path: Path) -> None:
     path = tmp_path / ".t0dspy" / "rollout" / "configs.pending.json"
     with journal.hold():
         journal.begin(Pending("apply", {"a.toml": ""}, putting_back=True))
-    assert check(journal.pending, path, asdict(Pending("apply", {"a.toml": "text"}))) > 20
+    assert check(journal.read_pending, path, asdict(Pending("apply", {"a.toml": "text"}))) > 20
     said: list[str] = []
     path.write_text('{"what": "apply", "old": [1], "putting_back": true}')
     before_start(configs, said.append)

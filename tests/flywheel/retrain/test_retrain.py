@@ -110,7 +110,7 @@ def test_a_budget_is_kept(shop: Project, task: ScriptedUpstream, more: int) -> N
     plan = shop.retrain(dry_run=True).expected
     calls = least_calls(plan) + more
     if not more:
-        with pytest.raises(SettingsError, match=f"alone take about {calls} calls"):
+        with pytest.raises(SettingsError, match=f"take about {calls} calls"):
             shop.retrain(max_calls=calls)
         assert shop.tree() == before
         return
