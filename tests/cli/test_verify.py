@@ -95,7 +95,7 @@ def test_half_a_surrogate_pair(run: Callable[..., Any]) -> None:
     Path("examples.jsonl").write_text('{"text": "\\ud800"}')
     ran = run("verify", "review", "--inputs", "1", "--examples", "examples.jsonl")
     assert ran.code == 0, ran.err
-    assert "example: holds half a surrogate pair" in ran.out
+    assert "example: contains half a surrogate pair" in ran.out
 
 
 @pytest.mark.usefixtures("exported")
