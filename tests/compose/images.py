@@ -1,5 +1,6 @@
 """The images of the test, made where no registry can be reached."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -8,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE, IMAGE = "t0dspy-test-base", "t0dspy:test"
+PINNED = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
+BASE = f"t0dspy-test-base:{hashlib.sha256(PINNED).hexdigest()[:12]}"  # another one for other dependencies
+IMAGE = "t0dspy:test"
 DEBIAN = "bookworm"
 PACKAGES = "python3,python3-venv,ca-certificates"
 
