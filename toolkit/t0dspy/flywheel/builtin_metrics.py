@@ -82,8 +82,7 @@ def backward_grade(
     """Make a metric for a program of several predictors, in which the final output decides.
 
     A run whose final output fails scores 0, no matter how good its stages are. A run that passes scores the weighted
-    mean
-    of the final score and the stages' scores, so that the better of two passing programs wins.
+    mean of the final score and the stages' scores, so that the better of two passing programs wins.
 
     Args:
         final: a metric of the program's output.

@@ -66,7 +66,7 @@ def steps(
 ) -> list[Step]:
     """Return the steps of curation in their order.
 
-    Redaction comes first, so that no other step sees the redacted text. Votes are weighed before any step that could
+    Redaction comes first, so that the others get only the redacted text. Votes are weighed before any step that could
     drop an example because of its latest rating. Contradictions come before the floor, because the floor would remove
     one side of them. Duplicates come before the caps, so that repeated inputs count once. Caps are applied before and
     after the limit: before, so that a few very active users do not fill it; after, so that the result obeys the caps.

@@ -13,9 +13,8 @@ def apply_floor(examples: Examples, options: CurateOptions) -> StepResult:
     """Remove the model's answer from examples that are rated below the floor.
 
     An answer reaches the floor if it has at least one of the floor's metrics and every one that it has is high enough.
-    A
-    demonstration was given by a person and needs no rating. If `gold` is `required`, an example without an answer is
-    dropped. Otherwise its input is kept, because inputs that went wrong are useful for testing.
+    A demonstration was given by a person and needs no rating. If `gold` is `required`, an example without an answer
+    is dropped. Otherwise its input is kept, because inputs that went wrong are useful for testing.
     """
     kept: list[PulledExample] = []
     dropped, changed = Counter[str](), Counter[str]()

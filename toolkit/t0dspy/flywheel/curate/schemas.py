@@ -38,7 +38,7 @@ class _SchemaCheck:
     def __init__(self, schemas: Schemas) -> None:
         self.inputs = jsonschema.Draft202012Validator(schemas.inputs)
         self.outputs = jsonschema.Draft202012Validator(schemas.outputs)
-        self.stages = {path: _SchemaCheck(is_stage_valid) for path, is_stage_valid in schemas.stages.items()}
+        self.stages = {path: _SchemaCheck(stage) for path, stage in schemas.stages.items()}
 
     def drop_reason(self, example: PulledExample) -> str | None:
         if not self.inputs.is_valid(example.inputs):
@@ -47,8 +47,8 @@ class _SchemaCheck:
             return "output does not fit the contract"
         return None
 
-    def is_stage_valid(self, is_stage_valid: PulledExample) -> bool:
+    def is_stage_valid(self, stage: PulledExample) -> bool:
         if not self.stages:
             return True
-        known = self.stages.get(is_stage_valid.predictor or "")
-        return known is not None and known.drop_reason(is_stage_valid) is None
+        known = self.stages.get(stage.predictor or "")
+        return known is not None and known.drop_reason(stage) is None

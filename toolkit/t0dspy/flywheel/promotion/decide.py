@@ -50,7 +50,7 @@ def _number(difference: Difference) -> str:
 def _percent(confidence: float, turn: Callable[[float], int]) -> str:
     """Format a confidence rounded away from the threshold.
 
-    That one that is too low never looks sufficient or like 100%.
+    Rounding never makes a confidence that is too low look sufficient, or look like 100%.
     """
     tenths = turn(round(confidence * 1000, 6))
     return f"{min(tenths, 999) / 10 if turn is math.floor else tenths / 10:g}%"
