@@ -14,7 +14,7 @@ from t0dspy.model import PromptForm
 
 TRAIN, VALIDATION = question("train", 20), question("val", 20)
 METRIC = Metric(exact_match())
-DATA, FORM = Data(TRAIN, VALIDATION), PromptForm()
+DATA, FORM = Data(TRAIN, VALIDATION), PromptForm()  # one gate for all tests: `optimize` counts anew
 
 
 def asker(*demos: dict[str, str]) -> dspy.Predict:

@@ -81,6 +81,7 @@ def optimize(
     only = stage_index(student, options.stage)
     trials = Trials(_sampled(data.validation, options), metric, models.ledger, options.threads, progress)
     proposals = Proposals(options.optimizer)
+    data.gate.refused.clear()  # the report counts what this search proposed, not an earlier one on the same data
     ended: Literal["finished", "budget"] = "finished"
     with redirect_output(log), dspy.context(lm=models.task, adapter=served_adapter(form), disable_history=True):
         try:
