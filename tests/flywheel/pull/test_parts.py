@@ -66,6 +66,13 @@ def test_what_json_cannot_hold_does_not_fit(value: Any) -> None:
         assert not fits({"properties": {"a": part}})({"a": value})
 
 
+def test_a_deeply_nested_value_is_checked() -> None:
+    """A logged answer may be nested as deeply as Python reads JSON, and does not stop a pull."""
+    check = fits({"type": "object", "properties": {"a": {}}})
+    for innermost, expected in (("1", True), ("NaN", False)):
+        assert check({"a": json.loads("[" * 900 + innermost + "]" * 900)}) is expected
+
+
 def test_half_a_surrogate_pair_is_a_character() -> None:
     """As `jsonschema` counts it, wherever it stands in a value."""
     check = fits({"properties": {"a": {"maxLength": 1}, "b": {"enum": ["x"]}}, "additionalProperties": False})

@@ -29,8 +29,10 @@ def fits(schema: Schema) -> Check:
 
 
 def _is_finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(map(_is_finite, value.values()))
-    return not isinstance(value, list) or all(map(_is_finite, value))
+    rest = [value]  # not by recursion, because a logged value may be nested more deeply than Python calls may be
+    while rest:
+        part = rest.pop()
+        if isinstance(part, float) and not math.isfinite(part):
+            return False
+        rest.extend(part.values() if isinstance(part, Mapping) else part if isinstance(part, list) else ())
+    return True
