@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from chdb_http.errors import ChdbHttpError
 from localkit import private
+from localkit.atomic import replace_file
 from localkit.shortage import explain
 
 ENGINE, JOURNAL, TEMPORARY = "engine", "journal", "tmp"
@@ -90,9 +91,7 @@ def _lock(directory: Path) -> FileLock:
 def _mark(directory: Path) -> None:
     marker = directory / _MARKER
     if not marker.exists():
-        unfinished = marker.with_suffix(".new")
-        unfinished.write_text(json.dumps({"layout": _LAYOUT}) + "\n", encoding="utf-8")
-        unfinished.replace(marker)
+        replace_file(marker, json.dumps({"layout": _LAYOUT}) + "\n")
 
 
 def _make_directories(directory: Path) -> None:

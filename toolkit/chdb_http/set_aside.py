@@ -5,6 +5,7 @@ from pathlib import Path
 
 from chdb_http.records import encode
 from chdb_http.segment import Batch, Segment
+from localkit.atomic import replace_file
 
 _REFUSED, _DAMAGED, _OLD = "refused/*.log", "damaged/*.bytes", ("*.refused", "*.torn")
 
@@ -49,7 +50,4 @@ def report(directory: Path) -> list[str]:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_suffix(".new")
-    unfinished.write_bytes(data)
-    unfinished.chmod(0o600)
-    unfinished.replace(path)
+    replace_file(path, data)

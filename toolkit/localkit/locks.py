@@ -31,9 +31,7 @@ def hold(path: Path, seconds: float = 0.0, *, remove: bool = False) -> Iterator[
         yield
     finally:
         if remove:
-            path.unlink(
-                missing_ok=True
-            )  # before the release, because filelock creates a new file for a waiting process
+            path.unlink(missing_ok=True)  # before the release: filelock creates a new file for a process that waits
         lock.release()
 
 
