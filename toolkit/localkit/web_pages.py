@@ -5,6 +5,7 @@ Browsers mark such requests: `Sec-Fetch-Site` names the relation of the page to 
 `Origin` names the page (Fetch standard, WHATWG), and after DNS rebinding the `Host` is the attacker's name.
 """
 
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -33,6 +34,20 @@ class Allowed:
 
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
+
+    @staticmethod
+    def add_flags(parser: ArgumentParser) -> None:
+        """Add `--allow-host` and `--allow-origin` to `parser`; `parse` reads their values."""
+        parser.add_argument(
+            "--allow-host", action="append", default=[], metavar="H", help="a host name that requests may use"
+        )
+        parser.add_argument(
+            "--allow-origin",
+            action="append",
+            default=[],
+            metavar="O",
+            help="the origin of a web page that may send requests",
+        )
 
     @classmethod
     def parse(cls, hosts: Iterable[str], origins: Iterable[str], listening_on: str = "") -> "Allowed":

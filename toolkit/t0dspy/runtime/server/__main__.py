@@ -20,16 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8100)
     parser.add_argument("--parent-pid", type=int, help="exit when this parent process is gone")
-    parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="H", help="a host name that requests may use"
-    )
-    parser.add_argument(
-        "--allow-origin",
-        action="append",
-        default=[],
-        metavar="O",
-        help="the origin of a web page that may send requests",
-    )
+    Allowed.add_flags(parser)
     args = parser.parse_args(argv)
     if args.parent_pid is not None:
         die_with(args.parent_pid)

@@ -299,16 +299,7 @@ def _options(argv: Sequence[str] | None) -> Options:
     )
     parser.add_argument("--parent-pid", type=int, help="exit when this parent process is gone")
     parser.add_argument("--report-fd", type=int, help="the file descriptor for reports")
-    parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="H", help="a host name that requests may use"
-    )
-    parser.add_argument(
-        "--allow-origin",
-        action="append",
-        default=[],
-        metavar="O",
-        help="the origin of a web page that may send requests",
-    )
+    Allowed.add_flags(parser)
     parser.add_argument("--address", action="append", default=[], metavar="NAME=HOST:PORT")
     args = parser.parse_args(argv)
     pairs = (text.split("=", 1) for text in args.address)
