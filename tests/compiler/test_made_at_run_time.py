@@ -154,7 +154,7 @@ class UsesModules(Base):
 
 @pytest.mark.parametrize("kind", [InInit, MakesData, UsesModules])
 def test_predictors_made_before_a_program_runs_are_fine(kind: type[dspy.Module]) -> None:
-    """What `__init__` makes, also with helpers, is exported; data made in `forward` is no predictor."""
+    """What `__init__` makes, also with helpers, is exported; data made in `forward` is not a predictor."""
     assert refusals(kind()) == []
 
 

@@ -105,7 +105,7 @@ def test_export_applies_too(project: Project, run: Run) -> None:
 
 
 def test_an_export_of_what_is_written_already_applies(project: Project, run: Run) -> None:
-    """A deploy script that is run again after an apply that failed has the gateway serve what it wrote."""
+    """If a deploy script runs again after a failed apply, the gateway serves what the script wrote."""
     state = project.directory / "state.json"
     export(project.configs, "stories:question", instructions="NEWER still.")  # makes the state, too
     flags = ("--name", "question", "--state", str(state), "--model", "m", "--adapter", "chat", "--no-verify")

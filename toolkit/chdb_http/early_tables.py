@@ -53,7 +53,7 @@ class EarlyTable:
 
 
 class Checker:
-    """Has the engine check rows: it inserts them into a temporary table like theirs, which keeps nothing."""
+    """Checks rows by inserting them into a temporary table with the same columns that stores nothing."""
 
     # Workaround (chdb 4.4): on a full disk the engine may keep the name of a new table without its definition, and then
     # it does not start any more, so the table is temporary; remove when a failed CREATE TABLE leaves nothing.
@@ -87,8 +87,8 @@ def describe(connection: Connection, database: str, name: str, names: Iterable[s
     """Return the table `name`, or None if its rows cannot be acknowledged early.
 
     They can be if every table that an insertion writes to is a MergeTree table without partitions, so that each has all
-    of a batch or nothing, and if only insertions into the tables `names` write there, so that it is known whose a new
-    block is. Raises EngineError if the engine cannot answer.
+    of a batch or nothing, and if only insertions into the tables `names` write there, so that the insertion
+    that wrote a new block is known. Raises EngineError if the engine cannot answer.
     """
     answer = connection.run(_TABLES, "JSONCompactEachRow", database=database)
     tables = {table.name: table for table in (_Table(*json.loads(line)) for line in answer.bytes().splitlines())}

@@ -54,7 +54,7 @@ _STD_EXCEPTION = 1001
 
 
 class EngineError(Exception):
-    """The engine, or the server in its name, refused a query. Its `str` is the text that ClickHouse sends."""
+    """The engine, or the server on its behalf, refused a query. Its `str` is the text that ClickHouse sends."""
 
     def __init__(self, name: str, message: str, code: int | None = None, *, before_storing: bool = False) -> None:
         """Keep the parts of the error. `name` and `code` are ClickHouse's, such as SYNTAX_ERROR and 62.

@@ -147,7 +147,7 @@ class Execution:
         try:
             self._engine.write_log.settle()
         except EngineError:
-            if sql.is_insert(self._query.sql):  # others may mend what keeps rows from being stored
+            if sql.is_insert(self._query.sql):  # other statements may fix the cause
                 raise
 
     def _classify(self, connection: Connection, statement: bytes) -> tuple[bool, int]:
@@ -205,7 +205,7 @@ class Execution:
         try:
             result = connection.run_with(statement, self.format, self._query.parameters)
         except EngineError as failure:
-            if failure.name == "SYNTAX_ERROR":  # perhaps ours; nothing has been done, and the engine's words come next
+            if failure.name == "SYNTAX_ERROR":  # perhaps of our clause; the next run gives the engine's own message
                 raise _NotPipedError from failure
             raise
         return Outcome(b"", self.format, Counts.from_result(result))

@@ -73,7 +73,7 @@ class WriteLog:
         return "" if stuck is None or self._closing else stuck.message
 
     def put(self, entry: Entry) -> Counts | None:
-        """Write an insertion down, and return the counts for it: then its client may have its answer.
+        """Write an insertion down, and return the counts for it; after that, the client can be answered.
 
         Return None if nothing was written: then the engine must store it, `beside` the log. Raises EngineError if the
         disk is full.

@@ -138,7 +138,7 @@ def test_what_does_not_fit_the_contract_is_dropped(one: PulledExample, reason: s
 
 
 def test_stages_that_do_not_fit_are_left_out() -> None:
-    """The example stays; a stage of an earlier contract, or of a predictor that is gone, is no demo."""
+    """The example stays; a stage of an earlier contract, or of a removed predictor, does not become a demo."""
     stages = [replace(example(question), predictor=name) for name, question in (("a", "q"), ("a", 1), ("gone", "q"))]
     one = example("q", stages=tuple(stages))
     schemas = replace(SCHEMAS, stages={"a": SCHEMAS})

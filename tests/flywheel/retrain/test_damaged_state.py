@@ -34,7 +34,7 @@ def test_damaged_examples_of_a_run_are_named(tmp_path: Path) -> None:
 
 
 def test_one_program_holds_up_no_other(project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes wrong with each is said, and the exit code tells that something did."""
+    """The output names the error of each program, and the exit code is not 0."""
     from t0dspy.cli import main
 
     table = 'program = "json:{name}"\nmetric = "t0dspy:exact_match"\ntask_model = "openai/x"\n'

@@ -35,7 +35,7 @@ from t0dspy.settings import ProgramSettings
     ],
 )
 def test_good_is_what_people_found_good(one: PulledExample, floor: dict[str, float], good: bool) -> None:
-    """A number is good only against a floor; silence is no praise."""
+    """A number is good only if a floor is set; an example without feedback is not good."""
     assert is_good(one, floor) is good
 
 
@@ -51,7 +51,7 @@ def test_a_corrected_run_teaches_no_stage() -> None:
 
 
 def test_labels_are_peoples_and_hidden_keys_stay_hidden() -> None:
-    """A model's own answer is no label; feedback and comments are in no field that a prompt could show."""
+    """A model's own answer is not a label; no field that a prompt could show holds feedback or comments."""
     types = Types(FieldTypes({"q": str}, {"a": int}))
     told = to_example(pulled(outputs={"a": "7"}, demonstration=True, comments=("well",), metrics={"ok": True}), types)
     assert told.a == 7

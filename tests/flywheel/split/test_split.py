@@ -182,7 +182,7 @@ def test_a_models_own_answer_never_judges() -> None:
         sets = split([label, rated], SetState(), SetOptions(gold="required", seed=seed))
         if sets.holdout:
             assert sets.holdout == [label]
-            assert sets.dropped == {"holdout: its answer is no person's": 1}
+            assert sets.dropped == {"holdout: the answer is not a person's": 1}
             return
     pytest.fail("no seed put a label into the holdout")
 

@@ -152,7 +152,7 @@ class _Division:
         if name is None:
             self.dropped["tied to two sets"] += 1
         elif name == "holdout" and self.options.gold == "required" and not _labelled(example):
-            self.dropped["holdout: its answer is no person's"] += 1
+            self.dropped["holdout: the answer is not a person's"] += 1
         else:
             self.sets[name].append(example)
 
