@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 """A JSON Schema; the order of its keys is the order of the fields."""
 
-Text = Literal["chat", "json"]
-"""The prompt text of DSPy's ChatAdapter or JSONAdapter; also the type of the TensorZero function."""
+Text = Literal["chat", "json", "xml"]
+"""The prompt text of DSPy's ChatAdapter, JSONAdapter or XMLAdapter."""
+
+FunctionType = Literal["chat", "json"]
+"""The type of a TensorZero function: `json` for the text of JSONAdapter, `chat` for the others."""
 
 DemoPlace = Literal["turns", "system"]
 """Where a prompt has its demos: as chat turns before the input, or in the system message."""

@@ -27,6 +27,10 @@ class FunctionEntry:
     """The same; the gateway does not use the output schema of a function of type chat."""
     fingerprint: str
     """A hash of the contract: equal for functions with equal contracts."""
+    takes_text: bool = False
+    """Whether the input schema also takes text values (`artifact.text_values`)."""
+    blank: bool = False
+    """Whether the function has no schema and no templates, as that of a kept predictor; its paths are empty."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,27 @@ class PredictorEntry:
     """Variant keys such as temperature; `json_mode` belongs to the contract and is not among them."""
     demo_turns: int
     """Pairs of static templates `demo_1_user`, `demo_1_assistant` ... that a caller sends before the input."""
+    lm: str | None = None
+    """The version's name of the predictor's own LM in DSPy; None if no LM was set at the export."""
+    texts: Sequence[Text] = ()
+    """The adapter texts that have variants: the exported text, then that of DSPy's JSON fallback. Empty for a kept
+    predictor, and for a version that an older t0dspy exported, whose templates also take no text values."""
+    kept: bool = False
+    """Whether the predictor, or module, runs in Python: its function has no templates, and DSPy writes its prompt."""
+
+
+@dataclass(frozen=True)
+class LmEntry:
+    """An LM that the program uses in DSPy, and the model of TensorZero's config that answers for it."""
+
+    lm: str
+    """DSPy's name, such as `openai/gpt-4o-mini`."""
+    model: str
+    """The config's model, such as `openai::gpt-4o-mini` or `main`."""
+    address: str | None = None
+    """The LM's own address (`api_base`), if it has one."""
+    type: str = "chat"
+    """DSPy's `model_type`."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,10 @@ class VersionEntry:
     predictors: Mapping[str, PredictorEntry]
     scores: Mapping[str, Any] | None = None
     lineage: Mapping[str, Any] | None = None
+    lms: Mapping[str, LmEntry] = field(default_factory=dict)
+    """Name in variants -> LM. A predictor's variant for an LM other than its own is `v1__NAME`."""
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    """The options of the DSPy adapter that differ from its defaults, such as `use_json_adapter_fallback`."""
 
     @property
     def runs_on_server(self) -> bool:

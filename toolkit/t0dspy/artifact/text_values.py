@@ -1,0 +1,78 @@
+"""Values that reach a template as text, because they do not fit the type of their field or do not print the same.
+
+DSPy takes any value for any field, but the schema of an exported function takes the declared type. Therefore the
+property of each field also takes an object with the text that DSPy prints, which the template prints unchanged:
+
+    {"t0dspy::text": "['a', None]", "t0dspy::value": ["a", null]}
+
+The text is null if the caller omitted the field. The value is for the flywheel; templates ignore it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from t0dspy.model import Schema
+
+TEXT = "t0dspy::text"
+VALUE = "t0dspy::value"
+
+_PROPERTY: Schema = {
+    "type": "object",
+    "properties": {TEXT: {"type": ["string", "null"]}, VALUE: {}},
+    "required": [TEXT],
+    "additionalProperties": False,
+}
+
+
+def text_value(text: str | None, value: Any = None) -> dict[str, Any]:
+    """Return the argument that prints as `text`.
+
+    Args:
+        text: what DSPy prints; None if the caller omitted the field.
+        value: the value as JSON, for the flywheel; None if it has no JSON form.
+    """
+    return {TEXT: text} if value is None else {TEXT: text, VALUE: value}
+
+
+def is_text_value(value: Any) -> bool:
+    """Return whether `value` is an argument that prints as text."""
+    return isinstance(value, Mapping) and TEXT in value
+
+
+def to_plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `arguments` with the values behind texts; a field that the caller omitted is left out."""
+    plain = {}
+    for name, value in arguments.items():
+        if not is_text_value(value):
+            plain[name] = value
+        elif value[TEXT] is not None:
+            plain[name] = value.get(VALUE, value[TEXT])
+    return plain
+
+
+def accept_text(schema: Schema) -> Schema:
+    """Return the input `schema` of a function with the text form allowed for each field.
+
+    `required` stays, so that a plain client still gets a 400 if it omits a field; a caller that omits a field as DSPy
+    allows sends the text null.
+    """
+    properties = {}
+    for name, part in schema["properties"].items():
+        typed = {key: value for key, value in part.items() if key != "default"}
+        outer = {"default": part["default"]} if "default" in part else {}
+        properties[name] = {"anyOf": [typed, _PROPERTY], **outer}
+    return {**schema, "properties": properties}
+
+
+def without_text(schema: Schema) -> Schema:
+    """Return the typed schema from which `accept_text` made `schema`; other schemas are returned unchanged."""
+    properties = {name: _typed(part) for name, part in schema["properties"].items()}
+    return {**schema, "properties": properties}
+
+
+def _typed(part: Schema) -> Schema:
+    options = part.get("anyOf", [])
+    if len(options) == 2 and options[1] == _PROPERTY:
+        outer = {"default": part["default"]} if "default" in part else {}
+        return {**options[0], **outer}
+    return part
