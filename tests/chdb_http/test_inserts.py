@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from t0dspy.runtime.episode import new_episode
 
 from support.clickhouse import Server
-from t0dspy.runtime.episode import new_episode
 
 TARGET = "01a1f8fb-7866-7ac2-942b-9bd3241bca61"
 INSERT = "INSERT INTO BooleanMetricFeedback {} FORMAT JSONEachRow\n"

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from t0dspy.runtime.episode import new_episode
 
 from chdb_http.engine_error import EngineError
 from chdb_http.replay import store
 from chdb_http.segment import MOST, Entry, Segment
 from support.clickhouse import Server, refused
 from support.tensorzero_rows import DATABASE, ROWS, calls, chat, feedback, inferences, send
-from t0dspy.runtime.episode import new_episode
 
 _TABLES = {
     "ChatInference": (

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from t0dspy.runtime.run import Run, served_version
 
 from support.served import (
     APPS,
@@ -30,7 +31,6 @@ from support.stack import COMMAND, bare_environment, wait_until
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import GatewayError
 from t0dspy.gateway import Call, HttpGateway, Inference, input_messages
-from t0dspy.runtime.run import Run, served_version
 from t0dspy.testing import ScriptedUpstream
 
 NAUGHTY = "naughty/v1"

@@ -18,10 +18,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from t0dspy.runtime.episode import new_episode
 
 from chdb_http import row_events
 from support.clickhouse import Server
-from t0dspy.runtime.episode import new_episode
 from t0dspy.stack.gateway import listener, witness
 from t0dspy.stack.gateway.witness import ClickHouse, Witness
 from t0dspy.stack.processes import ports

@@ -24,14 +24,17 @@ _PROPERTY: Schema = {
 }
 
 
-def text_value(text: str | None, value: Any = None) -> dict[str, Any]:
+_ABSENT = object()
+
+
+def text_value(text: str | None, value: Any = _ABSENT) -> dict[str, Any]:
     """Return the argument that prints as `text`.
 
     Args:
         text: what DSPy prints; None if the caller omitted the field.
-        value: the value as JSON, for the flywheel; None if it has no JSON form.
+        value: the value as JSON, for the flywheel; it can be omitted if the value has no JSON form.
     """
-    return {TEXT: text} if value is None else {TEXT: text, VALUE: value}
+    return {TEXT: text} if value is _ABSENT else {TEXT: text, VALUE: value}
 
 
 def is_text_value(value: Any) -> bool:

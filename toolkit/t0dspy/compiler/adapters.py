@@ -206,3 +206,38 @@ class TurnsJSONAdapter(_JSONLayout):
 _ADAPTERS: dict[PromptForm, type[_Layout]] = {
     adapter.form: adapter for adapter in (ServedChatAdapter, ServedJSONAdapter, TurnsChatAdapter, TurnsJSONAdapter)
 }
+
+
+_OPTIONS: dict[str, Any] = {
+    "use_json_adapter_fallback": True,
+    "use_native_function_calling": False,
+    "parallel_tool_calls": None,
+}
+"""The options of a stock adapter that change what it sends, and their defaults."""
+
+
+def adapter_options(adapter: Any) -> dict[str, Any]:
+    """Return the options of a stock `adapter` that differ from DSPy's defaults; empty for None."""
+    if adapter is None or isinstance(adapter, _Layout):
+        return {}
+    defaults = vars(type(adapter)())
+    return {
+        name: getattr(adapter, name)
+        for name in _OPTIONS
+        if name in defaults and getattr(adapter, name) != defaults[name]
+    }
+
+
+def make_adapter(form: PromptForm, options: Mapping[str, Any]) -> dspy.Adapter:
+    """Return a new adapter for `form`: DSPy's own with `options`, or the one that folds demos."""
+    if form.demos == "system":
+        return served_adapter(form)
+    stock: dict[Text, Any] = {"chat": dspy.ChatAdapter, "json": dspy.JSONAdapter, "xml": dspy.XMLAdapter}
+    adapter: dspy.Adapter = stock[form.adapter](**options)
+    return adapter
+
+
+def fallback_adapter(adapter: Any) -> dspy.Adapter:
+    """Return the adapter with which DSPy asks again after an answer that `adapter` cannot parse."""
+    fallback: dspy.Adapter = adapter._make_json_adapter_fallback()
+    return fallback

@@ -2,6 +2,7 @@
 
 from t0dspy.gateway.call import STAGE_TAGS as STAGE_TAGS
 from t0dspy.gateway.call import Call as Call
+from t0dspy.gateway.call import Completion as Completion
 from t0dspy.gateway.call import Inference as Inference
 from t0dspy.gateway.call import input_messages as input_messages
 from t0dspy.gateway.http_gateway import HttpGateway as HttpGateway

@@ -21,6 +21,15 @@ class Inference:
 
 
 @dataclass(frozen=True)
+class Completion:
+    """The answer of the gateway's OpenAI route."""
+
+    status: int
+    """The HTTP status; the gateway reports each failure of a provider as 502."""
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Call:
     """The request of an inference."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from t0dspy.errors import GatewayError, GatewayUnreachableError
-from t0dspy.gateway.call import Call, Inference
+from t0dspy.gateway.call import Call, Completion, Inference
 from t0dspy.gateway.program_failures import program_failure
 
 
@@ -57,6 +57,24 @@ class HttpGateway:
         with _translate_http_errors(self.url, timeout):
             request = self._background.post("/inference", _encode(call.body()), _within(timeout))
             return _inference(_answer(await asyncio.wrap_future(request)))
+
+    def complete(self, body: Mapping[str, Any], timeout: float | None = None) -> Completion:
+        """Post `body` to the gateway's OpenAI route, and return its answer, whatever its status.
+
+        Raises:
+            GatewayUnreachableError: if the connection failed, so that nothing was sent.
+            GatewayError: if the answer was lost, or did not arrive within `timeout` seconds.
+        """
+        with _translate_http_errors(self.url, timeout):
+            return _completion(
+                self._http.post(COMPLETIONS, content=_encode(body), headers=_JSON, timeout=_within(timeout))
+            )
+
+    async def acomplete(self, body: Mapping[str, Any], timeout: float | None = None) -> Completion:
+        """Post `body` like `complete`, on any event loop."""
+        with _translate_http_errors(self.url, timeout):
+            request = self._background.post(COMPLETIONS, _encode(body), _within(timeout))
+            return _completion(await asyncio.wrap_future(request))
 
     def feedback(self, body: Mapping[str, Any]) -> str:
         """Send `body` to TensorZero's `/feedback` and return the id of the feedback.
@@ -133,6 +151,16 @@ def _close_all(http: httpx.Client, background: _Background) -> None:
 
 
 _JSON = {"Content-Type": "application/json"}
+
+COMPLETIONS = "/openai/v1/chat/completions"
+"""The gateway's OpenAI route; unlike `/inference`, it takes messages in the form in which DSPy writes them."""
+
+
+def _completion(response: httpx.Response) -> Completion:
+    body = response.json()
+    if not isinstance(body, dict):
+        raise ValueError("not an object")
+    return Completion(response.status_code, body)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

@@ -10,18 +10,17 @@ import dspy
 
 from t0dspy.artifact.bundle import ROLLOUT
 from t0dspy.artifact.exported import ExportedProgram, program_directory, programs_root
-from t0dspy.compiler.introspect import signature_of
 from t0dspy.errors import ProgramError, T0dspyError
 from t0dspy.gateway import HttpGateway
 from t0dspy.program.fits import differences
 from t0dspy.program.load import import_attribute, require_program
-from t0dspy.runtime.adapter import Binding
-from t0dspy.runtime.engine import gateway_lm
-from t0dspy.runtime.hooks import Deployment, hook
-from t0dspy.runtime.run import Run, ServedVersion, served_version
+from t0dspy.program.of_version import with_version
 from t0dspy.runtime.tags import checked_tags
 from t0dspy.settings import load_settings
 from t0dspy.stack.processes.locate import locate
+from t0dspy.transport.bind import bind
+from t0dspy.transport.run import Run, ServedVersion
+from t0dspy.transport.served_version import served_version
 
 Program = TypeVar("Program", bound=dspy.Module)
 
@@ -38,12 +37,13 @@ def deploy(
     cache: bool = False,
     tags: Mapping[str, str] | None = None,
 ) -> Program:
-    """Make the gateway answer the predictors of `program`, in the exported prompt form.
+    """Make the gateway answer the predictors of `program`, with the instructions and demos of an exported version.
 
-    Sync and async calls keep DSPy's trace, history, usage and callbacks. One version answers all predictors of a call,
-    and their inferences are logged in one episode. Every Prediction has the attributes `episode_id` and `variant`, and
-    the Prediction of a single predictor also has `inference_id`. Copies of the program, such as optimizers make, are
-    not deployed.
+    DSPy runs as it is: its adapter, its LMs, the JSON fallback, parsing, retries, trace, history, usage and callbacks.
+    Only the transport of its LMs is replaced, by one that sends through the gateway and refuses every prompt that the
+    version does not contain. One version answers all predictors of a call, and their inferences are logged in one
+    episode. Every Prediction has the attributes `episode_id` and `variant`, and the Prediction of a single predictor
+    also has `inference_id`. Copies of the program, such as optimizers make, are not deployed.
 
     Args:
         program: the program whose code was exported; it is changed in place.
@@ -66,38 +66,42 @@ def deploy(
     require_program(program, "deploy")
     settings = locate(load_settings(configs=configs, gateway_url=gateway_url))
     directory = program_directory(settings.configs_dir, name or _find_exported_name(program, settings.configs_dir))
-    lm = gateway_lm(HttpGateway(settings.gateway_url.value), cache=cache)
-    bind(program, _RolloutDeployment(program, directory, version, lm, checked_tags(tags or {})))
+    gateway = HttpGateway(settings.gateway_url.value)
+    deployment = _RolloutDeployment(program, directory, version, gateway, checked_tags(tags or {}), cache=cache)
+    bind(program, deployment, deployment.kept)
     return program
-
-
-def bind(program: dspy.Module, deployment: Deployment) -> None:
-    """Deploy `program` and its predictors in place."""
-    for path, predict in program.named_predictors():
-        signature = signature_of(predict)
-        inputs, outputs = tuple(signature.input_fields), tuple(signature.output_fields)
-        hook(predict, deployment, Binding(path, deployment.lm, dict(predict.config), inputs, outputs))
-    if not isinstance(program, dspy.Predict):
-        hook(program, deployment, None)
 
 
 class _RolloutDeployment:
     """Which version of an exported program answers: a fixed one, or the incumbent that `rollout.toml` names now."""
 
     def __init__(
-        self, program: dspy.Module, directory: Path, version: str | None, lm: dspy.LM, tags: Mapping[str, str]
+        self,
+        program: dspy.Module,
+        directory: Path,
+        version: str | None,
+        gateway: HttpGateway,
+        tags: Mapping[str, str],
+        *,
+        cache: bool,
     ) -> None:
-        self.lm, self._tags = lm, tags
+        self._gateway, self._tags, self._cache = gateway, tags, cache
         self._program, self._directory, self._version = program.deepcopy(), directory, version
         self._lock = threading.Lock()
         self._read_at = self._stamp()
         self._served = self._read()
 
+    @property
+    def kept(self) -> set[str]:
+        """Return the paths of the modules that any version keeps in Python."""
+        versions = ExportedProgram.from_directory(self._directory).manifest.versions.values()
+        return {path for version in versions for path, entry in version.predictors.items() if entry.kept}
+
     def begin(self) -> Run:
         """Begin the run of a new top-level call, with the version that has the largest share now."""
         if self._version is None:
             self._refresh()
-        return Run(self._served, self, tags=self._tags)
+        return Run(self._served, self, self._gateway, tags=self._tags, cache=self._cache)
 
     def _refresh(self) -> None:
         stamp = self._stamp()
@@ -120,11 +124,7 @@ class _RolloutDeployment:
     def _read(self) -> ServedVersion:
         exported = ExportedProgram.from_directory(self._directory)
         version = self._version or exported.incumbent
-        exported.version(version)
-        difference = differences(self._program, exported, version)
-        if difference:
-            raise ProgramError(f"the code does not fit {exported.name} {version}: {difference[0]}. Export it again.")
-        return served_version(exported.manifest, version)
+        return served_version(exported, version, with_version(self._program, exported, version))
 
 
 def _find_exported_name(program: dspy.Module, configs: Path) -> str:

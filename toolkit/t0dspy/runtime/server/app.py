@@ -18,11 +18,11 @@ from starlette.types import ASGIApp
 from localkit.web_pages import Allowed, WebPageGuard
 from t0dspy.errors import SettingsError
 from t0dspy.gateway import STAGE_TAGS
-from t0dspy.runtime.episode import new_episode
 from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.pool import Busy, Pool
 from t0dspy.runtime.tags import checked_tags
+from t0dspy.transport.episode import new_episode
 
 RETRY_AFTER = "1"
 """Seconds after which a refused caller may try again."""

@@ -15,10 +15,11 @@ from t0dspy.model import Schema, Text
 from t0dspy.program.load import changed_code
 from t0dspy.program.of_version import import_program, with_version
 from t0dspy.program.types import program_types
-from t0dspy.runtime.deploy import bind
-from t0dspy.runtime.run import Run, ServedVersion, served_version
 from t0dspy.runtime.server.logs import frames, log
 from t0dspy.runtime.server.messages import Offer
+from t0dspy.transport.bind import bind
+from t0dspy.transport.run import Run, ServedVersion
+from t0dspy.transport.served_version import served_version
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,6 @@ class Catalog:
 class InARun:
     """The deployment of a served program, whose predictors may only be called inside a run of the server."""
 
-    def __init__(self, lm: dspy.LM) -> None:
-        self.lm = lm
-
     def begin(self) -> Run:
         """Refuse to begin a run.
 
@@ -81,7 +79,7 @@ class InARun:
         )
 
 
-def load_catalog(configs: Path, lm: dspy.LM) -> Catalog:
+def load_catalog(configs: Path) -> Catalog:
     """Load every exported program that the program server serves; refuse by name each that cannot be loaded."""
     runnables: dict[tuple[str, str], Runnable] = {}
     offers = {}
@@ -93,7 +91,7 @@ def load_catalog(configs: Path, lm: dspy.LM) -> Catalog:
             continue
         versions = [version for version, entry in exported.manifest.versions.items() if entry.runs_on_server]
         if versions:
-            refusals = dict(_load(exported, versions, lm, runnables))
+            refusals = dict(_load(exported, versions, runnables))
             changed = {
                 version: runnable.changed
                 for version in versions
@@ -112,13 +110,13 @@ def _in_traffic(exported: ExportedProgram) -> list[str]:
 
 
 def _load(
-    exported: ExportedProgram, versions: Sequence[str], lm: dspy.LM, runnables: dict[tuple[str, str], Runnable]
+    exported: ExportedProgram, versions: Sequence[str], runnables: dict[tuple[str, str], Runnable]
 ) -> Iterator[tuple[str, str]]:
     """Yield each version and why it is refused; put the versions that are not refused into `runnables`."""
     for version in versions:
         name = f"{exported.name}/{version}"
         try:
-            runnables[exported.name, version] = _make_runnable(exported, version, lm)
+            runnables[exported.name, version] = _make_runnable(exported, version)
         except T0dspyError as error:
             log("error", "program refused", program=name, why=str(error))
             yield version, str(error)
@@ -129,19 +127,20 @@ def _load(
             yield version, ""
 
 
-def _make_runnable(exported: ExportedProgram, version: str, lm: dspy.LM) -> Runnable:
+def _make_runnable(exported: ExportedProgram, version: str) -> Runnable:
     name, manifest = exported.name, exported.manifest
     live = import_program(exported)
     changed = changed_code(live, manifest.program, manifest.versions[version].code_hash)
     if changed:
         log("warning", "the code changed since the export", program=f"{name}/{version}", files=changed)
     program = with_version(live, exported, version)
-    deployment = InARun(lm)
-    bind(program, deployment)
+    deployment = InARun()
+    served = served_version(exported, version, program)
+    bind(program, deployment, [path for path, entry in manifest.versions[version].predictors.items() if entry.kept])
     return Runnable(
         program=program,
         deployment=deployment,
-        served=served_version(manifest, version),
+        served=served,
         types=program_types(program, name).inputs,
         outputs=exported.schemas(name)[1],
         text=manifest.functions[name].type,

@@ -11,26 +11,27 @@ from pathlib import Path
 from typing import Any, cast
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError, ContextWindowExceededError, LMError
+from dspy.utils.exceptions import AdapterParseError, LMError
 
 from localkit.die_with_parent import die_with
 from t0dspy.errors import GatewayError, ProgramError, RunError, T0dspyError
 from t0dspy.gateway import HttpGateway
 from t0dspy.gateway.program_failures import NOT_PARSED
-from t0dspy.runtime.engine import gateway_lm
-from t0dspy.runtime.run import SETTING, Run
 from t0dspy.runtime.server.answers import answer_text
 from t0dspy.runtime.server.catalog import Catalog, Runnable, load_catalog
+from t0dspy.runtime.server.failures import provider_failure
 from t0dspy.runtime.server.logs import frames, log, log_uncaught
 from t0dspy.runtime.server.messages import Channel, Order, Outcome
 from t0dspy.stack.processes.programs import GATEWAY_SOCKET
+from t0dspy.transport.adapter import settings_for
+from t0dspy.transport.run import SETTING, Run
 
 
 class Worker:
     """Does the runs that the front process sends."""
 
-    def __init__(self, catalog: Catalog, channel: Channel) -> None:
-        self._catalog, self._channel = catalog, channel
+    def __init__(self, catalog: Catalog, channel: Channel, gateway: HttpGateway) -> None:
+        self._catalog, self._channel, self._gateway = catalog, channel, gateway
         self._runs: dict[str, Run] = {}
 
     def serve(self) -> None:
@@ -44,7 +45,8 @@ class Worker:
 
     def _begin(self, order: Order) -> None:
         runnable = self._catalog.runnables[order.program, order.version]
-        run = self._runs[order.run] = Run(runnable.served, runnable.deployment, order.seconds, order.run, order.tags)
+        run = Run(runnable.served, runnable.deployment, self._gateway, order.seconds, order.run, order.tags)
+        self._runs[order.run] = run
         threading.Thread(target=self._finish, args=(order, runnable, run), name=order.run, daemon=True).start()
 
     def _finish(self, order: Order, runnable: Runnable, run: Run) -> None:
@@ -66,11 +68,11 @@ def run_request(order: Order, runnable: Runnable, run: Run) -> Outcome:
 
 def _answer(order: Order, runnable: Runnable, run: Run) -> str:
     inputs = runnable.inputs(order.arguments)
-    with dspy.context(**{SETTING: run, "trace": [], "usage_tracker": None}):
+    with dspy.context(**{SETTING: run, "trace": [], "usage_tracker": None, **settings_for(runnable.served)}):
         prediction = _call(runnable.program, inputs)
     run.check()  # raises if the run ended and the program caught that exception
-    if runnable.text == "chat" and runnable.is_predictor and run.last is not None:
-        return run.last.text
+    if runnable.text == "chat" and runnable.is_predictor and run.stages == 1 and run.last is not None:
+        return run.last.text  # after a second call, the last text is that of the JSON fallback
     return answer_text(prediction, runnable.outputs, runnable.text, str(runnable.served))
 
 
@@ -88,9 +90,9 @@ def _failure(error: BaseException, runnable: Runnable, order: Order) -> tuple[in
         return 502, "stage_failed", f"a stage of {runnable.served} failed: {error}"
     if isinstance(error, RunError):
         return 504, "run_stopped", str(error)
-    if isinstance(error, LMError) and not isinstance(error, ContextWindowExceededError):
+    if isinstance(error, LMError):
         log("error", "run failed", run=order.run, program=order.model, traceback=frames(error))
-        return 502, "model_failed", f"a model that the code of {runnable.served} calls failed: {type(error).__name__}."
+        return 502, "stage_failed", provider_failure(error, str(runnable.served))
     if isinstance(error, ProgramError | T0dspyError):
         log("error", "run failed", run=order.run, program=order.model, why=str(error))
         return 500, type(error).__name__, str(error)
@@ -127,9 +129,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     _silence_libraries()
     channel = Channel(socket.socket(fileno=args.fd))
     gateway = HttpGateway(args.gateway_url, socket=os.environ.get(GATEWAY_SOCKET))
-    catalog = load_catalog(args.configs, gateway_lm(gateway, cache=False))
+    catalog = load_catalog(args.configs)
     dspy.configure(disable_history=True, warn_on_type_mismatch=False)
-    Worker(catalog, channel).serve()
+    Worker(catalog, channel, gateway).serve()
     os._exit(0)  # does not wait for threads that hang
 
 

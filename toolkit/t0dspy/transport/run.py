@@ -4,15 +4,17 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import dspy
 
-from t0dspy.artifact.manifest import Manifest, PredictorEntry
+from t0dspy.artifact.manifest import LmEntry
 from t0dspy.errors import GatewayError, GatewayUnreachableError, RunError, T0dspyError
-from t0dspy.gateway import Call, HttpGateway, Inference
+from t0dspy.gateway import Completion, HttpGateway, Inference
 from t0dspy.model import PromptForm
-from t0dspy.runtime.episode import new_episode
+from t0dspy.transport.episode import new_episode
+from t0dspy.transport.prompt import ServedPredictor
 
 SETTING = "t0dspy_run"
 """The key of the run in DSPy's settings, which `dspy.Parallel`, `Module.batch` and asyncio pass on."""
@@ -28,19 +30,19 @@ class ServedVersion:
     program: str
     version: str
     form: PromptForm
-    stages: Mapping[str, PredictorEntry]
-    """Maps DSPy's path of a predictor to its entry in the manifest."""
+    predictors: Mapping[str, ServedPredictor]
+    """Maps DSPy's path of a predictor or kept module to it."""
     stage_deadline: float
-    """Seconds that the gateway may take for a stage, including retries."""
+    """Seconds that the gateway may take for a stage."""
+    lms: Mapping[str, LmEntry] = field(default_factory=dict)
+    direct_lm: str | None = None
+    """The name of the LM whose variants the runtime uses if plain clients use the plain variant, which retries by
+    itself; None if only the runtime calls the functions."""
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    """The options of the adapter that the version was exported with."""
 
     def __str__(self) -> str:
         return f"{self.program} {self.version}"
-
-
-def served_version(manifest: Manifest, version: str) -> ServedVersion:
-    """Return the `ServedVersion` for a version of the manifest."""
-    entry = manifest.versions[version]
-    return ServedVersion(manifest.name, version, entry.form, entry.predictors, manifest.deadlines["stage"])
 
 
 class Run:
@@ -50,22 +52,26 @@ class Run:
         self,
         served: ServedVersion,
         owner: object,
+        gateway: HttpGateway,
         deadline: float | None = None,
         episode: str | None = None,
         tags: Mapping[str, str] | None = None,
+        cache: bool = False,
     ) -> None:
         """Begin a run.
 
         Args:
             served: the version that answers all stages.
             owner: the deployment.
+            gateway: the gateway.
             deadline: seconds from now; until then stage calls wait for a gateway that is restarting. By default there
                 is no deadline, and they do not wait.
             episode: the id of the episode; by default a new one.
             tags: tags of the inferences of all stages.
+            cache: whether DSPy's cache may answer calls, which the gateway does not log then.
         """
         self.tags: Mapping[str, str] = tags or {}
-        self.served, self.owner = served, owner
+        self.served, self.owner, self.gateway, self.cache = served, owner, gateway, cache
         self.episode = episode or new_episode()
         self.stages = 0
         self.last: Inference | None = None
@@ -106,33 +112,44 @@ class Run:
             self.end(self._deadline_error())
             self.check()
 
-    def ask(self, gateway: HttpGateway, call: Call) -> Inference:
-        """Call the gateway for one stage and return its answer.
+    def send(self, body: Mapping[str, Any], seconds: float | None = None) -> Completion:
+        """Post a stage's request to the gateway as part of this run, and return the gateway's answer.
+
+        Args:
+            body: the request, without the run's episode and tags.
+            seconds: a time limit for the answer, if the LM has one.
 
         Raises:
             RunError: the run is over.
-            GatewayError: the gateway refused the call, failed, or answered with another version.
+            GatewayError: the gateway is not available, or its answer was lost.
         """
+        body = self._in_episode(body)
         while True:
             self.check()
             try:
-                return self._record(call, gateway.infer(call, self._timeout()))
+                return self.gateway.complete(body, self._timeout(seconds))
             except GatewayUnreachableError as gone:
                 self._wait_for(gone)
                 self._over.wait(_PAUSE)
 
-    async def aask(self, gateway: HttpGateway, call: Call) -> Inference:
-        """Do the same as `ask`, asynchronously."""
+    async def asend(self, body: Mapping[str, Any], seconds: float | None = None) -> Completion:
+        """Do the same as `send`, asynchronously."""
+        body = self._in_episode(body)
         while True:
             self.check()
             try:
-                return self._record(call, await gateway.ainfer(call, self._timeout()))
+                return await self.gateway.acomplete(body, self._timeout(seconds))
             except GatewayUnreachableError as gone:
                 self._wait_for(gone)
                 await asyncio.sleep(_PAUSE)
 
-    def _timeout(self) -> float:
+    def _in_episode(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        tags = {"tensorzero::tags": dict(self.tags)} if self.tags else {}
+        return {**body, "tensorzero::episode_id": self.episode, **tags}
+
+    def _timeout(self, seconds: float | None) -> float:
         patience = self.served.stage_deadline + 10  # longer than the gateway's deadline, whose error has the reason
+        patience = patience if seconds is None else min(patience, seconds)
         return patience if self.remaining is None else max(0.05, min(patience, self.remaining))
 
     def _wait_for(self, gone: GatewayUnreachableError) -> None:
@@ -148,15 +165,19 @@ class Run:
         after = f"the run of {self.served} met its deadline after {self.seconds:.0f} s"
         return GatewayError(f"{after}, waiting for the gateway: {self._away}") if self._away else RunError(f"{after}.")
 
-    def _record(self, call: Call, inference: Inference) -> Inference:
-        if inference.variant != call.variant:
-            self.end(
-                GatewayError(
-                    f"{call.function} was asked for {call.variant}, but {inference.variant} answered (inference "
-                    f"{inference.inference_id}). A run is answered by one version, so it fails."
-                )
+    def record(self, request: Mapping[str, Any], inference: Inference) -> Inference:
+        """Count the answer to `request`, and return it.
+
+        Raises:
+            GatewayError: another variant answered than the one that the request names.
+        """
+        wanted = request["tensorzero::variant_name"]
+        if inference.variant != wanted:
+            function = str(request["model"]).rpartition("::")[2]
+            raise GatewayError(
+                f"{function} was asked for {wanted}, but {inference.variant} answered (inference "
+                f"{inference.inference_id}). A run is answered by one version, so it fails."
             )
-            self.check()
         with self._lock:
             self._away = None
             self.stages += 1

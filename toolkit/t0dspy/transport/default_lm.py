@@ -1,0 +1,35 @@
+"""The LM of a predictor for which the program's code configures none, as the version recorded it."""
+
+from functools import lru_cache
+from typing import Any
+
+import dspy
+
+from t0dspy.model import canonical
+from t0dspy.transport.prompt import ServedPredictor
+from t0dspy.transport.run import ServedVersion
+
+_TO_DSPY = {"stop_sequences": "stop"}
+"""A variant's name of a setting -> DSPy's name, where they differ."""
+
+
+def default_lm(served: ServedVersion, predictor: ServedPredictor) -> dspy.LM:
+    """Return the LM that the version was exported with for `predictor`, with its sampling settings."""
+    entry = predictor.entry
+    lm = served.lms.get(entry.lm or "")
+    settings: dict[str, Any] = {_TO_DSPY.get(name, name): value for name, value in entry.sampling.items()}
+    if lm is None:
+        name, type, address = f"openai/{entry.model.rpartition('::')[2]}", "chat", None
+    else:
+        name, type, address = lm.lm, lm.type, lm.address
+    return _lm(name, type, address, canonical(settings))
+
+
+@lru_cache(maxsize=256)
+def _lm(name: str, type: Any, address: str | None, settings: str) -> dspy.LM:
+    import json
+
+    options = json.loads(settings)
+    if address:
+        options["api_base"] = address
+    return dspy.LM(name, model_type=type, **options)

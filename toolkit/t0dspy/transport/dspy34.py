@@ -1,0 +1,187 @@
+"""Everything that depends on the internals of DSPy 3.4: put the gateway's transport under each LM inside a run.
+
+DSPy selects an engine for each call of an LM, and lm15's engines take the transport as an argument. Inside a run, the
+engine that DSPy selected is replaced by an equal engine with our transport. Everything above it is DSPy's own:
+adapters, the JSON fallback, `n`, retries, parsing, history, usage and exceptions. Outside of runs nothing changes.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
+
+import dspy
+from dspy._vendor.lm15.transports import AsyncTransportResponse, ReadError, TransportRequest, TransportResponse
+from dspy.clients import execution
+from dspy.clients.engines.lm15_engine import AsyncLM15Engine, LM15Engine
+from dspy.lm15 import RouterConfig
+
+from t0dspy.errors import ProgramError, RunError
+from t0dspy.transport.answer import Answer, ProviderLostError
+from t0dspy.transport.exchange import Exchange
+from t0dspy.transport.run import Run, current_run
+
+_EXCHANGE: ContextVar[Exchange] = ContextVar("t0dspy_exchange")
+_EXPECTED = {"_select_engine": ["lm", "call", "asynchronous"], "_cached": ["lm", "call", "asynchronous"]}
+_stock_select: Any = execution._select_engine
+_stock_cached: Any = execution._cached
+_stock_store: Any = execution._store
+
+
+def install() -> None:
+    """Put the transport into DSPy; calling it again changes nothing.
+
+    Raises:
+        RunError: this version of DSPy is built in another way.
+    """
+    if execution._select_engine is _select:
+        return
+    for name, parameters in _EXPECTED.items():
+        if list(inspect.signature(getattr(execution, name)).parameters) != parameters:
+            raise RunError(f"t0dspy cannot serve programs with DSPy {dspy.__version__}; it supports DSPy 3.4.")
+    execution._select_engine = _select
+    execution._cached = _cached
+    execution._store = _store
+
+
+def _select(lm: Any, call: Any, asynchronous: bool) -> Any:
+    run = current_run()
+    if run is None:
+        return _stock_select(lm, call, asynchronous)
+    if not isinstance(lm, dspy.LM) or not isinstance(getattr(lm, "_engine_spec", None), str):
+        raise _refuse(run, f"the LM {type(lm).__name__} {getattr(lm, 'model', '')!r}, which is not a plain dspy.LM")
+    backend, request, provider = _stock_select(lm, call, asynchronous)
+    if not isinstance(backend, LM15Engine | AsyncLM15Engine):
+        why = "through LiteLLM, because of its engine, an option or an environment variable such as OPENAI_BASE_URL"
+        raise _refuse(run, f"the LM {lm.model!r} {why}")
+    timeouts = backend.config.timeouts
+    exchange = Exchange(run, lm, timeouts.read if timeouts is not None else None)
+    inner = _engine(backend, provider, lm.model_type)
+    return (_AsyncEngine if asynchronous else _Engine)(inner, exchange), request, provider
+
+
+def _refuse(run: Run, subject: str) -> ProgramError:
+    error = ProgramError(
+        f"{run.served} calls {subject}. The gateway can carry only what DSPy's own engine (lm15) sends; construct the "
+        "LM with engine='lm15' and the options that it supports."
+    )
+    run.end(error)
+    return error
+
+
+def _cached(lm: Any, call: Any, asynchronous: bool) -> Any:
+    return _stock_cached(lm, call, asynchronous) if _may_cache() else None
+
+
+def _store(lm: Any, call: Any, result: Any, asynchronous: bool) -> None:
+    if _may_cache():
+        _stock_store(lm, call, result, asynchronous)
+
+
+def _may_cache() -> bool:
+    run = current_run()
+    return run is None or run.cache  # the gateway does not log an answer that DSPy's cache gives
+
+
+class _Engine:
+    """An engine of lm15 that sends through the gateway for one call."""
+
+    def __init__(self, inner: Any, exchange: Exchange) -> None:
+        self._inner, self._exchange = inner, exchange
+
+    def complete(self, request: Any) -> Any:
+        token = _EXCHANGE.set(self._exchange)
+        try:
+            return self._inner.complete(request)
+        finally:
+            _EXCHANGE.reset(token)
+
+    def stream(self, request: Any) -> Iterator[Any]:
+        token = _EXCHANGE.set(self._exchange)
+        try:
+            yield from self._inner.stream(request)
+        finally:
+            _EXCHANGE.reset(token)
+
+
+class _AsyncEngine:
+    def __init__(self, inner: Any, exchange: Exchange) -> None:
+        self._inner, self._exchange = inner, exchange
+
+    async def complete(self, request: Any) -> Any:
+        _EXCHANGE.set(self._exchange)  # a task has a context of its own
+        return await self._inner.complete(request)
+
+    async def stream(self, request: Any) -> AsyncIterator[Any]:
+        _EXCHANGE.set(self._exchange)
+        async for event in self._inner.stream(request):
+            yield event
+
+
+class _Transport:
+    """lm15's transport for synchronous calls."""
+
+    def stream(self, request: TransportRequest) -> TransportResponse:
+        exchange = _EXCHANGE.get()
+        try:
+            answer = exchange.send(request.url, request.body)
+        except ProviderLostError as lost:
+            raise ReadError(str(lost)) from lost
+        return TransportResponse(**_head(answer), chunks=iter([answer.raw]), release=lambda *_, **__: None)
+
+    def close(self) -> None:
+        """Do nothing, because the deployment owns the connections."""
+
+
+class _AsyncTransport:
+    """lm15's transport for asynchronous calls; `stream` has to return a context manager, not a coroutine."""
+
+    def stream(self, request: TransportRequest) -> Any:
+        return self._opened(request)
+
+    @contextlib.asynccontextmanager
+    async def _opened(self, request: TransportRequest) -> AsyncIterator[AsyncTransportResponse]:
+        try:
+            answer = await _EXCHANGE.get().asend(request.url, request.body)
+        except ProviderLostError as lost:
+            raise ReadError(str(lost)) from lost
+        yield AsyncTransportResponse(**_head(answer), chunks=_once(answer.raw), release=_release)
+
+    async def aclose(self) -> None:
+        """Do nothing, because the deployment owns the connections."""
+
+
+def _head(answer: Answer) -> dict[str, Any]:
+    return {"status": answer.status, "reason": "", "headers": [], "http_version": "1.1"}
+
+
+async def _once(raw: bytes) -> AsyncIterator[bytes]:
+    yield raw
+
+
+async def _release(*_: Any, **__: Any) -> None:
+    pass
+
+
+_TRANSPORT, _ASYNC_TRANSPORT = _Transport(), _AsyncTransport()
+_ENGINES: dict[Any, LM15Engine] = {}
+_ASYNC_ENGINES: "weakref.WeakKeyDictionary[Any, dict[Any, AsyncLM15Engine]]" = weakref.WeakKeyDictionary()
+
+
+def _engine(stock: Any, provider: str, model_type: str) -> Any:
+    """Return an engine that differs from `stock` in its transport and needs no key."""
+    config: RouterConfig = stock.config
+    key = (provider, model_type, tuple(sorted((config.base_urls or {}).items())), config.providers)
+    kind = AsyncLM15Engine if isinstance(stock, AsyncLM15Engine) else LM15Engine
+    engines: dict[Any, Any] = _ENGINES
+    if kind is AsyncLM15Engine:
+        engines = _ASYNC_ENGINES.setdefault(asyncio.get_running_loop(), {})
+    if key not in engines:
+        transport: Any = _ASYNC_TRANSPORT if kind is AsyncLM15Engine else _TRANSPORT
+        bare = replace(config, api_keys={provider: "none"}, transport=transport, timeouts=None)
+        engines[key] = kind(bare, model_type=model_type)
+    return engines[key]

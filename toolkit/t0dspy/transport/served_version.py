@@ -1,0 +1,73 @@
+"""Prepare an exported version for the transport: the texts of its prompts, and how to send inputs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+
+from t0dspy.artifact.exported import ExportedProgram
+from t0dspy.artifact.manifest import PredictorEntry, VersionEntry
+from t0dspy.compiler.adapters import fallback_adapter, make_adapter
+from t0dspy.compiler.arguments import Arguments
+from t0dspy.compiler.introspect import lm_of, signature_of
+from t0dspy.compiler.static_text import static_text
+from t0dspy.errors import BundleError
+from t0dspy.transport.prompt import Prompt, ServedPredictor
+from t0dspy.transport.run import ServedVersion
+
+MAIN = "main"
+"""The name of the LM in variants if no LM was known at the export."""
+
+
+def served_version(exported: ExportedProgram, version: str, program: dspy.Module) -> ServedVersion:
+    """Return `version` as the transport needs it.
+
+    Args:
+        exported: the exported program.
+        version: the version.
+        program: the live program with the instructions and demos of the version.
+
+    Raises:
+        BundleError: an older t0dspy exported the version, so that its functions lack what the transport needs.
+    """
+    entry = exported.version(version)
+    predictors = dict(program.named_predictors())
+    served = {path: _serve(exported, path, stage, entry, predictors) for path, stage in entry.predictors.items()}
+    direct_lm = None
+    if entry.served_by == "gateway":
+        direct_lm = next(iter(entry.predictors.values())).lm or MAIN
+    return ServedVersion(
+        exported.name,
+        version,
+        entry.form,
+        served,
+        exported.manifest.deadlines["stage"],
+        entry.lms,
+        direct_lm,
+        entry.adapter,
+    )
+
+
+def _serve(
+    exported: ExportedProgram,
+    path: str,
+    stage: PredictorEntry,
+    version: VersionEntry,
+    predictors: Mapping[str, dspy.Predict],
+) -> ServedPredictor:
+    if stage.kept:
+        return ServedPredictor(path, stage)
+    if not stage.texts:
+        raise BundleError(
+            f"{exported.name} was exported by an older t0dspy, whose versions cannot be run by this one. Export the "
+            "program again; `t0dspy export` adds a version with the same prompts."
+        )
+    predict = predictors[path]
+    signature = signature_of(predict)
+    adapter: Any = make_adapter(version.form, version.adapter)
+    adapters = [adapter, fallback_adapter(adapter)][: len(stage.texts)]
+    prompts = [
+        Prompt(static_text(each, signature, predict.demos, lm_of(predict)), Arguments(signature, text))
+        for each, text in zip(adapters, stage.texts, strict=True)
+    ]
+    return ServedPredictor(path, stage, prompts, signature, list(predict.demos))
