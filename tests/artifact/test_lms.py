@@ -4,7 +4,7 @@ import dspy
 import pytest
 
 from t0dspy.artifact.lms import find_lm, identity_of
-from t0dspy.artifact.manifest import LmEntry
+from t0dspy.model import LmEntry
 
 LMS = {
     "large": LmEntry("openai/large", "openai::large"),

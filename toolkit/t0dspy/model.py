@@ -54,6 +54,20 @@ class PromptForm:
 
 
 @dataclass(frozen=True)
+class LmEntry:
+    """An LM that the program uses in DSPy, and the model of TensorZero's config that answers for it."""
+
+    lm: str
+    """DSPy's name, such as `openai/gpt-4o-mini`."""
+    model: str
+    """The config's model, such as `openai::gpt-4o-mini` or `main`."""
+    address: str | None = None
+    """The LM's own address (`api_base`), if it has one."""
+    type: str = "chat"
+    """DSPy's `model_type`."""
+
+
+@dataclass(frozen=True)
 class Predictor:
     """A `dspy.Predict` of a program, after optimization."""
 
@@ -65,6 +79,10 @@ class Predictor:
     """The TensorZero model for its LM; None if unknown."""
     sampling: Mapping[str, Any]
     """Variant keys and values, such as `{"temperature": 0.7}`."""
+    lm: str | None = None
+    """The program's name of its own LM, a key of `CompiledProgram.lms`; None if no LM is set."""
+    kept: bool = False
+    """Whether it is a predictor, or a module that contains predictors, that stays in Python."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,12 @@ class CompiledPredictor:
     templates: Mapping[str, str]
     """Template name -> MiniJinja: `system`, `user`, and `demo_1_user`, `demo_1_assistant` ... if demos are turns."""
     state: Mapping[str, Any]
-    """DSPy's state of the predictor, as `Predict.dump_state` writes it, without LM and traces."""
+    """DSPy's state of the predictor, as `Predict.dump_state` writes it, without LM and traces; if it is kept, the
+    states of all predictors that it covers, by their paths."""
+    lm: str | None = None
+    """The program's name of its own LM, a key of `CompiledProgram.lms`; None if no LM is set."""
+    kept: bool = False
+    """Whether it stays in Python; then it has no templates. A kept module that contains predictors counts as one."""
 
     @property
     def demo_turns(self) -> int:
@@ -125,3 +148,5 @@ class CompiledProgram:
     """A hash of the program's source; None if serving it does not run the user's code."""
     notes: Sequence[str] = field(default=())
     """Messages for the user: what was dropped, and in what this export may differ from expectations."""
+    lms: Mapping[str, LmEntry] = field(default_factory=dict)
+    """The LMs that the program can choose, by the names that they have in variants."""

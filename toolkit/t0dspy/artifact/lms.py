@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from t0dspy.artifact.manifest import LmEntry
+from t0dspy.model import LmEntry
 
 ADDRESS_KEYS = ("api_base", "base_url")
 """Options of `dspy.LM` that hold its address; DSPy prefers the first."""

@@ -9,7 +9,7 @@ from typing import Any
 from localkit.json_shape import to_dataclass
 from t0dspy.artifact.names import check_version_name
 from t0dspy.errors import BundleError, SettingsError
-from t0dspy.model import PromptForm, Text, canonical
+from t0dspy.model import LmEntry, PromptForm, Text, canonical
 
 FORMAT = 1
 
@@ -50,20 +50,6 @@ class PredictorEntry:
     predictor, and for a version that an older t0dspy exported, whose templates also take no text values."""
     kept: bool = False
     """Whether the predictor, or module, runs in Python: its function has no templates, and DSPy writes its prompt."""
-
-
-@dataclass(frozen=True)
-class LmEntry:
-    """An LM that the program uses in DSPy, and the model of TensorZero's config that answers for it."""
-
-    lm: str
-    """DSPy's name, such as `openai/gpt-4o-mini`."""
-    model: str
-    """The config's model, such as `openai::gpt-4o-mini` or `main`."""
-    address: str | None = None
-    """The LM's own address (`api_base`), if it has one."""
-    type: str = "chat"
-    """DSPy's `model_type`."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from typing import Any
 
 import dspy
 
-from t0dspy.artifact.manifest import LmEntry
 from t0dspy.errors import GatewayError, GatewayUnreachableError, RunError, T0dspyError
 from t0dspy.gateway import Completion, HttpGateway, Inference
-from t0dspy.model import PromptForm
+from t0dspy.model import LmEntry, PromptForm
 from t0dspy.transport.episode import new_episode
 from t0dspy.transport.prompt import ServedPredictor
 
