@@ -97,6 +97,13 @@ def shorthand_of(lm: Any, config: Mapping[str, Any]) -> tuple[str | None, str]:
     return f"{_SHORTHANDS[provider]}::{model}", ""
 
 
+def dspy_name_of(model: str) -> str:
+    """Return DSPy's name of a config model: that of a shorthand's provider, else one that DSPy's catalog lacks."""
+    shorthand, _, name = model.rpartition("::")
+    prefix = next((prefix for prefix, known in _SHORTHANDS.items() if known == shorthand), "openai")
+    return f"{prefix}/{name}"
+
+
 def _why_not(name: str, value: Any) -> str:
     shown = f"is {value!r}" if isinstance(value, int | float) else f"is a {type(value).__name__}"  # no secrets
     if name in ("n", "num_generations"):

@@ -41,31 +41,52 @@ def read_inference(completion: Completion) -> Inference:
         raise GatewayError(f"the gateway's answer is not an inference: {error!r} is missing.") from error
 
 
-def read_answer(completion: Completion, *, streamed: bool) -> Answer:
+def read_answer(completion: Completion, *, streamed: bool, translated: bool) -> Answer:
     """Return the provider's answer in `completion`.
+
+    Args:
+        completion: the gateway's answer.
+        streamed: whether DSPy reads a stream of events.
+        translated: whether the provider's API is not OpenAI's, so that DSPy reads the gateway's translation.
 
     Raises:
         GatewayError: the gateway itself refused the request.
         ProviderLostError: the provider did not answer.
     """
-    data = _provider_data(completion.body)
+    data, kind = _provider_data(completion.body)
     if completion.status == 200:
-        raw = data if data is not None else json.dumps(completion.body)
+        if not translated and kind in _OTHER_APIS:
+            raise GatewayError(
+                f"the model is served by a provider of type {kind}, whose API is not OpenAI's, but DSPy's LM expects "
+                "OpenAI's. Construct the LM with the provider's prefix, such as anthropic/NAME, and export again."
+            )
+        raw = json.dumps(completion.body) if translated or data is None else data
         return Answer(200, _as_events(raw) if streamed else raw.encode())
     message = _message(completion.body)
     if data is not None:
-        return Answer(_provider_status(message, data), data.encode())
+        raw = json.dumps({"error": {"message": data}}) if translated else data
+        return Answer(_provider_status(message, data), raw.encode())
     if completion.status in (408, 502, 504) or "timed out" in message.lower():
         raise ProviderLostError(message)
     raise GatewayError(f"the gateway answered {completion.status}: {message}")
 
 
-def _provider_data(body: Mapping[str, Any]) -> str | None:
+_OTHER_APIS = frozenset(
+    (
+        *("anthropic", "aws_bedrock", "aws_sagemaker", "gcp_vertex_anthropic", "gcp_vertex_gemini"),
+        "google_ai_studio_gemini",
+    )
+)
+"""TensorZero's types of providers whose API is not OpenAI's chat completions."""
+
+
+def _provider_data(body: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the provider's bytes as text, None if the gateway has none, and the type of the provider."""
     entries = body.get("tensorzero_raw_response")
     if not isinstance(entries, list) or not entries or not isinstance(entries[-1], dict):
-        return None
+        return None, ""
     data = entries[-1].get("data")
-    return data if isinstance(data, str) else None
+    return (data if isinstance(data, str) else None), str(entries[-1].get("provider_type"))
 
 
 def _message(body: Mapping[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """The LM of a predictor for which the program's code configures none, as the version recorded it."""
 
+import json
 from functools import lru_cache
 from typing import Any
 
 import dspy
 
+from t0dspy.compiler.sampling import dspy_name_of
 from t0dspy.model import canonical
 from t0dspy.transport.prompt import ServedPredictor
 from t0dspy.transport.run import ServedVersion
@@ -19,7 +21,7 @@ def default_lm(served: ServedVersion, predictor: ServedPredictor) -> dspy.LM:
     lm = served.lms.get(entry.lm or "")
     settings: dict[str, Any] = {_TO_DSPY.get(name, name): value for name, value in entry.sampling.items()}
     if lm is None:
-        name, type, address = f"openai/{entry.model.rpartition('::')[2]}", "chat", None
+        name, type, address = dspy_name_of(entry.model), "chat", None
     else:
         name, type, address = lm.lm, lm.type, lm.address
     return _lm(name, type, address, canonical(settings))
@@ -27,8 +29,6 @@ def default_lm(served: ServedVersion, predictor: ServedPredictor) -> dspy.LM:
 
 @lru_cache(maxsize=256)
 def _lm(name: str, type: Any, address: str | None, settings: str) -> dspy.LM:
-    import json
-
     options = json.loads(settings)
     if address:
         options["api_base"] = address

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import dspy
+from dspy._vendor.lm15.registry import lookup
 from dspy._vendor.lm15.transports import AsyncTransportResponse, ReadError, TransportRequest, TransportResponse
 from dspy.clients import execution
 from dspy.clients.engines.lm15_engine import AsyncLM15Engine, LM15Engine
@@ -26,18 +27,28 @@ from t0dspy.transport.exchange import Exchange
 from t0dspy.transport.run import Run, current_run
 
 _EXCHANGE: ContextVar[Exchange] = ContextVar("t0dspy_exchange")
+_OPENAI = "openai-chat"
+"""lm15's name of the provider with OpenAI's chat completions."""
 _EXPECTED = {"_select_engine": ["lm", "call", "asynchronous"], "_cached": ["lm", "call", "asynchronous"]}
 _stock_select: Any = execution._select_engine
 _stock_cached: Any = execution._cached
 _stock_store: Any = execution._store
 
 
-def install() -> None:
+_required = False
+
+
+def install(*, required: bool = False) -> None:
     """Put the transport into DSPy; calling it again changes nothing.
+
+    Args:
+        required: whether every call of an LM in this process must be part of a run, as in the program server.
 
     Raises:
         RunError: this version of DSPy is built in another way.
     """
+    global _required
+    _required = _required or required
     if execution._select_engine is _select:
         return
     for name, parameters in _EXPECTED.items():
@@ -50,18 +61,29 @@ def install() -> None:
 
 def _select(lm: Any, call: Any, asynchronous: bool) -> Any:
     run = current_run()
-    if run is None:
+    if run is None and not _required:
         return _stock_select(lm, call, asynchronous)
+    if run is None:
+        raise RunError(
+            f"the LM {getattr(lm, 'model', '')!r} was called outside of a run: while the program was imported, in a "
+            "thread without DSPy's context, or after the run was over. Use dspy.Parallel, or start the thread with "
+            "contextvars.copy_context().run."
+        )
     if not isinstance(lm, dspy.LM) or not isinstance(getattr(lm, "_engine_spec", None), str):
         raise _refuse(run, f"the LM {type(lm).__name__} {getattr(lm, 'model', '')!r}, which is not a plain dspy.LM")
     backend, request, provider = _stock_select(lm, call, asynchronous)
     if not isinstance(backend, LM15Engine | AsyncLM15Engine):
         why = "through LiteLLM, because of its engine, an option or an environment variable such as OPENAI_BASE_URL"
         raise _refuse(run, f"the LM {lm.model!r} {why}")
+    if lm.model_type != "chat":
+        raise _refuse(run, f"the LM {lm.model!r} with model_type {lm.model_type!r}")
     timeouts = backend.config.timeouts
-    exchange = Exchange(run, lm, timeouts.read if timeouts is not None else None)
-    inner = _engine(backend, provider, lm.model_type)
-    return (_AsyncEngine if asynchronous else _Engine)(inner, exchange), request, provider
+    definition = lookup(provider)
+    translated = definition is not None and definition.dialect != "openai-chat"
+    exchange = Exchange(run, lm, timeouts.read if timeouts is not None else None, translated)
+    inner = _engine(backend, _OPENAI if translated else provider)
+    engine = (_AsyncEngine if asynchronous else _Engine)(inner, exchange)
+    return engine, replace(request, model=f"openai/{lm.model}") if translated else request, provider
 
 
 def _refuse(run: Run, subject: str) -> ProgramError:
@@ -172,10 +194,10 @@ _ENGINES: dict[Any, LM15Engine] = {}
 _ASYNC_ENGINES: "weakref.WeakKeyDictionary[Any, dict[Any, AsyncLM15Engine]]" = weakref.WeakKeyDictionary()
 
 
-def _engine(stock: Any, provider: str, model_type: str) -> Any:
+def _engine(stock: Any, provider: str) -> Any:
     """Return an engine that differs from `stock` in its transport and needs no key."""
     config: RouterConfig = stock.config
-    key = (provider, model_type, tuple(sorted((config.base_urls or {}).items())), config.providers)
+    key = (provider, tuple(sorted((config.base_urls or {}).items())), config.providers)
     kind = AsyncLM15Engine if isinstance(stock, AsyncLM15Engine) else LM15Engine
     engines: dict[Any, Any] = _ENGINES
     if kind is AsyncLM15Engine:
@@ -183,5 +205,5 @@ def _engine(stock: Any, provider: str, model_type: str) -> Any:
     if key not in engines:
         transport: Any = _ASYNC_TRANSPORT if kind is AsyncLM15Engine else _TRANSPORT
         bare = replace(config, api_keys={provider: "none"}, transport=transport, timeouts=None)
-        engines[key] = kind(bare, model_type=model_type)
+        engines[key] = kind(bare)
     return engines[key]

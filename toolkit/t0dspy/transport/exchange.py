@@ -12,7 +12,7 @@ from t0dspy.gateway import Completion
 from t0dspy.transport.answer import Answer, read_answer, read_inference
 from t0dspy.transport.body import Body, parse_body
 from t0dspy.transport.call import PredictorCall, current_call
-from t0dspy.transport.request import compiled_request, kept_request
+from t0dspy.transport.request import compiled_request, kept_request, translated_request
 from t0dspy.transport.run import Run, ServedVersion
 
 
@@ -24,6 +24,8 @@ class Exchange:
     lm: dspy.LM
     seconds: float | None = None
     """The LM's own time limit for an answer."""
+    translated: bool = False
+    """Whether the LM's provider has an API of its own, so that the gateway translates requests and answers."""
 
     def send(self, url: str, raw: bytes) -> Answer:
         """Return the provider's answer to the body `raw` that DSPy would post to `url`.
@@ -60,10 +62,15 @@ class Exchange:
         predictor = call.predictor
         lm = self._find_lm(call)
         if predictor.entry.kept:
-            return call, kept_request(predictor.entry.function, body, variant_name(served.version, lm))
+            kept = kept_request(predictor.entry.function, body, variant_name(served.version, lm))
+            return call, self._translate(kept, body)
         index = predictor.find(body.contents)
         variant = variant_name(served.version, lm, fallback=index > 0)
-        return call, compiled_request(predictor, predictor.prompts[index], call.inputs, body, variant)
+        compiled = compiled_request(predictor, predictor.prompts[index], call.inputs, body, variant)
+        return call, self._translate(compiled, body)
+
+    def _translate(self, request: dict[str, Any], body: Body) -> dict[str, Any]:
+        return translated_request(request, body) if self.translated else request
 
     def _find_lm(self, call: PredictorCall) -> str | None:
         """Return the name that the variants for this LM have; None for the predictor's own LM.
@@ -85,7 +92,7 @@ class Exchange:
         return None if name == entry.lm and served.direct_lm is None else name
 
     def _answer(self, call: PredictorCall, body: Body, request: dict[str, Any], completion: Completion) -> Answer:
-        answer = read_answer(completion, streamed=body.streamed)
+        answer = read_answer(completion, streamed=body.streamed, translated=self.translated)
         if completion.status == 200:
             inference = read_inference(completion)
             call.inferences.append(self.run.record(request, inference))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from t0dspy.errors import ProgramError
 from t0dspy.transport.body import Body, Message
 from t0dspy.transport.prompt import Prompt, ServedPredictor
 
@@ -19,6 +20,10 @@ _PARAMETERS = {
 
 _OF_VARIANT = {"max_tokens": "max_completion_tokens", "stop_sequences": "stop"}
 """A variant's name of a sampling setting -> the key that the gateway sends a provider of OpenAI's type."""
+
+_TRANSLATED = frozenset((*_PARAMETERS, "stop", "reasoning_effort", "service_tier", "verbosity"))
+_TRANSLATED_TOOLS = frozenset(("response_format", "tools", "tool_choice", "parallel_tool_calls"))
+"""Options that the gateway translates for a provider whose API is not OpenAI's."""
 
 _WRITTEN_FOR_TOOLS = ("tool_choice", "parallel_tool_calls")
 """Keys that the gateway adds to a request with tools."""
@@ -74,6 +79,23 @@ def _request(
         "tensorzero::include_raw_response": True,
         "tensorzero::extra_body": exact,
     }
+
+
+def translated_request(request: Mapping[str, Any], body: Body) -> dict[str, Any]:
+    """Return `request` for a model whose provider has an API of its own, into which the gateway translates it.
+
+    Raises:
+        ProgramError: the gateway cannot translate an option.
+    """
+    unknown = sorted(body.options.keys() - _TRANSLATED - _TRANSLATED_TOOLS)
+    if unknown:
+        raise ProgramError(
+            f"the program calls the LM {body.model!r} with the option {unknown[0]!r}, which the gateway cannot "
+            "translate for a provider whose API is not OpenAI's. Remove the option from the LM or the predictor."
+        )
+    rest = {key: value for key, value in request.items() if key != "tensorzero::extra_body"}
+    shown = _TRANSLATED.union(_TRANSLATED_TOOLS) - _PARAMETERS.keys()
+    return {**rest, **{key: value for key, value in body.options.items() if key in shown and value is not None}}
 
 
 def _exact(options: Mapping[str, Any], written: Sequence[str]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from t0dspy.runtime.server.logs import frames, log, log_uncaught
 from t0dspy.runtime.server.messages import Channel, Order, Outcome
 from t0dspy.stack.processes.programs import GATEWAY_SOCKET
 from t0dspy.transport.adapter import settings_for
+from t0dspy.transport.dspy34 import install
 from t0dspy.transport.run import SETTING, Run
 
 
@@ -129,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _silence_libraries()
     channel = Channel(socket.socket(fileno=args.fd))
     gateway = HttpGateway(args.gateway_url, socket=os.environ.get(GATEWAY_SOCKET))
+    install(required=True)
     catalog = load_catalog(args.configs)
     dspy.configure(disable_history=True, warn_on_type_mismatch=False)
     Worker(catalog, channel, gateway).serve()
