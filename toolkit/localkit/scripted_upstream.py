@@ -36,6 +36,9 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     usage: tuple[int, int] = (1, 1)
     """The numbers of prompt and completion tokens."""
+    finish_reason: str = "stop"
+    message: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the answer's message that are added to its role and text, or replace them, such as `refusal`."""
 
 
 Script = str | Reply | Callable[[RecordedRequest], "str | Reply"]
@@ -145,9 +148,10 @@ def _usage(reply: Reply) -> dict[str, int]:
 
 
 def _completion(id: str, body: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
-    message = {"role": "assistant", "content": reply.text}
+    message = {"role": "assistant", "content": reply.text, **reply.message}
     head = {"id": id, "object": "chat.completion", "created": 1, "model": body.get("model", "scripted")}
-    return {**head, "choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": _usage(reply)}
+    choice = {"index": 0, "finish_reason": reply.finish_reason, "message": message}
+    return {**head, "choices": [choice], "usage": _usage(reply)}
 
 
 def _stream(id: str, body: Mapping[str, Any], reply: Reply) -> bytes:
@@ -155,6 +159,6 @@ def _stream(id: str, body: Mapping[str, Any], reply: Reply) -> bytes:
     pieces = [reply.text[start : start + 7] for start in range(0, len(reply.text), 7)] or [""]
     deltas = [{"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": None} for piece in pieces]
     chunks = [{**head, "choices": [delta]} for delta in deltas]
-    chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}]})
     chunks.append({**head, "choices": [], "usage": _usage(reply)})
     return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"

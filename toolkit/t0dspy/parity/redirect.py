@@ -1,0 +1,102 @@
+"""Point every LM that a program uses at a scripted provider, without a change of the program.
+
+DSPy runs as it is: only the address and the key of each call change, DSPy's cache is off, and retries do not wait.
+"""
+
+import asyncio
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dspy.clients import execution
+
+from t0dspy.model import digest
+
+_CLIENT_ADDRESSES = ("api_base", "base_url")
+
+
+class NotRedirectedError(Exception):
+    """A program calls an LM that DSPy's own engines do not carry, so that its requests cannot be scripted."""
+
+
+class Redirect:
+    """The calls of LMs during a run, and where they go."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.callers: set[tuple[int, int]] = set()
+        """The threads and tasks that made calls: more than one means that the order of requests may vary."""
+        self.refused: list[str] = []
+        """Why calls could not be redirected; a program may have caught the exceptions."""
+        self.on_call: Callable[[], None] = lambda: None
+        self._others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+
+    def applies(self) -> bool:
+        """Return whether the calling thread belongs to the run: it began it, or was started during it."""
+        return threading.get_ident() not in self._others
+
+    def note(self) -> None:
+        """Note the calling thread and task."""
+        try:
+            task = id(asyncio.current_task())
+        except RuntimeError:
+            task = 0
+        self.callers.add((threading.get_ident(), task))
+        self.on_call()
+
+    def address(self, model: str, model_type: str, clients: Mapping[str, Any]) -> str:
+        """Return the base URL for an LM; LMs with other names or addresses have others."""
+        own = next((clients[key] for key in _CLIENT_ADDRESSES if clients.get(key)), None)
+        return f"{self.url}/{lm_key(model, model_type, own)}"
+
+
+def lm_key(model: str, model_type: str, address: str | None) -> str:
+    """Return a short text that is different for LMs with different names, types or addresses."""
+    return digest(f"{model}\n{model_type}\n{(address or '').rstrip('/')}")[:12]
+
+
+@contextmanager
+def redirected(url: str) -> Iterator[Redirect]:
+    """Send the calls of all LMs to the OpenAI-compatible server at `url` until the context ends.
+
+    It replaces functions of DSPy for the whole process, which act on this thread and on threads started meanwhile.
+    """
+    redirect = Redirect(url)
+    before = {name: getattr(execution, name) for name in ("_select_engine", "_cached", "_store", "_delay")}
+
+    def select(lm: Any, call: Any, asynchronous: bool) -> Any:
+        return before["_select_engine"](lm, _to(redirect, lm, call) if redirect.applies() else call, asynchronous)
+
+    def cached(lm: Any, call: Any, asynchronous: bool) -> Any:
+        return None if redirect.applies() else before["_cached"](lm, call, asynchronous)
+
+    def store(lm: Any, call: Any, result: Any, asynchronous: bool) -> None:
+        if not redirect.applies():
+            before["_store"](lm, call, result, asynchronous)
+
+    def delay(error: Exception, attempt: int) -> float:
+        return 0.0 if redirect.applies() else before["_delay"](error, attempt)
+
+    try:
+        _replace({"_select_engine": select, "_cached": cached, "_store": store, "_delay": delay})
+        yield redirect
+    finally:
+        _replace(before)
+
+
+def _replace(functions: Mapping[str, Callable[..., Any]]) -> None:
+    for name, function in functions.items():
+        setattr(execution, name, function)
+
+
+def _to(redirect: Redirect, lm: Any, call: Any) -> Any:
+    """Return the call with the address of the scripted provider."""
+    redirect.note()
+    if not call.managed or not isinstance(getattr(lm, "_engine_spec", None), str):
+        redirect.refused.append(f"{type(lm).__name__} {getattr(lm, 'model', '')} has an engine of its own")
+        raise NotRedirectedError(redirect.refused[-1])
+    legacy = {key: value for key, value in call.legacy.items() if key not in _CLIENT_ADDRESSES}
+    address = redirect.address(lm.model, lm.model_type, call.legacy)
+    return dataclasses.replace(call, legacy={**legacy, "api_base": address, "api_key": "none"})
