@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from benchmarks import Row
 from support.scripted import as_optimizer, demos_in, luck, models_of, question
 from support.served import asked, chat, system
-from t0dspy.compiler.adapters import served_adapter
+from t0dspy.compiler.adapters import make_adapter
 from t0dspy.flywheel.builtin_metrics import exact_match
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.metrics import Metric
@@ -84,7 +84,7 @@ def plain(models: Models, data: Data, seed: int) -> dspy.Module:
     trials = Trials(data.validation, METRIC, models.ledger, 8)
     search = Plain(METRIC, models.prompt, models.task, auto="light", seed=seed, num_threads=8, track_stats=False)
     search.trials = trials
-    with redirect_output(None), dspy.context(lm=models.task, adapter=served_adapter(FORM), disable_history=True):
+    with redirect_output(None), dspy.context(lm=models.task, adapter=make_adapter(FORM, {}), disable_history=True):
         try:
             search.compile(student, trainset=list(data.train), valset=list(data.validation))
         except Stop as stop:
@@ -94,7 +94,7 @@ def plain(models: Models, data: Data, seed: int) -> dspy.Module:
 
 
 def retrained(models: Models, data: Data, seed: int) -> dspy.Module:
-    return optimize(incumbent(), data, METRIC, models, FORM, OptimizeOptions(seed=seed)).program
+    return optimize(incumbent(), data, METRIC, models, make_adapter(FORM, {}), OptimizeOptions(seed=seed)).program
 
 
 def reached(program: dspy.Module) -> float:

@@ -12,8 +12,8 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.dummies import DummyLM
 
 import t0dspy
-from support.served import LyingFront, Served, at_once, booking_agent, chat
-from t0dspy.errors import BundleError, GatewayError, GatewayUnreachableError, ProgramError, RunError
+from support.served import LyingFront, Served, at_once, booking_agent, chat, system
+from t0dspy.errors import BundleError, GatewayError, GatewayUnreachableError, ProgramError
 from t0dspy.runtime.functions import find_function, read_fields
 from t0dspy.testing import Reply, ScriptedUpstream
 
@@ -105,22 +105,23 @@ def test_trace_history_usage_and_callbacks(tales: Any) -> None:
         (True, {"outline": "outline of cats"}),
     ]
     assert trace[1][2] is prediction
-    assert prediction.get_lm_usage()["tensorzero/gateway"]["total_tokens"] == 4
+    assert prediction.get_lm_usage()["openai/scripted"]["total_tokens"] == 4
     assert recorder.seen == ["Stories", "Predict", "lm", "parse", "Predict", "lm", "parse"]
     assert len(tales.history) == 2
-    assert tales.history[1]["messages"][-1]["content"] == '{"outline": "outline of cats"}'
-    assert tales.history[1]["response"].id == prediction.inference_id
+    assert tales.history[1]["messages"][-1]["content"].startswith("[[ ## outline ## ]]\noutline of cats\n\n")
 
 
 def test_n_and_sampling(served: Served, scripted: ScriptedUpstream) -> None:
-    """Candidates are inferences of their own; options of a call override the variant's."""
+    """Candidates are inferences of their own; every option of a call reaches the provider unchanged."""
     program = served.deploy(question(), "question")
     prediction = program(question="who", config={"n": 3, "max_tokens": 7})
-    assert len({one["dspy_inference_id"] for one in (prediction.completions[at] for at in range(3))}) == 3
+    rows = served.rows(f"SELECT count() FROM ChatInference WHERE episode_id = '{prediction.episode_id}'")
+    assert (len(prediction.completions), rows) == (3, [["3"]])
     assert [one.body["max_completion_tokens"] for one in scripted.requests] == [7, 7, 7]
-    assert {round(one.body["temperature"], 3) for one in scripted.requests} == {0.7}  # DSPy's own rule for n > 1
-    with pytest.raises(ProgramError, match="option 'logprobs', which the gateway cannot carry"):
-        program(question="who", config={"logprobs": 2})
+    assert {one.body["temperature"] for one in scripted.requests} == {0.7}  # DSPy's own rule for n > 1
+    program(question="who", config={"logprobs": True, "top_logprobs": 2, "logit_bias": {"17": -100}})
+    last = scripted.requests[-1].body
+    assert (last["logprobs"], last["top_logprobs"], last["logit_bias"]) == (True, 2, {"17": -100})
 
 
 def test_cache_is_dspys_and_off_unless_asked_for(served: Served, scripted: ScriptedUpstream) -> None:
@@ -131,7 +132,8 @@ def test_cache_is_dspys_and_off_unless_asked_for(served: Served, scripted: Scrip
     cached = served.deploy(question(), "question", cache=True)
     one, again = cached(question="cached?"), cached(question="cached?")
     cached(question="cached?", config={"rollout_id": 1, "temperature": 1.0})
-    assert one.inference_id == again.inference_id
+    assert one.inference_id
+    assert again.inference_id is None  # the gateway did not see the second call
     assert len(scripted.requests) == 2
 
 
@@ -170,7 +172,7 @@ def test_best_of_n_inside_and_around(served: Served, scripted: ScriptedUpstream)
     assert [one.body["temperature"] for one in scripted.requests] == [1.0] * 3
     inner = served.deploy(question(), "question")
     outer = dspy.BestOfN(inner, N=3, reward_fn=lambda args, pred: len(pred.answer), threshold=99)
-    with dspy.context(lm=DummyLM([]), trace=[]):
+    with dspy.context(lm=dspy.LM("openai/scripted"), trace=[]):
         assert outer(question="why").answer == "bbb"
 
 
@@ -236,12 +238,17 @@ def test_a_predictor_alone_is_a_call_of_its_own(tales: Any) -> None:
     assert one.outline == "outline of a"
 
 
-def test_a_failed_answer_is_dspys_parse_error(served: Served, tales: Any, scripted: ScriptedUpstream) -> None:
-    """There is no second call in another form."""
+def test_an_answer_that_does_not_parse(served: Served, tales: Any, scripted: ScriptedUpstream) -> None:
+    """DSPy asks once more, in its JSON form, which the version has as a variant of its own."""
     scripted.script = "no fields here"
     with pytest.raises(dspy.utils.exceptions.AdapterParseError):
         tales(topic="cats")
-    assert len(scripted.requests) == 1
+    assert len(scripted.requests) == 2
+    scripted.script = lambda request: '{"outline": "o", "text": "t"}' if "JSON object" in str(request.body) else "no"
+    prediction = tales(topic="cats")
+    assert prediction.text == "t"
+    stages = [[name, version, "pinned"] for name in ("tales__plan", "tales__write") for version in ("v1", "v1_json")]
+    assert served.stages(prediction.episode_id) == stages
 
 
 def test_an_empty_answer_is_none(served: Served, scripted: ScriptedUpstream) -> None:
@@ -267,14 +274,18 @@ def test_an_answer_of_another_variant_is_none(served: Served) -> None:
             program(topic="cats")
         with pytest.raises(GatewayError, match=r"tales__plan was asked for v1, but v2 answered"):
             asyncio.run(program.acall(topic="cats"))
-        assert [one.body["function_name"] for one in front.requests] == ["tales__plan"] * 2
+        names = [one.body["model"] for one in front.requests]
+        assert names == ["tensorzero::function_name::tales__plan"] * 2
 
 
-def test_a_provider_failure_is_a_gateway_error(tales: Any, scripted: ScriptedUpstream) -> None:
-    """The gateway retries; what reaches the caller is one clear error."""
-    scripted.script = Reply("overloaded", status=400)
-    with pytest.raises(GatewayError, match="overloaded"):
-        tales(topic="cats")
+def test_a_provider_failure_is_dspys_error(tales: Any, scripted: ScriptedUpstream) -> None:
+    """The provider's status and words arrive as in plain DSPy, and a final error is not repeated."""
+    for status, kind in ((400, "LMInvalidRequestError"), (401, "LMAuthError")):
+        scripted.requests.clear()
+        scripted.script = Reply("the provider's words", status=status)
+        with pytest.raises(getattr(dspy.utils.exceptions, kind), match="the provider's words"):
+            tales(topic="cats")
+        assert len(scripted.requests) == 1
 
 
 def test_what_cannot_be_deployed(served: Served) -> None:
@@ -332,17 +343,46 @@ def test_a_deployed_program_inside_another(served: Served, tales: Any) -> None:
     assert found.inner.episode_id != found.own.episode_id
 
 
-def test_refine_is_refused(served: Served) -> None:
-    """Refine adds an input that the exported function does not have."""
-    from t0dspy.runtime.adapter import GatewayAdapter
+def test_refine_is_refused_at_its_second_attempt(served: Served, scripted: ScriptedUpstream) -> None:
+    """Refine adds an input with a hint, which the exported prompt does not have; nothing is sent with it."""
+    inner = served.deploy(question(), "question")
+    outer = dspy.Refine(inner, N=2, reward_fn=lambda args, pred: 0.0, threshold=1.0)
+    with (
+        dspy.context(lm=dspy.LM("openai/scripted", cache=False), trace=[]),
+        pytest.raises(ProgramError, match="the prompt"),
+    ):
+        outer(question="why")
+    assert not [one for one in scripted.requests if "hint_" in system(one)]
 
-    with pytest.raises(ProgramError, match="Refine"):
-        GatewayAdapter()(None, {}, None, [], {})
+
+def test_a_prompt_that_was_not_exported(served: Served, tales: Any, scripted: ScriptedUpstream) -> None:
+    """What a program changes at run time is never replaced by what was exported: it is refused before it is sent."""
+    demo = dspy.Example(topic="a", outline="b")
+    for name, call in {
+        "a demo": lambda: tales.plan(topic="x", demos=[demo]),
+        "instructions": lambda: tales.plan(topic="x", signature=tales.plan.signature.with_instructions("Else.")),
+    }.items():
+        with pytest.raises(ProgramError, match="'plan' was about to send a prompt that is not the exported one"):
+            call()
+        assert not scripted.requests, name
+    tales.plan.demos = [demo]
+    with pytest.raises(ProgramError, match="it has 3 messages before the input, and the exported one has 1"):
+        tales(topic="x")
+    tales.plan.demos = []
+    with dspy.context(adapter=dspy.JSONAdapter()):
+        assert tales.plan  # the version's own adapter is used at the start of a run
 
 
-def test_an_unexported_predictor_says_so(served: Served, tales: Any) -> None:
-    """Inside a deployed program without a local LM, a predictor that was not exported has nobody to answer it."""
+def test_an_lm_without_a_model(served: Served, tales: Any, scripted: ScriptedUpstream) -> None:
+    """A custom LM cannot be carried, and says so by name."""
+    with dspy.context(lm=DummyLM([{"outline": "o"}])), pytest.raises(ProgramError, match="DummyLM"):
+        tales(topic="x")
+    assert not scripted.requests
+
+
+def test_an_unexported_predictor_says_so(served: Served, tales: Any, scripted: ScriptedUpstream) -> None:
+    """A predictor that was not exported is refused by its signature, and so is a direct call of an LM."""
     tales.plan = dspy.Predict("topic: str -> outline: str")
-    with pytest.raises(dspy.utils.exceptions.LMUnexpectedError, match="was not exported") as caught:
+    with pytest.raises(ProgramError, match="a predictor with the signature 'topic -> outline', which tales v1"):
         tales(topic="cats")
-    assert isinstance(caught.value.__cause__, RunError)
+    assert not scripted.requests

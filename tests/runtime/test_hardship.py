@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from t0dspy.runtime.run import Run, served_version
 
 from support.served import (
     APPS,
@@ -30,8 +29,11 @@ from support.served import (
 from support.stack import COMMAND, bare_environment, wait_until
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import GatewayError
-from t0dspy.gateway import Call, HttpGateway, Inference, input_messages
+from t0dspy.gateway import HttpGateway, Inference
 from t0dspy.testing import ScriptedUpstream
+from t0dspy.transport.answer import read_inference
+from t0dspy.transport.run import Run
+from t0dspy.transport.served_version import served_version
 
 NAUGHTY = "naughty/v1"
 
@@ -190,13 +192,21 @@ def test_the_gateway_restarts_under_eight_runs(parts: Parts, scripted: ScriptedU
 
 def test_an_async_stage_waits_out_a_restart(parts: Parts) -> None:
     """It is asked for once the gateway answers again; where that is after the deadline, it fails clearly."""
-    manifest = ExportedProgram.read(parts.served.configs, "tales").manifest
+    from stories import Stories
+
+    exported = ExportedProgram.read(parts.served.configs, "tales")
+    served = served_version(exported, "v1", Stories())
     gateway = HttpGateway(parts.url)
 
     async def ask(seconds: float) -> Inference:
-        run = Run(served_version(manifest, "v1"), None, deadline=seconds)
-        call = Call("tales__plan", input_messages({"topic": "patience"}, 0), "v1", run.episode)
-        return await run.aask(gateway, call)
+        run = Run(served, None, gateway, deadline=seconds)
+        block = {"type": "tensorzero::template", "name": "user", "arguments": {"topic": "patience"}}
+        body = {
+            "model": "tensorzero::function_name::tales__plan",
+            "tensorzero::variant_name": "v1",
+            "messages": [{"role": "user", "content": [block]}],
+        }
+        return read_inference(await run.asend(body))
 
     async def across_a_restart() -> Inference:
         patient = asyncio.create_task(ask(60))

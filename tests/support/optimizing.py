@@ -5,6 +5,7 @@ from typing import Any
 import dspy
 
 from support.scripted import question
+from t0dspy.compiler.adapters import make_adapter
 from t0dspy.flywheel.builtin_metrics import exact_match
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.optimize.optimize import Optimized, optimize
@@ -32,4 +33,5 @@ def run(
     form: PromptForm = FORM,
     **options: Any,
 ) -> Optimized:
-    return optimize(program or asker(), data, metric, models, form, OptimizeOptions(threads=4, **options))
+    adapter = make_adapter(form, {})
+    return optimize(program or asker(), data, metric, models, adapter, OptimizeOptions(threads=4, **options))

@@ -151,6 +151,8 @@ class LyingFront(ScriptedUpstream):
 
     def relay(self, request: RecordedRequest) -> Reply:
         answered = httpx.post(self.gateway + request.path, json=request.body, timeout=30, trust_env=False).json()
+        if "model" in answered:
+            answered["model"] = answered["model"].replace("::v1", "::v2")
         return Reply(raw=json.dumps({**answered, "variant_name": "v2"}).encode())
 
 

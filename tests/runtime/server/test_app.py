@@ -108,15 +108,18 @@ def test_a_stage_that_does_not_parse(server: ProgramServer, scripted: ScriptedUp
     assert (status, kind) == (502, "stage_not_parsed")
     assert text.startswith("stage 'plan' of tales v1: the model's answer (inference ")
     assert "private" not in text + server.said()
-    assert len(scripted.requests) == 1
+    assert len(scripted.requests) == 2  # the second call is DSPy's JSON fallback
 
 
 def test_a_stage_that_fails(server: ProgramServer, scripted: ScriptedUpstream) -> None:
-    """The gateway's own retries come first; then the run fails."""
-    scripted.script = Reply("overloaded", status=429)
-    status, kind, _ = failure(server.run("tales/v1", arguments={"topic": "cats"}))
+    """The caller gets the provider's words in one sentence, and a final error is not repeated."""
+    scripted.script = Reply("the key is wrong", status=401)
+    status, kind, text = failure(server.run("tales/v1", arguments={"topic": "cats"}))
     assert (status, kind) == (502, "stage_failed")
-    assert len(scripted.requests) == 3
+    assert text == (
+        "a stage of tales v1 failed, because the provider rejected the API key (HTTP 401): the key is wrong"
+    )
+    assert len(scripted.requests) == 1
 
 
 def test_react_tools_run_once(

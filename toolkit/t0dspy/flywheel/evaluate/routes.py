@@ -8,7 +8,7 @@ import dspy
 from dspy.adapters.utils import serialize_for_json
 
 from t0dspy.artifact.exported import ExportedProgram
-from t0dspy.compiler.adapters import served_adapter
+from t0dspy.compiler.adapters import make_adapter
 from t0dspy.errors import GatewayUnreachableError, SettingsError
 from t0dspy.flywheel.models.answers import Answers
 from t0dspy.flywheel.models.budget import Ledger, Stop
@@ -62,7 +62,8 @@ def direct_run(
             f"no model to run {exported.name} with: write `task_model` in its settings, or dspy.configure(lm=...) in "
             "its module."
         )
-    with dspy.context(lm=lm, adapter=served_adapter(exported.version(version).form), disable_history=True):
+    entry = exported.version(version)
+    with dspy.context(lm=lm, adapter=make_adapter(entry.form, entry.adapter), disable_history=True):
         yield program_run(program)
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 import dspy
 
-from t0dspy.compiler.adapters import served_adapter
 from t0dspy.errors import OptimizeError
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.models.budget import Stop
@@ -23,7 +22,6 @@ from t0dspy.flywheel.optimize.options import SIZES, OptimizeOptions
 from t0dspy.flywheel.optimize.proposals import Proposals
 from t0dspy.flywheel.optimize.search import OPTIMIZERS, Data, Models, Search, search
 from t0dspy.flywheel.optimize.trials import Trial, Trials
-from t0dspy.model import PromptForm
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def optimize(
     data: Data,
     metric: Metric,
     models: Models,
-    form: PromptForm,
+    adapter: dspy.Adapter,
     options: OptimizeOptions | None = None,
     *,
     progress: Callable[[str], None] = lambda text: None,
@@ -61,7 +59,7 @@ def optimize(
         data: the examples and demos that the optimizer may use.
         metric: the user's metric.
         models: counted models.
-        form: the prompt form that is served.
+        adapter: the adapter that is served.
         options: the options of the optimizer.
         progress: called with a line of progress.
         log: the file for the optimizer's own output; None discards it.
@@ -83,7 +81,7 @@ def optimize(
     proposals = Proposals(options.optimizer)
     data.gate.refused.clear()  # the report counts what this search proposed, not an earlier one on the same data
     ended: Literal["finished", "budget"] = "finished"
-    with redirect_output(log), dspy.context(lm=models.task, adapter=served_adapter(form), disable_history=True):
+    with redirect_output(log), dspy.context(lm=models.task, adapter=adapter, disable_history=True):
         try:
             trials.begin(student)
             search(Search(student, data, models, options, trials, only, proposals, progress))

@@ -7,7 +7,6 @@ from typing import Any
 
 import dspy
 
-from t0dspy.compiler.adapters import served_adapter
 from t0dspy.flywheel.metrics import ANSWER, FEEDBACK, Metric
 from t0dspy.flywheel.models.budget import Stop
 from t0dspy.flywheel.models.silence import redirect_output
@@ -15,7 +14,6 @@ from t0dspy.flywheel.optimize.candidates import student_of
 from t0dspy.flywheel.promotion.options import PromotionOptions
 from t0dspy.flywheel.promotion.promotion import PromotionResult, promotion_test
 from t0dspy.flywheel.scoring import OWN, Scored, check_failures, program_run, score_all
-from t0dspy.model import PromptForm
 
 CHALLENGER = "challenger"
 
@@ -35,7 +33,7 @@ def run_contest(
     holdout: Sequence[Any],
     metric: Metric,
     lm: dspy.LM,
-    form: PromptForm,
+    adapter: dspy.Adapter,
     options: PromotionOptions,
     *,
     tags: Sequence[Mapping[str, str]] = (),
@@ -53,7 +51,7 @@ def run_contest(
         holdout: examples that neither has seen.
         metric: the user's metric.
         lm: the model that runs both programs.
-        form: the prompt form that is served.
+        adapter: the adapter that is served.
         options: the conditions for a promotion.
         tags: the tags of each example, to slice by.
         groups: the name of each example's group; examples of one group may depend on each other.
@@ -67,7 +65,7 @@ def run_contest(
         OptimizeError: the model does not answer.
     """
     runs: dict[str, list[Scored]] = {}
-    with redirect_output(log), dspy.context(lm=lm, adapter=served_adapter(form), disable_history=True):
+    with redirect_output(log), dspy.context(lm=lm, adapter=adapter, disable_history=True):
         for name, program in ((version, incumbent), (CHALLENGER, challenger)):
             label = f"{name} on the holdout"
 

@@ -12,6 +12,7 @@ import dspy
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.names import check_program_name
 from t0dspy.artifact.rollout_toml import check_share
+from t0dspy.compiler.adapters import make_adapter
 from t0dspy.errors import RetrainError, SettingsError
 from t0dspy.flywheel.metrics import Metric
 from t0dspy.flywheel.models.budget import Price
@@ -53,6 +54,11 @@ class Task:
     def form(self) -> PromptForm:
         """Return the incumbent's prompt form, which the challenger has too."""
         return self.exported.version(self.version).form
+
+    @property
+    def adapter(self) -> dspy.Adapter:
+        """Return a new adapter that writes the incumbent's prompts, with its second call after an unreadable answer."""
+        return make_adapter(self.form, self.exported.version(self.version).adapter)
 
     @property
     def review(self) -> bool:
