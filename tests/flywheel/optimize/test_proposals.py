@@ -81,7 +81,7 @@ def test_a_budget_that_ends_hides_nothing() -> None:
 
 def test_some_proposals_failed() -> None:
     """The rest are candidates, and the report says how many failed and why."""
-    with two_models(sometimes(2)) as models:
+    with two_models(sometimes(3)) as models:
         found = run(models, optimizer="miprov2")
     assert found.better
     (note,) = found.notes

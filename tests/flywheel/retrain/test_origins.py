@@ -21,6 +21,7 @@ from t0dspy.flywheel.retrain.report import as_html, as_json
 from t0dspy.flywheel.retrain.results import Retrained
 from t0dspy.flywheel.split.split import SetState
 from t0dspy.flywheel.to_dspy import Types, to_demo, to_example
+from t0dspy.model import PromptForm
 from t0dspy.program.of_version import import_program
 from t0dspy.settings import ProgramSettings
 
@@ -166,7 +167,7 @@ def test_the_report_shows_origins_and_escapes_text(capsys: pytest.CaptureFixture
         "promoted",
         "better",
         "v1",
-        dspy.ChatAdapter(),
+        PromptForm(),
         ("a", "b"),
         Gathered([one], [], [], 1, 1, changed={"answer left out: unrated": 3}),
         version="v2",
