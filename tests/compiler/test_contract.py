@@ -11,7 +11,7 @@ from support.contracts import ByUse, Hinted, Kwargs, ReturnsComputed, Review, Ve
 from support.rendering import MODEL
 from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.contract import is_only_its_predictor, program_contract, read_contract
-from t0dspy.compiler.forward import Uncertain
+from t0dspy.compiler.function_source import Uncertain
 from t0dspy.errors import ContractError, ProgramError
 from t0dspy.model import PromptForm
 from t0dspy.program.signatures import load_signature
@@ -229,6 +229,76 @@ def test_a_given_signature_that_does_not_fit(kind: Any, given: str, reason: str)
     with pytest.raises(ContractError) as caught:
         program_contract(kind(), dspy.Signature(given))
     assert str(caught.value) == reason
+
+
+class Styled(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.write = dspy.Predict("topic, style, size: int -> text: str, score: int")
+
+    async def aforward(self, topic: str, style="plain", size: int = 3):
+        written = await self.write.acall(topic=topic, style=style, size=size)
+        return dspy.Prediction(text=written.text, score=written.score, more=dict(written))
+
+
+class Rated(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        rating = dspy.OutputField(ge=0, le=100, desc="percent")
+        self.rate = dspy.Predict(dspy.Signature("text -> note").append("rating", rating, int))
+
+    def forward(self, text: str):
+        return dspy.Prediction(rating=self.rate(text=text).rating)
+
+
+class Text(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.write = dspy.Predict("topic -> text: str")
+
+    def forward(self, topic: str) -> str:
+        return self.write(topic=topic).text
+
+
+def test_a_given_signature_is_completed_from_the_code() -> None:
+    """Defaults stay, and fields without a type get the type that the code shows."""
+    contract = program_contract(Styled(), load_signature("topic, style, size -> text, score, more", Styled()))
+    assert contract.input_fields["style"].default == "plain"
+    assert contract.input_fields["size"].default == 3
+    assert contract.input_fields["topic"].is_required()
+    types = {name: info.annotation for name, info in contract.fields.items()}
+    assert types == {"topic": str, "style": str, "size": int, "text": str, "score": int, "more": dict[str, Any]}
+    schema = compile_program(Styled(), form=PromptForm(), model=MODEL, signature=contract).contract.inputs
+    assert schema["required"] == ["topic"]
+
+
+def test_bounds_are_not_part_of_a_programs_contract() -> None:
+    """DSPy returns a value that breaks the bounds of its field, so the exported schema accepts it."""
+    contract = compile_program(Rated(), form=PromptForm(), model=MODEL).contract
+    assert contract.outputs["properties"] == {"rating": {"type": "integer"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (
+            "topic -> text: int",
+            "the output 'text' of type int, but Text.forward returns the type str.",
+        ),
+        ("topic -> text, more", "2 outputs, but Text.forward returns one value of the type str."),
+    ],
+)
+def test_a_given_signature_whose_types_do_not_fit(given: str, reason: str) -> None:
+    """A returned value that cannot have the stated type is refused."""
+    with pytest.raises(ContractError) as caught:
+        program_contract(Text(), load_signature(given, Text()))
+    assert str(caught.value) == f"the signature has {reason}"
+
+
+def test_a_returned_value_is_the_only_output() -> None:
+    """Any name can be stated for it."""
+    contract = program_contract(Text(), load_signature("topic -> essay", Text()))
+    assert {name: info.annotation for name, info in contract.output_fields.items()} == {"essay": str}
 
 
 def test_a_narrower_signature_needs_python_between() -> None:

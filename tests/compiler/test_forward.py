@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NotRequired, TypedDict
 
 import dspy
+import pydantic
 import pytest
 
 from support.contracts import ByUse, Hinted, Kwargs, ReturnsComputed, Steps
 from t0dspy.compiler.contract import program_contract, read_contract
-from t0dspy.compiler.forward import Uncertain
 from t0dspy.errors import ContractError
 
 
@@ -59,18 +60,6 @@ class Deep(dspy.Module):
         return self.inner(spec=spec, depth=1)
 
 
-CERTAIN = [
-    (Hinted, ["spec: str", "depth: int = 2"], ["reasoning: str", "verdict: bool", "notes: str"]),
-    (ByUse, ["spec: str", "depth: int"], ["steps: list[str]"]),
-    (ByVariable, ["spec: str"], ["reasoning: str", "verdict: bool", "notes: str"]),
-    (Mixed, ["spec: str"], ["notes: str", "steps: list[str]"]),
-    (Several, ["spec: str"], ["verdict: bool"]),
-    (Keyword, ["spec: str", "depth: int"], ["verdict: bool", "notes: list[str]"]),
-    (Nested, ["spec: str"], ["verdict: bool"]),
-    (Deep, ["spec: str"], ["reasoning: str", "verdict: bool", "notes: str"]),
-]
-
-
 def shown(fields: Any) -> list[str]:
     """Fields as people write them."""
     return [
@@ -81,14 +70,6 @@ def shown(fields: Any) -> list[str]:
 def _kind(field: Any) -> str:
     plain = isinstance(field.annotation, type) and not getattr(field.annotation, "__args__", ())
     return field.annotation.__name__ if plain else str(field.annotation)
-
-
-@pytest.mark.parametrize(("kind", "inputs", "outputs"), CERTAIN, ids=lambda one: getattr(one, "__name__", ""))
-def test_contracts_that_forward_says(kind: Any, inputs: list[str], outputs: list[str]) -> None:
-    """Typed parameters, use by name, results handed on and `dspy.Prediction(...)` say a contract for certain."""
-    contract = read_contract(kind())
-    assert shown(contract.input_fields) == inputs
-    assert shown(contract.output_fields) == outputs
 
 
 class Untyped(Steps):
@@ -240,27 +221,6 @@ class OwnCall(Steps):
         return self.all[0](spec=spec)
 
 
-UNCERTAIN = [
-    *(Untyped, TwoTypes, Reassigned, Kwargs, Args, ReturnsText, ReturnsComputed, ReturnsSpread, ReturnsPositional),
-    *(ReturnsEither, MayReturnNothing, AssignedTwice, AssignedInLoop, Walrus, ByWith, Changed, ChangedByItem),
-    *(ChangedByMethod, Deleted, InputIsOutput, NoForward, BadHint, Generator, Decorated, OwnCall),
-]
-
-
-@pytest.mark.parametrize("kind", UNCERTAIN)
-def test_contracts_that_are_not_certain_are_not_guessed(kind: Any) -> None:
-    """The user is asked to say the contract, and told how and why."""
-    with pytest.raises(ContractError) as caught:
-        program_contract(kind(), None)
-    assert str(caught.value).startswith(
-        f"the inputs and outputs of {kind.__name__} cannot be read from its code with certainty: "
-    )
-    assert "State them with --signature 'spec -> review' (or `signature` in the program's settings)" in str(
-        caught.value
-    )
-    assert str(caught.value).endswith("or export its predictors alone with --stages-only.")
-
-
 class HandedOn(Steps):
     def forward(self, spec: str):
         result = self.all[0](spec=spec)
@@ -285,9 +245,209 @@ class Printed(Steps):
         return result
 
 
-def test_a_result_that_others_may_change_is_not_certain() -> None:
-    """A helper that is handed a prediction may add fields to it; printing it does not."""
-    for kind in (HandedOn, Excepted):
-        with pytest.raises(Uncertain):
-            read_contract(kind())
-    assert list(read_contract(Printed()).output_fields) == ["verdict"]
+class Answer(pydantic.BaseModel):
+    text: str
+    score: int
+
+
+class Parts(TypedDict):
+    left: str
+    right: NotRequired[int]
+
+
+class Plain:
+    def __init__(self) -> None:
+        self.verdict = True
+
+
+class Attribute(Steps):
+    def forward(self, spec, depth: int):
+        steps = self.plan(spec=spec, depth=depth).steps
+        joined = "; ".join(steps)
+        return dspy.Prediction(steps=steps, joined=joined.upper(), count=len(steps), first=steps[0], long=depth > 2)
+
+
+class OnlyAsync(Steps):
+    async def aforward(self, spec: str, depth: int = 4):
+        plan = await self.plan.acall(spec=spec, depth=depth)
+        return await self.review.acall(steps=plan.steps)
+
+
+class KwargsOfTwo(Steps):
+    def forward(self, extra: str, **kwargs):
+        plan = self.plan(spec=extra, **kwargs)
+        review = self.full(spec=kwargs["note"], depth=kwargs.get("level", 3))
+        return dspy.Prediction(steps=plan.steps, verdict=review.verdict)
+
+
+class AnnotatedText(Steps):
+    def forward(self, spec: str) -> str:
+        return unknown(spec)
+
+
+class AnnotatedModel(Steps):
+    def forward(self, spec: str) -> Answer:
+        return unknown(spec)
+
+
+class AnnotatedParts(Steps):
+    def forward(self, spec: str) -> Parts:
+        return unknown(spec)
+
+
+class AnnotatedPrediction(Steps):
+    def forward(self, spec: str) -> dspy.Prediction:
+        return self.plan(spec=spec, depth=1)
+
+
+class MakesModel(Steps):
+    def forward(self, spec: str):
+        return Answer(text=spec, score=1)
+
+
+class ReturnsPair(Steps):
+    def forward(self, spec: str):
+        plan = self.plan(spec=spec, depth=1)
+        return plan.steps, 2
+
+
+class ReturnsDict(Steps):
+    def forward(self, spec: str):
+        return {"steps": self.plan(spec=spec, depth=1).steps, "ok": True}
+
+
+class ByHelper(Steps):
+    def forward(self, spec: str):
+        return self.finish(self.plan(spec=spec, depth=1))
+
+    def finish(self, plan):
+        return dspy.Prediction(first=plan.steps, plan=plan)
+
+
+class BranchesAlike(Steps):
+    def forward(self, spec: str):
+        try:
+            if not spec:
+                return dspy.Prediction(verdict=False)
+            return self.all[0](spec=spec)
+        except ValueError:
+            return dspy.Prediction(verdict=None)
+
+
+class Unsendable(Steps):
+    def forward(self, spec: str, callback: Callable[[str], None] | None = None, marker: object = Plain()):
+        return self.all[0](spec=spec)
+
+
+def unknown(spec: str):
+    return globals()[spec]
+
+
+class SpreadsUnknown(Steps):
+    def forward(self, spec: str):
+        return dspy.Prediction(**unknown(spec))
+
+
+class KwargsElsewhere(Steps):
+    def forward(self, **kwargs):
+        unknown(kwargs)
+        return self.all[0](spec="x")
+
+
+class PredictionOrText(Steps):
+    def forward(self, spec: str):
+        return self.all[0](spec=spec) if spec else "nothing"
+
+
+class ReturnsNothing(Steps):
+    def forward(self, spec: str) -> None:
+        self.all[0](spec=spec)
+
+
+CERTAIN = [
+    (Hinted, ["spec: str", "depth: int = 2"], ["reasoning: str", "verdict: bool", "notes: str"]),
+    (ByUse, ["spec: str", "depth: int"], ["steps: list[str]"]),
+    (ByVariable, ["spec: str"], ["reasoning: str", "verdict: bool", "notes: str"]),
+    (Mixed, ["spec: str"], ["notes: str", "steps: list[str]"]),
+    (Several, ["spec: str"], ["verdict: bool"]),
+    (Keyword, ["spec: str", "depth: int"], ["verdict: bool", "notes: list[str]"]),
+    (Nested, ["spec: str"], ["verdict: bool"]),
+    (Deep, ["spec: str"], ["reasoning: str", "verdict: bool", "notes: str"]),
+    (Untyped, ["spec: Any"], ["verdict: bool"]),
+    (TwoTypes, ["spec: Any"], ["verdict: bool"]),
+    (Reassigned, ["spec: Any"], ["verdict: bool"]),
+    (Kwargs, ["spec: str", "depth: int"], ["verdict: bool", "notes: list[str]"]),
+    (KwargsOfTwo, ["extra: str", "depth: int", "note: Any", "level: Any = 3"], ["steps: list[str]", "verdict: bool"]),
+    (OnlyAsync, ["spec: str", "depth: int = 4"], ["reasoning: str", "verdict: bool", "notes: str"]),
+    (Unsendable, ["spec: str", "marker: object = None"], ["verdict: bool"]),
+    (
+        Attribute,
+        ["spec: str", "depth: int"],
+        ["steps: list[str]", "joined: str", "count: int", "first: str", "long: bool"],
+    ),
+    (ReturnsText, ["spec: str"], ["verdict: bool"]),
+    (ReturnsComputed, ["spec: str"], ["count: int"]),
+    (ReturnsSpread, ["spec: str"], ["steps: list[str]"]),
+    (ReturnsPositional, ["spec: str"], ["steps: list[str]"]),
+    (ReturnsPair, ["spec: str"], ["answer: tuple[list[str], int]"]),
+    (ReturnsDict, ["spec: str"], ["steps: list[str]", "ok: bool"]),
+    (ReturnsEither, ["spec: str"], ["steps: list[str] = None", "verdict: bool = None"]),
+    (MayReturnNothing, ["spec: str"], ["verdict: bool = None"]),
+    (BranchesAlike, ["spec: str"], ["verdict: typing.Optional[bool]"]),
+    (AssignedTwice, ["spec: str"], ["verdict: bool = None", "steps: list[str] = None"]),
+    (Walrus, ["spec: str"], ["steps: list[str] = None", "verdict: bool = None"]),
+    (Changed, ["spec: str"], ["verdict: str"]),
+    (ChangedByItem, ["spec: str"], ["verdict: bool", "more: int"]),
+    (ByHelper, ["spec: str"], ["first: list[str]", "plan: dict[str, typing.Any]"]),
+    (AnnotatedText, ["spec: str"], ["answer: str"]),
+    (AnnotatedModel, ["spec: str"], ["answer: Answer"]),
+    (AnnotatedParts, ["spec: str"], ["left: str", "right: int = None"]),
+    (AnnotatedPrediction, ["spec: str"], ["steps: list[str]"]),
+    (MakesModel, ["spec: str"], ["answer: Answer"]),
+    (Printed, ["spec: str"], ["verdict: bool"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "inputs", "outputs"), CERTAIN, ids=lambda one: getattr(one, "__name__", ""))
+def test_contracts_that_forward_says(kind: Any, inputs: list[str], outputs: list[str]) -> None:
+    """Parameters, calls of predictors and returned values give names and types; a computed value may have any type."""
+    contract = read_contract(kind())
+    assert shown(contract.input_fields) == inputs
+    assert shown(contract.output_fields) == outputs
+
+
+UNCERTAIN = [
+    *(Args, SpreadsUnknown, KwargsElsewhere, PredictionOrText, AssignedInLoop, ByWith, ChangedByMethod, Deleted),
+    *(InputIsOutput, BadHint, Generator, Decorated, OwnCall, HandedOn, Excepted, ReturnsNothing),
+]
+
+
+@pytest.mark.parametrize("kind", UNCERTAIN)
+def test_contracts_that_are_not_certain_are_not_guessed(kind: Any) -> None:
+    """The user is asked to say the contract, and told how and why."""
+    with pytest.raises(ContractError) as caught:
+        program_contract(kind(), None)
+    assert str(caught.value).startswith(
+        f"the inputs and outputs of {kind.__name__} cannot be read from its code with certainty: "
+    )
+    assert "State them with --signature '" in str(caught.value)
+    assert str(caught.value).endswith("or export its predictors alone with --stages-only.")
+
+
+def test_the_flag_that_states_the_contract() -> None:
+    """The error contains the flag to paste, with the inputs that are known and a guess of the outputs."""
+    for kind, flag in (
+        (SpreadsUnknown, "--signature 'spec: str -> verdict: bool'"),
+        (KwargsElsewhere, "--signature 'question -> verdict: bool'"),
+        (InputIsOutput, "--signature 'steps: str -> verdict: bool'"),
+    ):
+        with pytest.raises(ContractError) as caught:
+            program_contract(kind(), None)
+        assert f"State them with {flag} (or `signature` in the program's settings)" in str(caught.value)
+
+
+def test_a_module_that_cannot_be_called() -> None:
+    """Without `forward` and `aforward`, a stated signature does not help either."""
+    for given in (None, dspy.Signature("spec -> verdict")):
+        with pytest.raises(ContractError, match="NoForward has neither `forward` nor `aforward`"):
+            program_contract(NoForward(), given)

@@ -8,6 +8,7 @@ from dspy.adapters.utils import serialize_for_json
 from t0dspy.compiler import adapters
 from t0dspy.compiler.contract import is_only_its_predictor, program_contract
 from t0dspy.compiler.introspect import lm_of, predictors_of, refused_fields
+from t0dspy.compiler.lenient import lenient_output_schema
 from t0dspy.compiler.sampling import connection_keys, shorthand_of
 from t0dspy.compiler.schema import input_schema, output_schema
 from t0dspy.compiler.template import arguments_template, escape, finished, user_template
@@ -44,9 +45,12 @@ def compile_program(
     models = _models(program, predictors, model)
     compiled = tuple(_compile_writable(predictor, form, models[predictor.path]) for predictor in predictors)
     direct = not stages_only and len(predictors) == 1 and is_only_its_predictor(program)
-    contract = None if stages_only else _compile_contract(program_contract(program, signature))
-    if direct and signature is not None:  # only Python code can narrow the predictor's own contract
-        direct = contract == _compile_contract(predictors[0].signature)
+    contract = None
+    if not stages_only:
+        read = program_contract(program, signature)
+        # Only Python code can narrow the predictor's own contract.
+        direct = direct and (signature is None or _is_contract_of(predictors[0], read))
+        contract = _compile_contract(read, direct=direct)
     needs_python = not stages_only and (not direct or compiled[0].demo_turns > 0)
     notes = _notes(program, compiled, direct)
     return CompiledProgram(form, compiled, contract, direct, code_hash if needs_python else None, notes)
@@ -130,12 +134,17 @@ def _as_json(value: Any) -> Any:
     return value if plain else serialize_for_json(value)
 
 
-def _compile_contract(signature: type[dspy.Signature]) -> ProgramContract:
+def _compile_contract(signature: type[dspy.Signature], *, direct: bool) -> ProgramContract:
     refusals = list(refused_fields("the program", signature))
     if refusals:
         raise CompileError(refusals)
     inputs = input_schema(signature)
-    return ProgramContract(inputs, output_schema(signature)[0], finished(arguments_template(inputs)))
+    outputs = output_schema(signature)[0] if direct else lenient_output_schema(signature)
+    return ProgramContract(inputs, outputs, finished(arguments_template(inputs)))
+
+
+def _is_contract_of(predictor: Predictor, contract: type[dspy.Signature]) -> bool:
+    return _compile_contract(contract, direct=True) == _compile_contract(predictor.signature, direct=True)
 
 
 def _notes(program: dspy.Module, compiled: tuple[CompiledPredictor, ...], direct: bool) -> tuple[str, ...]:

@@ -8,29 +8,60 @@ from typing import Any, cast
 import dspy
 from dspy.teleprompt.ensemble import Ensemble as _Ensemble
 
-from t0dspy.compiler.forward import ForwardReader, Uncertain
+from t0dspy.compiler.entry import entry_name
+from t0dspy.compiler.forward import ForwardReader
+from t0dspy.compiler.function_source import Uncertain
+from t0dspy.compiler.given import completed
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.compiler.made_at_run_time import parsed, resolve
+from t0dspy.compiler.suggestion import signature_flag
 from t0dspy.errors import ContractError
 
 
 def program_contract(program: dspy.Module, given: type[dspy.Signature] | None) -> type[dspy.Signature]:
-    """Return the contract of `program` as a signature: `given`, or else the one that `forward` implies.
+    """Return the contract of `program` as a signature: `given`, or else the one that its code implies.
+
+    A given signature is completed from the code: an input has the default of its parameter, and a field that is
+    written without a type has the type that the code shows.
 
     Raises:
-        ContractError: if `given` is None and `forward` is not clear, or if `given` contradicts `forward`.
+        ContractError: if `given` is None and the code is not clear, if `given` contradicts the code, or if the program
+            cannot be called.
     """
+    if entry_name(program) is None:
+        raise ContractError(
+            f"{type(program).__name__} has neither `forward` nor `aforward`, so it cannot be called. Add one, or "
+            "export its predictors alone with --stages-only."
+        )
     if given is not None:
-        _check_given(program, given)
-        return given
+        return completed(given, program, _reader(program))
     try:
         return read_contract(program)
     except Uncertain as why:
         raise ContractError(
             f"the inputs and outputs of {type(program).__name__} cannot be read from its code with certainty: {why}. "
-            "State them with --signature 'spec -> review' (or `signature` in the program's settings), "
+            f"State them with {_flag(program)} (or `signature` in the program's settings), correct what is guessed, "
             "or export its predictors alone with --stages-only."
         ) from None
+
+
+def _reader(program: dspy.Module) -> ForwardReader | None:
+    """Return the reader of the program's code; None if it has no source, or is a module of DSPy."""
+    if type(program).__module__.startswith("dspy."):
+        return None
+    try:
+        return ForwardReader(program, _called_contract)
+    except Uncertain:
+        return None
+
+
+def _flag(program: dspy.Module) -> str:
+    reader = _reader(program)
+    try:
+        inputs = reader.inputs() if reader else {}
+    except Uncertain:
+        inputs = {}
+    return signature_flag(program, inputs)
 
 
 def is_only_its_predictor(program: dspy.Module) -> bool:
@@ -70,40 +101,6 @@ def _called_contract(module: dspy.Module) -> type[dspy.Signature]:
     if type(module) is dspy.MultiChainComparison:  # it also takes the drafts, by position
         return signature_of(module.predict)
     return read_contract(module)
-
-
-def _check_given(program: dspy.Module, given: type[dspy.Signature]) -> None:
-    forward = getattr(type(program), "forward", None)
-    if forward is None or type(program).__module__.startswith("dspy."):
-        return
-    parameters = list(inspect.signature(forward).parameters.values())[1:]
-    names = {
-        parameter.name
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
-    needed = {
-        parameter.name for parameter in parameters if parameter.name in names and parameter.default is parameter.empty
-    }
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    missing, unknown = sorted(needed - set(given.input_fields)), sorted(set(given.input_fields) - names)
-    if missing:
-        raise ContractError(f"the signature lacks the input {missing[0]!r}, which {_forward_of(program)} needs.")
-    if unknown and not open_ended:
-        raise ContractError(f"the signature has the input {unknown[0]!r}, which {_forward_of(program)} does not take.")
-    try:
-        certain = set(read_contract(program).output_fields)
-    except Uncertain:
-        return
-    absent = sorted(set(given.output_fields) - certain)
-    if absent:
-        raise ContractError(
-            f"the signature has the output {absent[0]!r}, but {_forward_of(program)} returns {sorted(certain)}."
-        )
-
-
-def _forward_of(program: dspy.Module) -> str:
-    return f"{type(program).__name__}.forward"
 
 
 def _ensemble_contract(program: dspy.Module) -> type[dspy.Signature]:

@@ -1,9 +1,11 @@
 """Load a program's contract as users write it: `"spec -> review"`, or the import path of a signature class."""
 
+import ast
 import sys
 from typing import Any, cast
 
 import dspy
+from dspy.utils.constants import IS_TYPE_UNDEFINED
 
 from t0dspy.errors import ContractError
 from t0dspy.program.load import import_attribute
@@ -31,7 +33,16 @@ def load_signature(text: str, program: dspy.Module) -> type[dspy.Signature]:
         raise ContractError(f"the signature {text!r} cannot be read: {error}") from error
     if not signature.output_fields:
         raise ContractError(f"the signature {text!r} cannot be read: it has no output, such as 'spec -> review'.")
+    _mark_untyped(signature, text.partition("->")[2])
     return cast("type[dspy.Signature]", signature)
+
+
+def _mark_untyped(signature: Any, outputs: str) -> None:
+    """Mark the outputs without a type as DSPy marks such inputs, because their types come from the program's code."""
+    function = cast("ast.FunctionDef", ast.parse(f"def f({outputs}): pass").body[0])
+    for argument in function.args.args:
+        extra = signature.output_fields[argument.arg].json_schema_extra
+        extra[IS_TYPE_UNDEFINED] = argument.annotation is None
 
 
 def _types_near(program: dspy.Module) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any, get_type_hints
 
 import dspy
 
-from t0dspy.compiler.contract import read_contract
-from t0dspy.compiler.forward import Uncertain
+from t0dspy.compiler.contract import program_contract
+from t0dspy.compiler.entry import entry_function
 from t0dspy.compiler.schema import is_untyped
 from t0dspy.errors import T0dspyError
 from t0dspy.program.signatures import load_signature
@@ -27,8 +27,8 @@ def program_types(program: dspy.Module, name: str) -> FieldTypes:
     configured = load_settings().programs.get(name)
     try:
         given = load_signature(configured.signature, program) if configured and configured.signature else None
-        return signature_types(given or read_contract(program))
-    except (Uncertain, T0dspyError):
+        return signature_types(program_contract(program, given))
+    except T0dspyError:
         return FieldTypes(_hints(program))
 
 
@@ -43,7 +43,7 @@ def _field_types(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hints(program: dspy.Module) -> dict[str, Any]:
     try:
-        hints = get_type_hints(getattr(type(program), "forward", None), include_extras=True)
+        hints = get_type_hints(entry_function(program), include_extras=True)
     except (NameError, TypeError):
         return {}
     return {name: hint for name, hint in hints.items() if name != "return"}
