@@ -1,7 +1,7 @@
 """Runs of whole programs on a scripted provider: what is compared, what is replayed, what cannot be proven."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dspy
@@ -11,9 +11,9 @@ from localkit.scripted_upstream import RecordedRequest, Reply
 from t0dspy.errors import RunError
 from t0dspy.parity.run_equality import compare_runs
 from t0dspy.parity.run_report import RunReport, explain_runs
-from t0dspy.parity.runs import bench
+from t0dspy.parity.runs import Plain, Side, bench
 from t0dspy.parity.scripted import Script
-from t0dspy.parity.scripts import KINDS
+from t0dspy.parity.scripts import KINDS, Kind
 
 INPUTS = [{"question": "Why is the sea salty?"}]
 
@@ -29,20 +29,22 @@ class Sea(dspy.Module):
         return self.answer(question=question, depth=depth)
 
 
-def plain(program: dspy.Module) -> dspy.Module:
-    return program
+class Changed(Side):
+    """A second plain run, of a program that was changed, stands for a served one."""
 
+    def __init__(self, change: Callable[[Any], None] = lambda program: None) -> None:
+        self.change = change
 
-def changed(change: Callable[[Any], None]) -> Callable[[dspy.Module], dspy.Module]:
-    def serve(program: dspy.Module) -> dspy.Module:
-        change(program)
+    def prepare(self, program: dspy.Module) -> dspy.Module:
+        self.change(program)
         return program
 
-    return serve
 
-
-def runs(program: dspy.Module, serve: Any = plain) -> RunReport:
-    return compare_runs(program, serve, INPUTS)
+def runs(
+    program: dspy.Module, change: Callable[[Any], None] = lambda program: None, kinds: Sequence[Kind] = KINDS
+) -> RunReport:
+    with bench(program) as both:
+        return compare_runs(both, Plain(), Changed(change), INPUTS, kinds)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +75,7 @@ def test_a_program_equals_itself_for_every_kind_of_answer() -> None:
 )
 def test_a_change_of_a_request_is_found(change: Callable[[Any], None]) -> None:
     """The report has the request that differs, with the inputs and the kind of answers."""
-    report = runs(Sea(), changed(change))
+    report = runs(Sea(), change)
     assert len(report.mismatches) == report.runs
     assert explain_runs(report, "sea v1").startswith("sea v1: 31 of 31 runs differ from DSPy's.")
     assert report.mismatches[0].detail.startswith("--- DSPy directly\n+++ served\n")
@@ -89,7 +91,7 @@ def test_a_change_of_the_outcome_is_found() -> None:
             prediction = super().forward(question)
             return dspy.Prediction(answers=f"{prediction.answers}{self.loud}")
 
-    report = runs(Loud(), changed(lambda program: vars(program).update(loud="!")))
+    report = runs(Loud(), lambda program: vars(program).update(loud="!"))
     assert {mismatch.part for mismatch in report.mismatches} == {"outcome"}
 
 
@@ -102,7 +104,7 @@ def test_a_named_error_before_anything_is_sent_is_a_refusal() -> None:
 
         program.answer.forward = forward
 
-    report = runs(Sea(), changed(refuse))
+    report = runs(Sea(), refuse)
     assert not report.equal
     assert not report.mismatches
     assert set(report.refusals) == {"answer: this prompt was not exported"}
@@ -172,7 +174,7 @@ def test_concurrent_calls_may_come_in_any_order() -> None:
             pairs = [(self.ask, {"question": f"{question} {number}"}) for number in range(8)]
             return list(dspy.Parallel(num_threads=4, disable_progress_bar=True, max_errors=100)(pairs))
 
-    report = compare_runs(Many(), plain, INPUTS, ("good", "prose then JSON"))
+    report = runs(Many(), kinds=("good", "prose then JSON"))
     assert report.equal, explain_runs(report, "many")
     assert not report.not_provable
 
@@ -209,7 +211,7 @@ def test_a_program_that_retries_forever_is_stopped() -> None:
                 except Exception:
                     continue
 
-    report = compare_runs(Stubborn(), plain, INPUTS, ("good", "401"))
+    report = runs(Stubborn(), kinds=("good", "401"))
     assert report.equal
     assert report.not_provable == {"it makes more than 200 LM calls in a run": 1}
 
@@ -233,7 +235,7 @@ def test_an_lm_with_an_engine_of_its_own_is_not_provable() -> None:
             except Exception:
                 return None
 
-    report = compare_runs(Catching(), plain, INPUTS, ("good",))
+    report = runs(Catching(), kinds=("good",))
     assert report.not_provable == {"LM own/model has an engine of its own": 1}
 
 
@@ -244,7 +246,7 @@ def test_good_answers_are_parsed_and_others_end_as_named(adapter: type[dspy.Adap
 
     def outcome(kind: Any) -> str:
         with dspy.context(adapter=adapter()), bench(program) as runs:
-            return runs.run(Script(runs.questions, kind), INPUTS[0]).outcome.text
+            return runs.run(Script(runs.questions, kind), INPUTS[0], Plain()).outcome.text
 
     for kind in ("good", "prose then JSON", "null then JSON"):
         parsed = adapter is not dspy.JSONAdapter or kind == "good"
@@ -258,7 +260,7 @@ def test_answers_depend_on_the_request_alone() -> None:
     """Two servers give the same answers to the same requests."""
     with bench(Sea()) as runs:
         script = Script(runs.questions, "good")
-        runs.run(script, INPUTS[0])
+        runs.run(script, INPUTS[0], Plain())
         requests = list(runs.upstream.requests)
     assert [script(request) for request in requests] == [script(request) for request in reversed(requests)][::-1]
     assert isinstance(script(RecordedRequest("/", {"messages": []}, {})), Reply)

@@ -31,6 +31,12 @@ def version_of(variant: str) -> str:
     return match["version"] if match else variant
 
 
+def lm_of_variant(variant: str) -> str | None:
+    """Return the name of the LM that the variant is for; None if that is the predictor's own LM."""
+    match = _VARIANT.fullmatch(variant)
+    return match["lm"] if match else None
+
+
 def is_fallback_text(variant: str) -> bool:
     """Return whether the variant has the text of the JSON fallback."""
     match = _VARIANT.fullmatch(variant)

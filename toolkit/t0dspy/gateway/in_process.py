@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from localkit import interrupts
 from t0dspy.errors import GatewayError
@@ -48,6 +48,31 @@ def embedded_gateway(config: Path) -> Iterator[Gateway]:
         yield Gateway(client)
     finally:
         client.close()
+
+
+@contextmanager
+def embedded_http_gateway(config: Path) -> Iterator[str]:
+    """Run a gateway in this process behind its HTTP routes, like `embedded_gateway`, and yield its base URL.
+
+    Raises:
+        GatewayError: if TensorZero rejects the config; the message contains TensorZero's.
+    """
+    with _keep_log_off_stdout(), _translate_errors():
+        import tensorzero
+
+        # Workaround (tensorzero 2026.6): only this private function opens the OpenAI routes, by which requests carry
+        # `extra_body` and answers the provider's bytes; remove when `build_embedded` does.
+        server: Any = cast("Any", tensorzero)._start_http_gateway(
+            config_file=f"{config}/**/*.toml",
+            clickhouse_url=None,
+            postgres_url=None,
+            valkey_url=None,
+            async_setup=False,
+        )
+    try:
+        yield str(server.base_url).rstrip("/").removesuffix("/openai/v1")
+    finally:
+        server.close()
 
 
 @contextmanager

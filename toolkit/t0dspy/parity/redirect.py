@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from dspy._vendor.lm15.registry import lookup
 from dspy.clients import execution
 
+from t0dspy.errors import RunError
 from t0dspy.model import digest
+from t0dspy.transport.dspy34 import install
+from t0dspy.transport.run import current_run
 
 _CLIENT_ADDRESSES = ("api_base", "base_url")
 
@@ -30,6 +34,8 @@ class Redirect:
         """The threads and tasks that made calls: more than one means that the order of requests may vary."""
         self.refused: list[str] = []
         """Why calls could not be redirected; a program may have caught the exceptions."""
+        self.in_runs = False
+        """Whether every call must be part of a deployed run, as in the program server."""
         self.on_call: Callable[[], None] = lambda: None
         self._others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
 
@@ -45,6 +51,11 @@ class Redirect:
             task = 0
         self.callers.add((threading.get_ident(), task))
         self.on_call()
+
+    def refuse(self, reason: str) -> None:
+        """Raise NotRedirectedError, and note the reason."""
+        self.refused.append(reason)
+        raise NotRedirectedError(reason)
 
     def address(self, model: str, model_type: str, clients: Mapping[str, Any]) -> str:
         """Return the base URL for an LM; LMs with other names or addresses have others."""
@@ -64,10 +75,16 @@ def redirected(url: str) -> Iterator[Redirect]:
     It replaces functions of DSPy for the whole process, which act on this thread and on threads started meanwhile.
     """
     redirect = Redirect(url)
+    install()
     before = {name: getattr(execution, name) for name in ("_select_engine", "_cached", "_store", "_delay")}
 
     def select(lm: Any, call: Any, asynchronous: bool) -> Any:
-        return before["_select_engine"](lm, _to(redirect, lm, call) if redirect.applies() else call, asynchronous)
+        if not redirect.applies():
+            return before["_select_engine"](lm, call, asynchronous)
+        selected = before["_select_engine"](lm, _to(redirect, lm, call), asynchronous)
+        if current_run() is None:
+            _check_dialect(redirect, lm, selected)
+        return selected
 
     def cached(lm: Any, call: Any, asynchronous: bool) -> Any:
         return None if redirect.applies() else before["_cached"](lm, call, asynchronous)
@@ -86,6 +103,12 @@ def redirected(url: str) -> Iterator[Redirect]:
         _replace(before)
 
 
+def _check_dialect(redirect: Redirect, lm: Any, selected: Any) -> None:
+    definition = lookup(selected[2]) if selected[2] else None
+    if definition is not None and definition.dialect != "openai-chat":
+        redirect.refuse(f"the provider of {lm.model} has an API of its own")
+
+
 def _replace(functions: Mapping[str, Callable[..., Any]]) -> None:
     for name, function in functions.items():
         setattr(execution, name, function)
@@ -94,9 +117,15 @@ def _replace(functions: Mapping[str, Callable[..., Any]]) -> None:
 def _to(redirect: Redirect, lm: Any, call: Any) -> Any:
     """Return the call with the address of the scripted provider."""
     redirect.note()
+    if redirect.in_runs and current_run() is None:
+        raise RunError(
+            f"the LM {getattr(lm, 'model', '')!r} was called outside of a run, in a thread without DSPy's context. Use "
+            "dspy.Parallel, or start the thread with contextvars.copy_context().run."
+        )
     if not call.managed or not isinstance(getattr(lm, "_engine_spec", None), str):
-        redirect.refused.append(f"{type(lm).__name__} {getattr(lm, 'model', '')} has an engine of its own")
-        raise NotRedirectedError(redirect.refused[-1])
+        if current_run() is None:
+            redirect.refuse(f"{type(lm).__name__} {getattr(lm, 'model', '')} has an engine of its own")
+        return call
     legacy = {key: value for key, value in call.legacy.items() if key not in _CLIENT_ADDRESSES}
     address = redirect.address(lm.model, lm.model_type, call.legacy)
     return dataclasses.replace(call, legacy={**legacy, "api_base": address, "api_key": "none"})

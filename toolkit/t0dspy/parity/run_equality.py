@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import dspy
-
 from t0dspy.parity.run_report import RunMismatch, RunReport
-from t0dspy.parity.runs import Bench, Inputs, Ran, Serve, bench, same, same_requests, sends_part_of
+from t0dspy.parity.runs import Bench, Inputs, Ran, Side, same, same_requests, sends_part_of
 from t0dspy.parity.scripted import Script
 from t0dspy.parity.scripts import KINDS, Kind
 
@@ -28,13 +26,20 @@ class Case:
 
 
 def compare_runs(
-    program: dspy.Module, serve: Serve, inputs: Sequence[Inputs], kinds: Sequence[Kind] = KINDS, *, stages: bool = True
+    runs: Bench,
+    plain: Side,
+    served: Side,
+    inputs: Sequence[Inputs],
+    kinds: Sequence[Kind] = KINDS,
+    *,
+    stages: bool = True,
 ) -> RunReport:
-    """Run `program` plainly and as `serve` makes it, with the same inputs and scripted answers.
+    """Run a program plainly and deployed, with the same inputs and scripted answers.
 
     Args:
-        program: the live program; every run gets a copy.
-        serve: returns a copy of the program whose predictors the gateway answers.
+        runs: the scripted provider.
+        plain: how the program is run in DSPy.
+        served: how it is run when the gateway answers its predictors.
         inputs: the inputs of the program.
         kinds: the kinds of answers.
         stages: whether a kind also goes to one stage at a time, so that later stages fail too.
@@ -42,42 +47,47 @@ def compare_runs(
     Returns:
         The report; its `equal` is True if nothing differed.
     """
-    report = RunReport()
-    with bench(program) as runs:
-        for given in inputs:
-            for case in cases(runs, given, kinds, stages=stages):
-                compare_run(runs, serve, case, report)
-    return report
+    pair = _Pair(runs, plain, served)
+    for given in inputs:
+        for case in pair.cases(given, kinds, stages=stages):
+            pair.compare(case)
+    return pair.report
 
 
-def cases(runs: Bench, inputs: Inputs, kinds: Sequence[Kind], *, stages: bool) -> Iterator[Case]:
-    """Yield the cases of an input: each kind for all stages, then for each stage alone."""
-    if stages:  # the first run shows which stages there are
-        runs.run(Script(runs.questions, "good"), inputs)
-    later = range(1, len(runs.questions.stages()) if stages else 0)
-    for kind in kinds:
-        yield Case(inputs, kind)
-    for kind in kinds:
-        if kind != "good":
-            yield from (Case(inputs, kind, stage) for stage in later)
+class _Pair:
+    """The plain and the deployed program."""
 
+    def __init__(self, runs: Bench, plain: Side, served: Side) -> None:
+        self.runs, self.plain, self.served = runs, plain, served
+        self.report = RunReport()
 
-def compare_run(runs: Bench, serve: Serve, case: Case, report: RunReport) -> Verdict:
-    """Compare the plain run of a case with the served one, and add the result to `report`."""
-    script = Script(runs.questions, case.kind, case.stage, case.seed)
-    plain = runs.run(script, case.inputs)
-    if plain.unprovable:
-        return report.unprovable(plain.unprovable)
-    served = runs.run(script, case.inputs, serve)
-    report.count(plain)
-    if same(plain, served):
-        return "equal"
-    if served.outcome.refusal is not None and sends_part_of(served, plain):
-        return report.refuse(served.outcome.refusal)
-    again = runs.run(script, case.inputs)
-    if not same(plain, again):
-        return report.unprovable("two plain runs differ")
-    return report.differ(_mismatch(case, plain, served))
+    def cases(self, inputs: Inputs, kinds: Sequence[Kind], *, stages: bool) -> Iterator[Case]:
+        """Yield the cases of an input: each kind for all stages, then for each stage alone."""
+        if stages:  # the first run shows which stages there are
+            self._run(Case(inputs, "good"), self.plain)
+        later = range(1, len(self.runs.questions.stages()) if stages else 0)
+        for kind in kinds:
+            yield Case(inputs, kind)
+        for kind in kinds:
+            if kind != "good":
+                yield from (Case(inputs, kind, stage) for stage in later)
+
+    def compare(self, case: Case) -> Verdict:
+        """Compare the plain run of a case with the served one, and add the result to the report."""
+        plain, served = self._run(case, self.plain), self._run(case, self.served)
+        self.report.count(plain)
+        if served.outcome.refusal is not None and (plain.unprovable or sends_part_of(served, plain)):
+            return self.report.refuse(served.outcome.refusal)
+        if plain.unprovable:
+            return self.report.unprovable(plain.unprovable)
+        if same(plain, served):
+            return "equal"
+        if not same(plain, self._run(case, self.plain)):
+            return self.report.unprovable("two plain runs differ")
+        return self.report.differ(_mismatch(case, plain, served))
+
+    def _run(self, case: Case, side: Side) -> Ran:
+        return self.runs.run(Script(self.runs.questions, case.kind, case.stage, case.seed), case.inputs, side)
 
 
 def _mismatch(case: Case, plain: Ran, served: Ran) -> RunMismatch:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +21,46 @@ CALLS = 200
 """The number of LM calls after which a run is stopped: a program may retry forever on an answer that never changes."""
 
 Inputs = Mapping[str, Any]
-Serve = Callable[[dspy.Module], dspy.Module]
 
 
 class TooManyCalls(BaseException):
     """A run made more LM calls than the proof allows; programs that retry catch `Exception`."""
+
+
+class Side:
+    """How copies of a program are run: plainly, or deployed."""
+
+    in_runs = False
+    """Whether every call of an LM must be part of a deployed run."""
+
+    def prepare(self, program: dspy.Module) -> dspy.Module:
+        """Change the copy `program` in place, and return it."""
+        return program
+
+    def settings(self) -> dict[str, Any]:
+        """Return the changes of DSPy's settings for a run."""
+        return {}
+
+
+class Plain(Side):
+    """Runs copies as they are, with the LMs of a version where none is configured."""
+
+    def __init__(self, defaults: Mapping[str, dspy.LM] | None = None) -> None:
+        """Take the LMs by path of the predictor."""
+        self._defaults = defaults or {}
+
+    def prepare(self, program: dspy.Module) -> dspy.Module:
+        """Give predictors their LMs."""
+        if dspy.settings.lm is None:
+            for path, predictor in program.named_predictors():
+                predictor.lm = predictor.lm or self._defaults.get(path)
+        return program
+
+    def settings(self) -> dict[str, Any]:
+        """Return an LM for code outside of predictors, if none is configured."""
+        if dspy.settings.lm is not None:
+            return {}
+        return {"lm": next(iter(self._defaults.values()), None) or dspy.LM("openai/recorded")}
 
 
 @dataclass(frozen=True)
@@ -42,7 +77,7 @@ class Ran:
 
 
 class Bench:
-    """Runs one program on a scripted provider: plainly, and as `serve` makes it. Use it as a context manager."""
+    """Runs one program on a scripted provider: plainly and deployed."""
 
     def __init__(self, program: dspy.Module, upstream: ScriptedUpstream, redirect: Redirect) -> None:
         self.program, self.upstream, self.redirect = program, upstream, redirect
@@ -51,9 +86,10 @@ class Bench:
         redirect.on_call = self._note_call
         self._calls = 0
 
-    def run(self, script: Script, inputs: Inputs, serve: Serve = lambda program: program) -> Ran:
+    def run(self, script: Script, inputs: Inputs, side: Side) -> Ran:
         """Run a fresh copy of the program, with the answers of `script`."""
-        program = serve(self.program.deepcopy())
+        program = side.prepare(self.program.deepcopy())
+        self.redirect.in_runs = side.in_runs
         self.upstream.script = script
         self.upstream.requests.clear()
         self.redirect.callers.clear()
@@ -61,7 +97,7 @@ class Bench:
         self.recordings.begin()
         self._calls = 0
         callbacks = [*(dspy.settings.callbacks or []), self.questions]
-        with replayed(self.recordings), dspy.context(callbacks=callbacks, lm=dspy.settings.lm or _stand_in()):
+        with replayed(self.recordings), dspy.context(callbacks=callbacks, **side.settings()):
             outcome, unprovable = self._call(program, inputs)
         refused = self.redirect.refused[0] if self.redirect.refused else None
         requests = tuple(request_text(request) for request in self.upstream.requests)
@@ -138,8 +174,3 @@ def quiet_dspy() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _stand_in() -> dspy.LM:
-    """Return an LM for programs that have none; no request reaches a provider."""
-    return dspy.LM("openai/recorded")

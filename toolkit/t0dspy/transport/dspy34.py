@@ -8,6 +8,7 @@ adapters, the JSON fallback, `n`, retries, parsing, history, usage and exception
 import asyncio
 import contextlib
 import inspect
+import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
@@ -36,6 +37,7 @@ _stock_store: Any = execution._store
 
 
 _required = False
+_installed = threading.Event()
 
 
 def install(*, required: bool = False) -> None:
@@ -49,11 +51,12 @@ def install(*, required: bool = False) -> None:
     """
     global _required
     _required = _required or required
-    if execution._select_engine is _select:
+    if _installed.is_set():  # not by looking at DSPy, where the proof puts functions of its own above these
         return
     for name, parameters in _EXPECTED.items():
         if list(inspect.signature(getattr(execution, name)).parameters) != parameters:
             raise RunError(f"t0dspy cannot serve programs with DSPy {dspy.__version__}; it supports DSPy 3.4.")
+    _installed.set()
     execution._select_engine = _select
     execution._cached = _cached
     execution._store = _store
