@@ -23,7 +23,9 @@ from dspy.clients.engines.lm15_engine import AsyncLM15Engine, LM15Engine
 from dspy.lm15 import RouterConfig
 
 from t0dspy.errors import ProgramError, RunError
+from t0dspy.model import Text
 from t0dspy.transport.answer import Answer, ProviderLostError
+from t0dspy.transport.call import current_call
 from t0dspy.transport.exchange import Exchange
 from t0dspy.transport.run import Run, current_run
 
@@ -34,6 +36,9 @@ _EXPECTED = {"_select_engine": ["lm", "call", "asynchronous"], "_cached": ["lm",
 _stock_select: Any = execution._select_engine
 _stock_cached: Any = execution._cached
 _stock_store: Any = execution._store
+_stock_system: Any = dspy.Adapter.format_system_message
+_stock_demos: Any = dspy.Adapter.format_demos
+_TEXTS: dict[type, Text] = {dspy.ChatAdapter: "chat", dspy.JSONAdapter: "json", dspy.XMLAdapter: "xml"}
 
 
 _required = False
@@ -60,6 +65,8 @@ def install(*, required: bool = False) -> None:
     execution._select_engine = _select
     execution._cached = _cached
     execution._store = _store
+    base: Any = dspy.Adapter
+    base.format_system_message, base.format_demos = _system, _demos
 
 
 def _select(lm: Any, call: Any, asynchronous: bool) -> Any:
@@ -110,6 +117,25 @@ def _store(lm: Any, call: Any, result: Any, asynchronous: bool) -> None:
 def _may_cache() -> bool:
     run = current_run()
     return run is None or run.cache  # the gateway does not log an answer that DSPy's cache gives
+
+
+def _system(self: Any, signature: Any) -> str:
+    """Return the system message that DSPy wrote for the same signature when the version was loaded, or write it."""
+    call = current_call()
+    static = call.predictor.static(_TEXTS.get(type(self), "chat"), signature) if call and type(self) in _TEXTS else None
+    return _stock_system(self, signature) if static is None else static.system
+
+
+def _demos(self: Any, signature: Any, demos: Any) -> list[dict[str, Any]]:
+    """Return the turns that DSPy wrote for the same demos when the version was loaded, or write them."""
+    call = current_call()
+    static = None
+    if call is not None and demos is call.predictor.demos and type(self) in _TEXTS:
+        static = call.predictor.static(_TEXTS[type(self)], signature)
+    if static is None:
+        return _stock_demos(self, signature, demos)  # type: ignore[no-any-return]
+    roles = ("user", "assistant")
+    return [{"role": roles[index % 2], "content": turn} for index, turn in enumerate(static.turns)]
 
 
 class _Engine:

@@ -10,6 +10,7 @@ from t0dspy.artifact.manifest import PredictorEntry
 from t0dspy.compiler.arguments import Arguments
 from t0dspy.compiler.static_text import StaticText
 from t0dspy.errors import ProgramError, shown
+from t0dspy.model import Text
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class ServedPredictor:
     signature: type[dspy.Signature] | None = None
     """The signature with the version's instructions; None for a kept predictor."""
     demos: Sequence[Any] = ()
+
+    def static(self, text: Text, signature: Any) -> StaticText | None:
+        """Return what DSPy's own code wrote for `signature` in this adapter text when the version was loaded."""
+        if signature is not self.signature:
+            return None
+        return next((prompt.static for prompt in self.prompts if prompt.static.text == text), None)
 
     def find(self, contents: Sequence[Any]) -> int:
         """Return the index of the prompt that DSPy wants to send.
