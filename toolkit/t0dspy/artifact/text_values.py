@@ -8,10 +8,11 @@ property of each field also takes an object with the text that DSPy prints, whic
 The text is null if the caller omitted the field. The value is for the flywheel; templates ignore it.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from t0dspy.model import Schema
+from t0dspy.model import Schema, resolve
 
 TEXT = "t0dspy::text"
 VALUE = "t0dspy::value"
@@ -51,6 +52,28 @@ def to_plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
         elif value[TEXT] is not None:
             plain[name] = value.get(VALUE, value[TEXT])
     return plain
+
+
+def keep_order(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return `arguments` with free objects whose keys are not sorted as texts, because the gateway sorts their keys.
+
+    Args:
+        arguments: the inputs of a program.
+        schema: its typed input schema.
+    """
+    return {
+        name: text_value(json.dumps(value, ensure_ascii=False), value)
+        if _would_be_sorted(value, resolve(schema["properties"].get(name, {}), schema))
+        else value
+        for name, value in arguments.items()
+    }
+
+
+def _would_be_sorted(value: Any, part: Schema) -> bool:
+    if isinstance(value, list):
+        return any(_would_be_sorted(item, part.get("items") or {}) for item in value)
+    is_free = isinstance(value, Mapping) and TEXT not in value and "properties" not in part and "$ref" not in part
+    return is_free and (list(value) != sorted(value) or any(_would_be_sorted(item, {}) for item in value.values()))
 
 
 def accept_text(schema: Schema) -> Schema:

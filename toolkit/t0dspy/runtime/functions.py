@@ -11,6 +11,8 @@ import jsonschema
 from t0dspy.artifact.exported import ExportedProgram, programs_root
 from t0dspy.artifact.names import quoted
 from t0dspy.artifact.rollout_toml import incumbent
+from t0dspy.artifact.text_values import keep_order
+from t0dspy.artifact.variants import is_fallback_text, version_of
 from t0dspy.errors import AnswerNotParsedError, BundleError, SettingsError
 from t0dspy.gateway import Call, Inference, input_messages
 from t0dspy.model import Schema, Text, resolve
@@ -53,7 +55,8 @@ class ServedFunction:
         turns = self._demo_turns(variant) if variant else 0
         served = manifest.versions if tags and self.name == manifest.name else {}
         by_server = [version for version, entry in served.items() if entry.runs_on_server]
-        return Call(self.name, input_messages(arguments, turns), variant, tags=tags or {}, tag_stages_of=by_server)
+        messages = input_messages(self._ordered(arguments), turns)
+        return Call(self.name, messages, variant, tags=tags or {}, tag_stages_of=by_server)
 
     def read(self, inference: Inference) -> dict[str, Any]:
         """Parse the output fields of an answer with DSPy's parser.
@@ -61,7 +64,7 @@ class ServedFunction:
         Raises:
             AnswerNotParsedError: the answer lacks a field, or the parser cannot read it.
         """
-        fields = read_fields(inference.text, self.outputs, self.type)
+        fields = read_fields(inference.text, self.outputs, self.text_of(inference.variant))
         if fields is None:
             names = ", ".join(self.outputs["properties"])
             raise AnswerNotParsedError(
@@ -71,6 +74,18 @@ class ServedFunction:
                 inference.episode_id,
             )
         return fields
+
+    def text_of(self, variant: str) -> Text:
+        """Return the adapter text in which `variant` answers."""
+        entry = self.program.manifest.functions[self.name]
+        version = self.program.manifest.versions.get(version_of(variant))
+        if version is None or (entry.predictor is None and version.runs_on_server):
+            return self.type
+        return "json" if is_fallback_text(variant) else version.form.adapter
+
+    def _ordered(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        takes_text = self.program.manifest.functions[self.name].takes_text
+        return keep_order(arguments, self.inputs) if takes_text else arguments
 
     def _demo_turns(self, version: str) -> int:
         stages = self.program.manifest.versions[version].predictors.values()
@@ -114,33 +129,33 @@ def check_fields(fields: Mapping[str, Any], schema: Schema, subject: str) -> Non
         raise SettingsError(f"{location}: {error.message[:300]}. It takes {names}.")
 
 
-def read_fields(text: str, outputs: Schema, type: Text) -> dict[str, Any] | None:
-    """Parse the output fields of a model's `text` with DSPy's parser; return None if it cannot be parsed.
+def read_fields(answer: str, outputs: Schema, text: Text) -> dict[str, Any] | None:
+    """Parse the output fields of a model's `answer` in the adapter text `text`; return None if it cannot be parsed.
 
-    The result is None for an empty text, because DSPy does not parse empty answers. Its parser would return defaults.
+    The result is None for an empty answer, because DSPy does not parse empty answers. Its parser would return defaults.
     """
-    return fields_reader(outputs, type)(text)
+    return fields_reader(outputs, text)(answer)
 
 
-def fields_reader(outputs: Schema, type: Text) -> Callable[[str], dict[str, Any] | None]:
-    """Return a function that does the same as `read_fields`, for many texts of one function."""
+def fields_reader(outputs: Schema, text: Text) -> Callable[[str], dict[str, Any] | None]:
+    """Return a function that does the same as `read_fields`, for many answers of one function."""
     import dspy
     from dspy.utils.exceptions import AdapterParseError
 
-    from t0dspy.compiler.adapters import stock_adapter
+    from t0dspy.compiler.adapters import make_adapter
     from t0dspy.model import PromptForm
 
     fields: Any = {
         name: (_annotation(part, outputs), dspy.OutputField()) for name, part in outputs["properties"].items()
     }
-    adapter: Any = stock_adapter(PromptForm(type))
+    adapter: Any = make_adapter(PromptForm(text), {})
     signature = dspy.make_signature(fields)
 
-    def read(text: str) -> dict[str, Any] | None:
-        if not text:
+    def read(answer: str) -> dict[str, Any] | None:
+        if not answer:
             return None
         try:
-            return dict(adapter.parse(signature, text))
+            return dict(adapter.parse(signature, answer))
         except AdapterParseError:
             return None
 

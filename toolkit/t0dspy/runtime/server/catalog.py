@@ -1,5 +1,6 @@
 """Load the exported programs that need Python: each version as its own copy, bound to the gateway."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import dspy
 import pydantic
 
 from t0dspy.artifact.exported import ExportedProgram, program_directories
+from t0dspy.artifact.text_values import TEXT, is_text_value
 from t0dspy.compiler.contract import is_only_its_predictor
 from t0dspy.errors import ProgramError, RunError, T0dspyError
 from t0dspy.model import Schema, Text
@@ -44,7 +46,8 @@ class Runnable:
         Raises:
             ProgramError: a type rejects a value that the exported schema accepts; the message names the field.
         """
-        return {name: self._typed(name, value) for name, value in arguments.items()}
+        plain = from_texts(arguments, str(self.served))
+        return {name: self._typed(name, value) for name, value in plain.items()}
 
     def _typed(self, name: str, value: Any) -> Any:
         if name not in self.types:
@@ -54,6 +57,24 @@ class Runnable:
         except pydantic.ValidationError as error:
             kinds = ", ".join(sorted({detail["type"] for detail in error.errors(include_input=False)}))
             raise ProgramError(f"the input {name!r} of {self.served} is not accepted by its type ({kinds}).") from None
+
+
+def from_texts(arguments: Mapping[str, Any], program: str) -> dict[str, Any]:
+    """Return `arguments` with the values that arrived as JSON text, which keeps the order of keys.
+
+    Raises:
+        ProgramError: a text is not JSON; the message names the field.
+    """
+    plain = {}
+    for name, value in arguments.items():
+        if not is_text_value(value):
+            plain[name] = value
+        elif value[TEXT] is not None:
+            try:
+                plain[name] = json.loads(value[TEXT])
+            except (ValueError, RecursionError):
+                raise ProgramError(f"the input {name!r} of {program} arrived as a text that is not JSON.") from None
+    return plain
 
 
 @dataclass(frozen=True)
