@@ -1,80 +1,103 @@
-"""Convert a program's prediction to the text that the gateway expects from the program function."""
+"""Convert what a program returns to the text that the gateway expects from the program function."""
 
-import dataclasses
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dspy
 import jsonschema
-import pydantic
-from dspy.adapters.utils import serialize_for_json
 
 from t0dspy.errors import ProgramError
 from t0dspy.model import Schema, Text
 from t0dspy.runtime.chat_text import chat_text
+from t0dspy.runtime.server.plain import as_validated, fields_of
+
+_BOUNDS = (
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("minLength", "maxLength", "pattern", "minItems", "maxItems"),
+)
+"""Keywords for the bounds of a field, which DSPy writes into the prompt and does not check in an answer."""
 
 
-def answer_text(prediction: Any, schema: Schema, text: Text, program: str) -> str:
+def answer_text(returned: Any, schema: Schema, text: Text, program: str) -> str:
     """Return the outputs as one JSON object, or in ChatAdapter's text form if the program function has type chat.
 
+    A prediction, a dict or an object gives its fields; fields that the schema lacks are left out. Any other value is
+    the value of the only output.
+
     Args:
-        prediction: what the program returned; fields that the schema lacks are left out.
+        returned: what the program returned.
         schema: the exported output schema.
         text: the type of the program function.
         program: the program and version, for errors.
 
     Raises:
-        ProgramError: `prediction` is not a prediction, or its fields differ from the exported ones. The message
-            contains no values, because they may quote the user.
+        ProgramError: the returned fields differ from the exported ones. The message names the field and contains no
+            values, because they may quote the user.
     """
-    outputs = _outputs(prediction, schema, program)
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(outputs))
-    if error is not None:
-        location = ".".join(map(str, error.absolute_path)) or "the outputs"
-        raise ProgramError(
-            f"{program} returned an output that does not fit its exported schema: {location} breaks "
-            f"{error.validator!r}. Correct the program, or export it again."
-        )
+    outputs = _fitting(returned, schema, program)
     return json.dumps(outputs, ensure_ascii=False) if text == "json" else chat_text(outputs)
 
 
-def _outputs(prediction: Any, schema: Schema, program: str) -> dict[str, Any]:
-    if not isinstance(prediction, dspy.Prediction | Mapping):
-        raise ProgramError(f"{program} returned {type(prediction).__name__}, not a dspy.Prediction.")
-    wanted = [name for name in schema["properties"] if name in prediction]
-    missing = [name for name in schema.get("required", ()) if name not in wanted]
+def _fitting(returned: Any, schema: Schema, program: str) -> dict[str, Any]:
+    """Return the first reading of `returned` that fits the schema."""
+    reasons = []
+    for outputs in _readings(returned, schema):
+        reason = _misfit(outputs, schema)
+        if not reason:
+            return outputs
+        reasons.append(reason)
+    if not reasons:
+        names = ", ".join(schema["properties"])
+        raise ProgramError(f"{program} returned {type(returned).__name__}, but its exported schema has {names}.")
+    raise ProgramError(f"{program} returned {reasons[0]}. Correct the program, or export it again.")
+
+
+def _readings(returned: Any, schema: Schema) -> Iterator[dict[str, Any]]:
+    """Yield the ways to see `returned` as output fields, the most likely first."""
+    fields = fields_of(returned)
+    is_mapping = isinstance(returned, dspy.Example | Mapping)
+    if is_mapping and fields is not None:
+        yield _wanted(fields, schema)
+    if len(schema["properties"]) == 1 and not isinstance(returned, dspy.Example):
+        (name,) = schema["properties"]
+        yield {name: as_validated(returned)}
+    if not is_mapping and fields is not None:
+        yield _wanted(fields, schema)
+
+
+def _wanted(fields: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    return {name: as_validated(fields[name]) for name in schema["properties"] if name in fields}
+
+
+def _misfit(outputs: dict[str, Any], schema: Schema) -> str:
+    """Return how `outputs` differs from the schema, for a message; empty if it fits."""
+    missing = [name for name in schema.get("required", ()) if name not in outputs]
     if missing:
-        raise ProgramError(f"{program} returned no {missing[0]!r}, which its exported schema has.")
-    return {name: as_validated(prediction[name]) for name in wanted}
+        return f"no {missing[0]!r}, which its exported schema has"
+    endless = [name for name, value in outputs.items() if _holds_nan(value)]
+    if endless:
+        return f"NaN or infinity in {endless[0]!r}, which JSON cannot encode"
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_lenient(schema)).iter_errors(outputs))
+    if error is None:
+        return ""
+    location = ".".join(map(str, error.absolute_path)) or "the outputs"
+    return f"an output that does not fit its exported schema: {location} breaks {error.validator!r}"
 
 
-def as_validated(value: Any) -> Any:
-    """Return `value` as JSON, with fields named by their validation aliases, as in output schemas."""
-    if isinstance(value, pydantic.BaseModel):
-        plain = value.model_dump(mode="json", by_alias=False)
-        fields = type(value).model_fields
-        known = {_alias(name, info): _inner(getattr(value, name), plain[name]) for name, info in fields.items()}
-        return known | {name: extra for name, extra in plain.items() if name not in fields}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: as_validated(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(serialize_for_json(name)): as_validated(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [as_validated(item) for item in value]
-    return serialize_for_json(value)
+def _holds_nan(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_nan, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_nan, value))
+    return isinstance(value, float) and not math.isfinite(value)
 
 
-def _inner(value: Any, plain: Any) -> Any:
-    """Return a nested value under its validation aliases, and a leaf as the model's own serializers wrote it."""
-    nested = isinstance(value, pydantic.BaseModel | Mapping | list | tuple | set | frozenset)
-    return as_validated(value) if nested or dataclasses.is_dataclass(value) else plain
+def _lenient(schema: Schema) -> Schema:
+    return {**schema, "properties": {name: _without_bounds(part) for name, part in schema["properties"].items()}}
 
 
-def _alias(name: str, info: Any) -> str:
-    alias = info.validation_alias or info.alias
-    if isinstance(alias, pydantic.AliasChoices):
-        alias = alias.choices[0]
-    if isinstance(alias, pydantic.AliasPath):
-        alias = alias.path[0]
-    return alias if isinstance(alias, str) else name
+def _without_bounds(part: Schema) -> Schema:
+    kept = {key: value for key, value in part.items() if key not in _BOUNDS or "prefixItems" in part}
+    return {**kept, "anyOf": [_without_bounds(option) for option in part["anyOf"]]} if "anyOf" in part else kept

@@ -43,11 +43,28 @@ class Runnable:
     def inputs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return JSON arguments as the Python values that the program expects.
 
+        A text value holds the JSON text of an input whose type does not matter, or whose keys must keep their order;
+        null stands for an input that the caller omitted.
+
         Raises:
             ProgramError: a type rejects a value that the exported schema accepts; the message names the field.
         """
         plain = from_texts(arguments, str(self.served))
-        return {name: self._typed(name, value) for name, value in plain.items()}
+        texts = {name for name in plain if is_text_value(arguments[name])}
+        return {
+            name: self._typed_if_same(name, value) if name in texts else self._typed(name, value)
+            for name, value in plain.items()
+        }
+
+    def _typed_if_same(self, name: str, value: Any) -> Any:
+        """Return `value` with its Python type if it fits without a conversion, or else unchanged, as DSPy takes it."""
+        if name not in self.types:
+            return value
+        try:
+            adapter = pydantic.TypeAdapter(self.types[name])
+            return adapter.validate_json(json.dumps(value), strict=True, by_alias=True, by_name=True)
+        except pydantic.ValidationError:
+            return value
 
     def _typed(self, name: str, value: Any) -> Any:
         if name not in self.types:
