@@ -14,7 +14,8 @@ import pytest
 import t0dspy
 from support.served import ECHO
 from t0dspy.runtime.server import pool as pools
-from t0dspy.runtime.server.pool import Busy, Pool, Size
+from t0dspy.runtime.server.pool import Busy, Size
+from t0dspy.runtime.server.pools import Pools
 
 
 @pytest.fixture
@@ -50,27 +51,29 @@ def test_workers_that_cannot_be_started(configs: Path, monkeypatch: pytest.Monke
     fail_again = failing(1, monkeypatch)
 
     async def live() -> None:
-        pool = Pool(configs, "http://127.0.0.1:1", Size(workers=1))
+        pool = Pools(configs, "http://127.0.0.1:1", Size(workers=1))
         try:
             await pool.start()
             assert await pool.knows("echo", "v1")
             fail_again()
             await pool.reload()
-            assert pool.reload_refused == "new workers could not be started (Too many open files)."
-            assert (pool.ready, pool.reloads) == (1, 1)
+            assert pool.reload_refused == "new workers of echo could not be started (Too many open files)."
+            assert (pool.workers, pool.reloads) == (1, 1)
             await _catches_up(pool)
         finally:
             await pool.close()
 
-    async def _catches_up(pool: Pool) -> None:
+    async def _catches_up(pool: Pools) -> None:
         shutil.copytree(configs / "programs" / "echo", configs / "programs" / "later")
         manifest = configs / "programs" / "later" / "manifest.json"
         manifest.write_text(manifest.read_text().replace('"echo"', '"later"'))
+        assert await pool.knows("later", "v1")
+        os.utime(manifest)
         monkeypatch.setattr(pools, "PATIENCE", 0.05)
         with pytest.raises(Busy):
-            await pool.knows("later", "v1")
+            await pool.knows("later", "v2")
         monkeypatch.setattr(pools, "PATIENCE", 60.0)
-        assert await pool.knows("later", "v1")
-        assert (pool.ready, pool.reloads) == (1, 2)
+        assert not await pool.knows("later", "v2")
+        assert (pool.workers, pool.reloads) == (2, 1)
 
     asyncio.run(asyncio.wait_for(live(), 120))

@@ -85,7 +85,7 @@ BROKEN = {
     "SyntaxError in echo.py line 2: ": "import dspy\nprogram = = dspy\n",
     "importing echo failed: ZeroDivisionError": "1 / 0\n",
     "the code no longer fits echo v1": PROGRAM.replace("question -> answer", "question -> other"),
-    "the new workers ended while they loaded the programs (exit code 3)": "import os\nos._exit(3)\n",
+    "the new workers of echo ended while they loaded it (exit code 3)": "import os\nos._exit(3)\n",
 }
 
 

@@ -13,12 +13,17 @@ def serve(
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Port to listen on (default: 8100).")
     ] = 8100,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Worker processes (default: one per core, at most 4).")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Worker processes, shared by the programs (default: one per core, at most 4)."
+        ),
     ] = None,
     runs: Annotated[int, typer.Option(min=1, metavar="N", help="Concurrent runs per worker (default: 64).")] = 64,
     queue: Annotated[
         int,
-        typer.Option(min=0, metavar="N", help="Runs that wait if all workers are busy; more get a 503 (default: 128)."),
+        typer.Option(
+            min=0, metavar="N", help="Waiting runs per program if all workers are busy; more get a 503 (default: 128)."
+        ),
     ] = 128,
     drain: Annotated[
         float,

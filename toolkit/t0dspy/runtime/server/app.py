@@ -5,7 +5,7 @@ import functools
 import hmac
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -19,8 +19,9 @@ from localkit.web_pages import Allowed, WebPageGuard
 from t0dspy.errors import SettingsError
 from t0dspy.gateway import STAGE_TAGS
 from t0dspy.runtime.server.logs import log
-from t0dspy.runtime.server.messages import Offer, Order, Outcome
-from t0dspy.runtime.server.pool import Busy, Pool
+from t0dspy.runtime.server.messages import Order, Outcome
+from t0dspy.runtime.server.pool import Busy
+from t0dspy.runtime.server.pools import Pools
 from t0dspy.runtime.tags import checked_tags
 from t0dspy.transport.episode import new_episode
 
@@ -36,11 +37,11 @@ class Refused(Exception):  # noqa: N818 - becomes a response
         super().__init__(text)
 
 
-def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> ASGIApp:
+def application(pools: Pools, key: str, allowed: Allowed, *, local_only: bool) -> ASGIApp:
     """Return the ASGI application.
 
     Args:
-        pool: the workers that run the programs.
+        pools: the workers that run the programs.
         key: the bearer token that requests must have.
         allowed: the hosts and origins that requests may name; requests from other web pages are refused.
         local_only: whether the server listens on a loopback address.
@@ -52,14 +53,14 @@ def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> 
             return _error(401, "unauthorized", "the bearer key is not that of T0DSPY_PROGRAMS_KEY.")
         try:
             body = _parse_object(await request.body(), "the body")
-            order = await _parse_order(pool, body)
-            outcome = await _run_unless_disconnected(request, pool, order)
+            order = await _parse_order(pools, body)
+            outcome = await _run_unless_disconnected(request, pools, order)
         except ClientDisconnect:
             return Response(status_code=499)
         except Refused as refused:
             return _error(refused.status, refused.kind, refused.text)
         except Busy:
-            log("warning", "turned away", in_flight=pool.in_flight)
+            log("warning", "turned away", in_flight=pools.in_flight)
             return _error(
                 503, "busy", "all workers and the queue are full, or none is ready yet.", {"Retry-After": RETRY_AFTER}
             )
@@ -70,14 +71,14 @@ def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> 
 
     async def ready(_: Request) -> Response:
         content = {
-            "ready": pool.ready > 0,
-            "workers": pool.ready,
-            "in_flight": pool.in_flight,
-            "programs": _programs(pool.offers()),
-            "reloads": pool.reloads,
-            "reload_refused": pool.reload_refused,
+            "ready": pools.is_ready,
+            "workers": pools.workers,
+            "in_flight": pools.in_flight,
+            "programs": _programs(pools),
+            "reloads": pools.reloads,
+            "reload_refused": pools.reload_refused,
         }
-        return JSONResponse(content, 200 if pool.ready else 503)
+        return JSONResponse(content, 200 if pools.is_ready else 503)
 
     app = Starlette(
         routes=[
@@ -90,23 +91,24 @@ def application(pool: Pool, key: str, allowed: Allowed, *, local_only: bool) -> 
     return WebPageGuard(app, allowed, local_only=local_only, refusal=refusal)
 
 
-def _programs(offers: Mapping[str, Offer]) -> dict[str, dict[str, str]]:
+def _programs(pools: Pools) -> dict[str, dict[str, str]]:
     """Map `NAME/VERSION` to the reason why it cannot run and the files that changed since its export, or to ""."""
-    return {
+    offered = {
         f"{name}/{version}": {"cannot_run": refusal, "code_changed": offer.changed.get(version, "")}
-        for name, offer in offers.items()
+        for name, offer in pools.offers().items()
         for version, refusal in offer.versions.items()
     }
+    return offered | {name: {"cannot_run": reason, "code_changed": ""} for name, reason in pools.broken().items()}
 
 
-async def _parse_order(pool: Pool, body: dict[str, Any]) -> Order:
+async def _parse_order(pools: Pools, body: dict[str, Any]) -> Order:
     program, _, version = str(body.get("model", "")).partition("/")
-    if not await pool.knows(program, version):
-        known = [f"{name}/{version}" for name, offer in pool.offers().items() for version in offer.versions]
+    if not await pools.knows(program, version):
+        known = [f"{name}/{version}" for name, offer in pools.offers().items() for version in offer.versions]
         raise Refused(
             404, "unknown_program", f"no program {body.get('model')!r}; there are {', '.join(known) or 'none'}."
         )
-    offer = pool.offers()[program]
+    offer = pools.offers()[program]
     if refusal := offer.versions[version]:
         raise Refused(501, "program_refused", f"{program}/{version} cannot be run: {refusal}")
     arguments = _parse_object(_user_text(body).encode("utf-8", "surrogatepass"), "the user message")
@@ -140,7 +142,7 @@ def _parse_object(data: bytes, source: str) -> dict[str, Any]:
     return value
 
 
-async def _run_unless_disconnected(request: Request, pool: Pool, order: Order) -> Outcome:
+async def _run_unless_disconnected(request: Request, pools: Pools, order: Order) -> Outcome:
     """Run `order` and return its outcome; stop the run if the caller disconnects.
 
     Raises:
@@ -148,7 +150,7 @@ async def _run_unless_disconnected(request: Request, pool: Pool, order: Order) -
         Busy: no worker has room for the run.
     """
     started = time.monotonic()
-    work = asyncio.create_task(pool.run(order))
+    work = asyncio.create_task(pools.run(order))
     gone = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,7 @@ from typing import Any
 import dspy
 import pydantic
 
-from t0dspy.artifact.exported import ExportedProgram, program_directories
+from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.text_values import TEXT, is_text_value
 from t0dspy.compiler.contract import is_only_its_predictor
 from t0dspy.errors import ProgramError, RunError, T0dspyError
@@ -117,27 +117,34 @@ class InARun:
         )
 
 
-def load_catalog(configs: Path) -> Catalog:
-    """Load every exported program that the program server serves; refuse by name each that cannot be loaded."""
+def load_catalog(configs: Path, program: str) -> Catalog:
+    """Load the versions of an exported program that the program server serves; refuse each that cannot be loaded.
+
+    The settings that the program's modules configure at their import are those of the process, and of all its runs.
+    """
     runnables: dict[tuple[str, str], Runnable] = {}
     offers = {}
-    for directory in program_directories(configs):
-        try:
-            exported = ExportedProgram.from_directory(directory)
-        except T0dspyError as error:
-            log("error", "program refused", program=directory.name, why=str(error))
-            continue
-        versions = [version for version, entry in exported.manifest.versions.items() if entry.runs_on_server]
-        if versions:
-            refusals = dict(_load(exported, versions, runnables))
-            changed = {
-                version: runnable.changed
-                for version in versions
-                if (runnable := runnables.get((exported.name, version))) is not None and runnable.changed
-            }
-            deadline = exported.manifest.deadlines["run"]
-            offers[exported.name] = Offer(deadline, refusals, changed, _in_traffic(exported))
+    try:
+        exported = ExportedProgram.read(configs, program)
+    except T0dspyError as error:
+        log("error", "program refused", program=program, why=str(error))
+        return Catalog({}, {})
+    versions = versions_on_server(exported)
+    if versions:
+        refusals = dict(_load(exported, versions, runnables))
+        changed = {
+            version: runnable.changed
+            for version in versions
+            if (runnable := runnables.get((exported.name, version))) is not None and runnable.changed
+        }
+        deadline = exported.manifest.deadlines["run"]
+        offers[exported.name] = Offer(deadline, refusals, changed, _in_traffic(exported))
     return Catalog(runnables, offers)
+
+
+def versions_on_server(exported: ExportedProgram) -> list[str]:
+    """Return the versions that need the program server."""
+    return [version for version, entry in exported.manifest.versions.items() if entry.runs_on_server]
 
 
 def _in_traffic(exported: ExportedProgram) -> list[str]:

@@ -1,4 +1,4 @@
-"""Assign runs to worker processes, queue runs when all workers are full, and replace workers."""
+"""Assign the runs of one program to its worker processes, queue runs when all are full, and replace workers."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from t0dspy.artifact.bundle import MANIFEST
-from t0dspy.artifact.exported import program_directories
+from t0dspy.artifact.exported import program_directory
 from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.process import Process
@@ -28,11 +28,11 @@ class Size:
     """Limits of concurrency."""
 
     workers: int = 2
-    """Worker processes."""
+    """Worker processes, which the programs share equally; each program has at least one."""
     runs: int = 64
     """Concurrent runs per worker."""
     queue: int = 128
-    """Runs that wait while all workers are full; more are refused."""
+    """Runs of a program that wait while all its workers are full; more are refused."""
 
 
 @dataclass
@@ -60,10 +60,10 @@ class Busy(Exception):  # noqa: N818 - becomes a response
 
 
 class Pool:
-    """Keeps the configured number of workers alive and assigns runs to them."""
+    """Keeps the configured number of workers of a program alive and assigns runs to them."""
 
-    def __init__(self, configs: Path, gateway_url: str, size: Size) -> None:
-        self._configs, self._gateway_url, self.size = configs, gateway_url, size
+    def __init__(self, program: str, configs: Path, gateway_url: str, size: Size) -> None:
+        self.program, self._configs, self._gateway_url, self.size = program, configs, gateway_url, size
         self._workers: list[Process] = []
         self._waiting: deque[Job] = deque()
         self._jobs: dict[str, Job] = {}
@@ -74,8 +74,8 @@ class Pool:
         self._reloading = asyncio.Lock()
         self._catching: asyncio.Task[None] | None = None
         self._loaded = self._stamp()
-        self.reloads = 0
-        """The number of finished reloads, accepted or refused."""
+        self.broken = ""
+        """Why no worker could load the program; empty once one could."""
         self.reload_refused = ""
         """Why the last reload was refused; empty if it was accepted. After a refusal the old workers stay."""
 
@@ -102,7 +102,7 @@ class Pool:
                 return worker.offers
         return {}
 
-    async def knows(self, program: str, version: str) -> bool:
+    async def knows(self, version: str) -> bool:
         """Return whether the workers have the version; first load exports that were made after the workers started.
 
         Raises:
@@ -112,11 +112,11 @@ class Pool:
             async with asyncio.timeout(PATIENCE):
                 while not self.ready:
                     await self._wait_for_news()
-                if self._offers(program, version) is None:
+                if self._offers(version) is None:
                     await asyncio.shield(self._start_catch_up())  # other requests may wait for the same task
         except TimeoutError:
             raise Busy from None
-        return self._offers(program, version) is not None
+        return self._offers(version) is not None
 
     def _start_catch_up(self) -> asyncio.Task[None]:
         if self._catching is None or self._catching.done():
@@ -129,7 +129,7 @@ class Pool:
                 await self._replace_workers()
 
     async def reload(self) -> None:
-        """Replace all workers with new ones, which import the programs again, and return when one of them is ready.
+        """Replace all workers with new ones, which import the program again, and return when one of them is ready.
 
         Runs that have begun finish in the old workers. If the new workers cannot run a version with traffic that the
         old workers can run, or if they do not get ready, the old workers stay and `reload_refused` has the reason.
@@ -138,7 +138,7 @@ class Pool:
             await self._replace_workers()
 
     async def _replace_workers(self) -> None:
-        log("info", "reloading")
+        log("info", "reloading", program=self.program)
         self._loaded = self._stamp()
         old = [worker for worker in self._workers if not worker.retiring]
         new: list[Process] = []
@@ -147,10 +147,9 @@ class Pool:
                 new.append(await self._start(on_trial=True))
             self.reload_refused = await self._try_workers(new)
         except OSError as error:
-            self.reload_refused = f"new workers could not be started ({error.strerror})."
-        self.reloads += 1
+            self.reload_refused = f"new workers of {self.program} could not be started ({error.strerror})."
         if self.reload_refused:
-            log("error", "reload refused", why=self.reload_refused)
+            log("error", "reload refused", program=self.program, why=self.reload_refused)
         for worker in new if self.reload_refused else old:
             self._retire(worker, replace=False)
         for worker in new:
@@ -169,10 +168,10 @@ class Pool:
                     if ready is not None:
                         return find_loss(self.offers(), ready.offers or {})
                     if not any(worker in self._workers for worker in new):
-                        return f"the new workers ended while they loaded the programs ({new[-1].ending})."
+                        return f"the new workers of {self.program} ended while they loaded it ({new[-1].ending})."
                     await self._wait_for_news()
         except TimeoutError:
-            return f"the new workers were not ready after {TRIAL:g} s."
+            return f"the new workers of {self.program} were not ready after {TRIAL:g} s."
 
     async def run(self, order: Order) -> Outcome:
         """Run `order` on a worker and return its outcome. If cancelled, the run stops before its next stage.
@@ -202,14 +201,16 @@ class Pool:
             worker.kill()
         await asyncio.gather(*(worker.wait() for worker in list(self._workers)), return_exceptions=True)
 
-    def _offers(self, program: str, version: str) -> str | None:
-        offer = self.offers().get(program)
+    def _offers(self, version: str) -> str | None:
+        offer = self.offers().get(self.program)
         return None if offer is None else offer.versions.get(version)
 
-    def _stamp(self) -> frozenset[tuple[str, int]]:
-        """Return the manifests and their modification times, which change with each export."""
-        manifests = [directory / MANIFEST for directory in program_directories(self._configs)]
-        return frozenset((str(path), path.stat().st_mtime_ns) for path in manifests)
+    def _stamp(self) -> int:
+        """Return the modification time of the manifest, which changes with each export; 0 if there is none."""
+        try:
+            return (program_directory(self._configs, self.program) / MANIFEST).stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def _spawn(self, delay: float = 0.0) -> None:
         async def start() -> None:
@@ -220,7 +221,7 @@ class Pool:
             try:
                 await self._start()
             except OSError as error:  # file descriptors or memory are used up, perhaps temporarily
-                log("error", "worker not started", why=str(error.strerror))
+                log("error", "worker not started", program=self.program, why=str(error.strerror))
                 self._respawn_later()
                 self._news.set()
 
@@ -229,8 +230,8 @@ class Pool:
         task.add_done_callback(self._tasks.discard)
 
     async def _start(self, *, on_trial: bool = False) -> Process:
-        arguments = self._configs, self._gateway_url, self._on_ready, self._on_outcome, self._on_gone
-        worker = await Process.start(*arguments, on_trial=on_trial)
+        calls = self._on_ready, self._on_outcome, self._on_gone
+        worker = await Process.start(self.program, self._configs, self._gateway_url, *calls, on_trial=on_trial)
         self._workers.append(worker)
         return worker
 
@@ -258,7 +259,7 @@ class Pool:
             self._retire(worker, replace=False)
             self._respawn_later()
             return
-        self._deaths = 0
+        self._deaths, self.broken = 0, ""
         log("info", "worker ready", worker=worker.pid, programs=_runnable(worker))
         self._news.set()
         self._dispatch()
@@ -286,10 +287,18 @@ class Pool:
             if job is not None:
                 job.fail(500, "worker_died", f"the process that ran it ended ({worker.ending}) before the run {run}.")
         if worker.on_trial and not worker.retiring:
-            log("error", "worker died on trial", worker=worker.pid, how=worker.ending)
+            log("error", "worker died on trial", program=self.program, worker=worker.pid, how=worker.ending)
         elif not worker.retiring and not self._closing.is_set():
-            log("error", "worker died", worker=worker.pid, how=worker.ending, runs=sorted(worker.runs))
+            log(
+                "error",
+                "worker died",
+                program=self.program,
+                worker=worker.pid,
+                how=worker.ending,
+                runs=sorted(worker.runs),
+            )
             if worker.offers is None:
+                self.broken = f"its worker ended while it loaded the program ({worker.ending})."
                 self._respawn_later()
             else:
                 self._spawn()

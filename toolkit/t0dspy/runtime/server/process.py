@@ -21,7 +21,7 @@ class Process:
         self.on_trial = on_trial
         """Whether it gets no runs yet, because its reloaded code was not yet compared with that of other workers."""
         self.offers: dict[str, Offer] | None = None
-        """The programs that it can run; None until it is ready."""
+        """The versions that it can run, by the program's name; None until it is ready."""
         self.runs: set[str] = set()
         self.retiring = False
         self._reading: asyncio.Task[None] | None = None
@@ -29,6 +29,7 @@ class Process:
     @classmethod
     async def start(
         cls,
+        program: str,
         configs: Path,
         gateway_url: str,
         ready: "Callable[[Process], None]",
@@ -40,16 +41,19 @@ class Process:
         """Start a worker process and read its messages until it exits.
 
         Args:
+            program: the exported program that it runs. A worker has one program, because DSPy's settings and the
+                globals of modules belong to the process.
             configs: the directory of TensorZero's config.
             gateway_url: the gateway that answers the stages.
-            ready: called when the worker has loaded the programs.
+            ready: called when the worker has loaded the program.
             done: called with the outcome of each run.
             gone: called after the process has exited.
             on_trial: whether the worker gets no runs yet.
         """
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "t0dspy.runtime.server.worker", "--configs", str(configs)]
-        command += ["--gateway-url", gateway_url, "--fd", str(theirs.fileno()), "--parent-pid", str(os.getpid())]
+        command = [sys.executable, "-P", "-m", "t0dspy.runtime.server.worker", "--program", program]
+        command += ["--configs", str(configs), "--gateway-url", gateway_url]
+        command += ["--fd", str(theirs.fileno()), "--parent-pid", str(os.getpid())]
         process = await asyncio.create_subprocess_exec(
             *command,
             pass_fds=[theirs.fileno()],

@@ -16,7 +16,8 @@ from localkit.host_names import is_loopback_address
 from localkit.web_pages import NONE_ALLOWED, Allowed
 from t0dspy.runtime.server.app import application
 from t0dspy.runtime.server.logs import JsonHandler, log
-from t0dspy.runtime.server.pool import Pool, Size
+from t0dspy.runtime.server.pool import Size
+from t0dspy.runtime.server.pools import Pools
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class _Server(uvicorn.Server):
 class _Reloader:
     """Runs one reload at a time; all requests that arrive during a reload cause one more reload."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool, self._requested = pool, False
+    def __init__(self, pools: Pools) -> None:
+        self._pools, self._requested = pools, False
         self._task: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
@@ -61,7 +62,7 @@ class _Reloader:
     async def _run(self) -> None:
         while self._requested:
             self._requested = False
-            await self._pool.reload()
+            await self._pools.reload()
 
 
 async def serve(plan: Plan) -> bool:
@@ -73,15 +74,15 @@ async def serve(plan: Plan) -> bool:
         Whether the port could be bound.
     """
     logging.basicConfig(level=logging.WARNING, handlers=[JsonHandler()])
-    pool = Pool(plan.configs, plan.gateway_url, plan.size)
-    server = _Server(_config(plan, pool))
+    pools = Pools(plan.configs, plan.gateway_url, plan.size)
+    server = _Server(_config(plan, pools))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _request_stop, server, pool, plan.drain)
-    reloader = _Reloader(pool)
+        loop.add_signal_handler(number, _request_stop, server, pools, plan.drain)
+    reloader = _Reloader(pools)
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
     try:
-        await pool.start()
+        await pools.start()
         if not server.should_exit:
             log("info", "serving", host=plan.host, port=plan.port, workers=plan.size.workers)
             await server.serve()
@@ -90,21 +91,21 @@ async def serve(plan: Plan) -> bool:
     except SystemExit:
         return False
     finally:
-        await pool.close()
+        await pools.close()
         log("info", "stopped")
     return True
 
 
-def _request_stop(server: uvicorn.Server, pool: Pool, drain: float) -> None:
+def _request_stop(server: uvicorn.Server, pools: Pools, drain: float) -> None:
     if server.should_exit:
         server.force_exit = True
     server.should_exit = True
-    log("info", "stopping", in_flight=pool.in_flight, seconds=drain)
+    log("info", "stopping", in_flight=pools.in_flight, seconds=drain)
 
 
-def _config(plan: Plan, pool: Pool) -> uvicorn.Config:
+def _config(plan: Plan, pools: Pools) -> uvicorn.Config:
     return uvicorn.Config(
-        application(pool, plan.key, plan.allowed, local_only=is_loopback_address(plan.host)),
+        application(pools, plan.key, plan.allowed, local_only=is_loopback_address(plan.host)),
         http=Guard().protocol(),
         host=plan.host,
         port=plan.port,

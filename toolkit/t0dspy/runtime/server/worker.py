@@ -1,4 +1,4 @@
-"""A worker process: it loads the programs once, and does each run in its own thread."""
+"""A worker process: it loads a program once, and does each run in its own thread."""
 
 import argparse
 import asyncio
@@ -120,6 +120,7 @@ def _silence_libraries() -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a worker process. The front process starts it."""
     parser = argparse.ArgumentParser(prog="python -m t0dspy.runtime.server.worker", description=__doc__)
+    parser.add_argument("--program", required=True, help="the exported program that it runs")
     parser.add_argument("--configs", type=Path, required=True)
     parser.add_argument("--gateway-url", required=True)
     parser.add_argument("--fd", type=int, required=True)
@@ -131,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     channel = Channel(socket.socket(fileno=args.fd))
     gateway = HttpGateway(args.gateway_url, socket=os.environ.get(GATEWAY_SOCKET))
     install(required=True)
-    catalog = load_catalog(args.configs)
+    catalog = load_catalog(args.configs, args.program)
     dspy.configure(disable_history=True, warn_on_type_mismatch=False)
     Worker(catalog, channel, gateway).serve()
     os._exit(0)  # does not wait for threads that hang
