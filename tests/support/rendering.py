@@ -10,7 +10,7 @@ import dspy
 
 from t0dspy.artifact import rollout_toml
 from t0dspy.artifact.manifest import Manifest
-from t0dspy.compiler import adapters
+from t0dspy.compiler.arguments import Arguments
 from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.next_version import DEADLINES, Origin, next_version
 from t0dspy.gateway import Gateway, input_messages
@@ -47,8 +47,10 @@ class Served:
         return self.recorder.requests[-1].body
 
     def messages(self, path: str, signature: type[dspy.Signature], inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The messages that reach the provider for `inputs`, Python values as a program passes them."""
-        messages: list[dict[str, Any]] = self.request(path, adapters.json_arguments(signature, inputs))["messages"]
+        """The messages that reach the provider for `inputs`, Python values as our runtime sends them."""
+        text = self.manifest.versions["v1"].predictors[path].texts[0]
+        arguments, _ = Arguments(signature, text).render(inputs)
+        messages: list[dict[str, Any]] = self.request(path, arguments)["messages"]
         return messages
 
 

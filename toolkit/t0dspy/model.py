@@ -107,10 +107,13 @@ class CompiledPredictor:
     path: str
     contract: Contract
     model: str
-    settings: Mapping[str, Any]
-    """Variant keys other than the model and the templates: `json_mode` and sampling."""
-    templates: Mapping[str, str]
-    """Template name -> MiniJinja: `system`, `user`, and `demo_1_user`, `demo_1_assistant` ... if demos are turns."""
+    sampling: Mapping[str, Any]
+    """Variant keys such as temperature."""
+    json_mode: Mapping[str, Any]
+    """Variant keys that make the provider answer with JSON; empty for a function of type chat."""
+    templates: Mapping[Text, Mapping[str, str]]
+    """Adapter text -> template name -> MiniJinja: `system`, `user`, and `demo_1_user`, `demo_1_assistant` ... if demos
+    are turns. The exported text comes first, then that of DSPy's JSON fallback if the adapter has it."""
     state: Mapping[str, Any]
     """DSPy's state of the predictor, as `Predict.dump_state` writes it, without LM and traces; if it is kept, the
     states of all predictors that it covers, by their paths."""
@@ -122,7 +125,8 @@ class CompiledPredictor:
     @property
     def demo_turns(self) -> int:
         """The number of pairs of static demo turns that a caller sends before the input."""
-        return sum(name.startswith("demo_") and name.endswith("_user") for name in self.templates)
+        names = next(iter(self.templates.values()), {})
+        return sum(name.startswith("demo_") and name.endswith("_user") for name in names)
 
 
 @dataclass(frozen=True)
@@ -150,3 +154,5 @@ class CompiledProgram:
     """Messages for the user: what was dropped, and in what this export may differ from expectations."""
     lms: Mapping[str, LmEntry] = field(default_factory=dict)
     """The LMs that the program can choose, by the names that they have in variants."""
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    """The options of the DSPy adapter that differ from its defaults."""

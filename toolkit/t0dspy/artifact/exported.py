@@ -11,6 +11,7 @@ from t0dspy.artifact import bundle, rollout_toml
 from t0dspy.artifact.bundle import MANIFEST, ROLLOUT
 from t0dspy.artifact.manifest import Manifest, VersionEntry, parse_manifest
 from t0dspy.artifact.names import check_program_name, differs_in_case_only
+from t0dspy.artifact.text_values import without_text
 from t0dspy.errors import BundleError, HandEditedError
 from t0dspy.model import Schema, digest
 
@@ -125,13 +126,16 @@ class ExportedProgram:
         return state
 
     def schemas(self, function: str) -> tuple[Schema, Schema]:
-        """Return the schemas of the inputs and the outputs of `function`.
+        """Return the schemas of the inputs and the outputs of `function`, with the types of its fields.
+
+        The gateway also takes text values for inputs (`artifact.text_values`), which the first schema leaves out.
 
         Raises:
             HandEditedError: a schema file is gone, or does not hold a schema with fields.
         """
         entry = self.manifest.functions[function]
-        return self._schema(entry.input_schema), self._schema(entry.output_schema)
+        inputs, outputs = self._schema(entry.input_schema), self._schema(entry.output_schema)
+        return without_text(inputs) if entry.takes_text else inputs, outputs
 
     def _schema(self, path: str) -> Schema:
         schema: Schema = self.json(path)

@@ -23,6 +23,7 @@ _PROPERTY: Schema = {
     "required": [TEXT],
     "additionalProperties": False,
 }
+_IS_TEXT: Schema = {"type": "object", "required": [TEXT]}
 
 
 _ABSENT = object()
@@ -86,7 +87,8 @@ def accept_text(schema: Schema) -> Schema:
     for name, part in schema["properties"].items():
         typed = {key: value for key, value in part.items() if key != "default"}
         outer = {"default": part["default"]} if "default" in part else {}
-        properties[name] = {"anyOf": [typed, _PROPERTY], **outer}
+        # Not `anyOf`, so that the gateway's error names the type that a wrong value does not have.
+        properties[name] = {"if": _IS_TEXT, "then": _PROPERTY, "else": typed, **outer}
     return {**schema, "properties": properties}
 
 
@@ -97,8 +99,7 @@ def without_text(schema: Schema) -> Schema:
 
 
 def _typed(part: Schema) -> Schema:
-    options = part.get("anyOf", [])
-    if len(options) == 2 and options[1] == _PROPERTY:
-        outer = {"default": part["default"]} if "default" in part else {}
-        return {**options[0], **outer}
-    return part
+    if part.get("then") != _PROPERTY:
+        return part
+    outer = {"default": part["default"]} if "default" in part else {}
+    return {**part["else"], **outer}

@@ -1,19 +1,19 @@
 """Compile a live program to templates, schemas and settings, before names and versions are assigned."""
 
-from typing import Any, cast
+from typing import Any
 
 import dspy
-from dspy.adapters.utils import serialize_for_json
 
 from t0dspy.compiler import adapters
+from t0dspy.compiler.compiled_predictor import compile_predictor
 from t0dspy.compiler.contract import is_only_its_predictor, program_contract
 from t0dspy.compiler.introspect import lm_of, predictors_of, refused_fields
 from t0dspy.compiler.lenient import lenient_output_schema
 from t0dspy.compiler.sampling import connection_keys, shorthand_of
 from t0dspy.compiler.schema import input_schema, output_schema
-from t0dspy.compiler.template import arguments_template, escape, finished, user_template
+from t0dspy.compiler.template import arguments_template, finished
 from t0dspy.errors import CompileError, Refusal, shown
-from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, Predictor, ProgramContract, PromptForm, canonical
+from t0dspy.model import CompiledPredictor, CompiledProgram, Predictor, ProgramContract, PromptForm
 
 
 def compile_program(
@@ -41,9 +41,14 @@ def compile_program(
         ContractError: if the contract cannot be read with certainty, or `signature` contradicts the code.
     """
     form = form or _configured_form()
+    options = _adapter_options(form)
+    writers = adapters.adapters_of(form, options)
     predictors = predictors_of(program)
     models = _models(program, predictors, model)
-    compiled = tuple(_compile_writable(predictor, form, models[predictor.path]) for predictor in predictors)
+    lms = {path: lm_of(predict) for path, predict in program.named_predictors()}
+    compiled = tuple(
+        compile_predictor(predictor, writers, lms[predictor.path], models[predictor.path]) for predictor in predictors
+    )
     direct = not stages_only and len(predictors) == 1 and is_only_its_predictor(program)
     contract = None
     if not stages_only:
@@ -53,18 +58,28 @@ def compile_program(
         contract = _compile_contract(read, direct=direct)
     needs_python = not stages_only and (not direct or compiled[0].demo_turns > 0)
     notes = _notes(program, compiled, direct)
-    return CompiledProgram(form, compiled, contract, direct, code_hash if needs_python else None, notes)
+    code_hash = code_hash if needs_python else None
+    return CompiledProgram(form, compiled, contract, direct, code_hash, notes, adapter=options)
 
 
 def _configured_form() -> PromptForm:
     form = adapters.form_of(dspy.settings.adapter)
     if form is None:
         name = type(dspy.settings.adapter).__name__
-        remedy = "Optimize under dspy.ChatAdapter, dspy.JSONAdapter or t0dspy.ServedAdapter, or pass --adapter."
+        remedy = (
+            "Optimize under dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter or t0dspy.ServedAdapter, or pass "
+            "--adapter."
+        )
         raise CompileError.because(
             f"adapter {name}", "writes prompts that exported templates cannot reproduce.", remedy
         )
     return form
+
+
+def _adapter_options(form: PromptForm) -> dict[str, Any]:
+    """Return the options of the configured adapter if it writes `form`; another adapter is made with its defaults."""
+    configured = dspy.settings.adapter
+    return adapters.adapter_options(configured) if adapters.form_of(configured) == form else {}
 
 
 def _models(program: dspy.Module, predictors: list[Predictor], model: str | None) -> dict[str, str]:
@@ -80,58 +95,6 @@ def _models(program: dspy.Module, predictors: list[Predictor], model: str | None
     if refusals:
         raise CompileError(refusals)
     return models
-
-
-def _compile_writable(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
-    """Compile `predictor`; refuse it with a reason if the result cannot be written to a file."""
-    try:
-        compiled = _compile_predictor(predictor, form, model)
-        canonical([compiled.templates, compiled.state], allow_nan=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        reason = f"holds {error.object[error.start]!r}, which UTF-8 cannot encode."
-    except ValueError:
-        reason = "has a demo with NaN or infinity, which JSON cannot encode."
-    except RecursionError:
-        reason = "has a demo that is nested too deeply."
-    else:
-        return compiled
-    raise CompileError.because(predictor.path, reason, "Remove it from its instructions, descriptions or demos.")
-
-
-def _compile_predictor(predictor: Predictor, form: PromptForm, model: str) -> CompiledPredictor:
-    adapter = cast("dspy.ChatAdapter", adapters.served_adapter(form))
-    inputs = input_schema(predictor.signature)
-    settings = dict(predictor.sampling)
-    outputs, json_mode = output_schema(predictor.signature)
-    if form.adapter == "json":
-        settings["json_mode"] = json_mode
-    # Without inputs, DSPy writes only static text: the system message, the demos, the reminder below the inputs.
-    system, *turns, user = adapter.format(predictor.signature, [dict(demo) for demo in predictor.demos], {})
-    templates = {"system": escape(system["content"])}
-    templates["user"] = user_template(predictor.signature, inputs, user["content"])
-    for index, turn in enumerate(turns):
-        templates[f"demo_{index // 2 + 1}_{turn['role']}"] = escape(turn["content"])
-    return CompiledPredictor(
-        path=predictor.path,
-        contract=Contract(form.adapter, inputs, outputs),
-        model=model,
-        settings=settings,
-        templates={name: finished(text) for name, text in templates.items()},
-        state=predictor_state(predictor),
-    )
-
-
-def predictor_state(predictor: Predictor) -> dict[str, Any]:
-    """Return `predictor` as the state that `Predict.load_state` reads, without traces, LM and unknown fields."""
-    demos = [{name: _as_json(value) for name, value in demo.items()} for demo in predictor.demos]
-    return {"traces": [], "train": [], "demos": demos, "signature": predictor.signature.dump_state(), "lm": None}
-
-
-def _as_json(value: Any) -> Any:
-    # Workaround (dspy 3.4): `serialize_for_json` builds a pydantic adapter for each value, which is slow; remove when
-    # it returns plain values unchanged.
-    plain = type(value) in (str, int, bool, type(None))
-    return value if plain else serialize_for_json(value)
 
 
 def _compile_contract(signature: type[dspy.Signature], *, direct: bool) -> ProgramContract:

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from t0dspy.artifact import rollout_toml
 from t0dspy.artifact.manifest import FunctionEntry, Manifest, PredictorEntry, VersionEntry, same_contract
+from t0dspy.artifact.text_values import accept_text
 from t0dspy.compiler import tensorzero_toml
 from t0dspy.compiler.naming import function_name
+from t0dspy.compiler.variants import template_files, variants_of
 from t0dspy.errors import ContractError
-from t0dspy.model import CompiledPredictor, CompiledProgram, Contract, ProgramContract, Schema, Text, digest
+from t0dspy.model import CompiledPredictor, CompiledProgram, ProgramContract, Schema, Text, digest
 
 DEADLINES = {"stage": 120.0, "run": 600.0, "program": 630.0}
 """Seconds. A stage's call times out before its run, and a run before the gateway's call to the program server."""
@@ -103,6 +105,8 @@ class _Plan:
             predictors={predictor.path: self._entry(predictor) for predictor in self.compiled.predictors},
             scores=origin.scores,
             lineage=origin.lineage,
+            lms=dict(self.compiled.lms),
+            adapter=dict(self.compiled.adapter),
         )
         manifest = replace(
             self.previous,
@@ -118,16 +122,17 @@ class _Plan:
         if contract is None:
             return False
         known = self.functions.get(self.name)
-        holds_prompt = self.compiled.direct and self.compiled.predictors[0].demo_turns == 0
+        alone = self.compiled.predictors[0] if self.compiled.direct else None
+        holds_prompt = alone is not None and not alone.kept and alone.demo_turns == 0
         text: Text = self.compiled.form.adapter if holds_prompt else "json"
         if known is None:
-            paths = f"schemas/{self.name}.input.json", f"schemas/{self.name}.output.json"
-            self.schemas |= dict(zip(paths, (contract.inputs, contract.outputs), strict=True))
-            self.functions[self.name] = FunctionEntry(None, text, *paths, fingerprint=_fingerprint(contract))
+            self._add_function(self.name, None, text, (contract.inputs, contract.outputs), _fingerprint(contract))
         elif known.fingerprint != _fingerprint(contract):
             raise ContractError(
                 f"the contract of {self.name} changed."
             )  # the caller has the files and adds the differences
+        else:
+            self._let_take_text(self.name, contract.inputs)
         # A function's type never changes, so the program server serves a version whose text differs from that type.
         return not (holds_prompt and self.functions[self.name].type == self.compiled.form.adapter)
 
@@ -141,18 +146,40 @@ class _Plan:
             if entry.predictor is not None
         }
         name = function_name(self.name, predictor.path, fingerprint, stages)
-        if name not in self.functions:
-            self.functions[name] = self._new_function(name, predictor.path, predictor.contract)
+        contract = predictor.contract
+        if name in self.functions:
+            self._let_take_text(name, contract.inputs)
+        elif predictor.kept:
+            self.functions[name] = FunctionEntry(predictor.path, "chat", "", "", fingerprint, blank=True)
+        else:
+            schemas = contract.inputs, contract.outputs
+            self._add_function(name, predictor.path, contract.text, schemas, fingerprint)
         return name
 
-    def _new_function(self, name: str, path: str, contract: Contract) -> FunctionEntry:
+    def _add_function(
+        self, name: str, path: str | None, text: Text, schemas: tuple[Schema, Schema], fingerprint: str
+    ) -> None:
         paths = f"schemas/{name}.input.json", f"schemas/{name}.output.json"
-        self.schemas |= dict(zip(paths, (contract.inputs, contract.outputs), strict=True))
-        return FunctionEntry(path, contract.text, *paths, fingerprint=contract.fingerprint)
+        self.schemas |= dict(zip(paths, (accept_text(schemas[0]), schemas[1]), strict=True))
+        self.functions[name] = FunctionEntry(path, text, *paths, fingerprint=fingerprint, takes_text=True)
+
+    def _let_take_text(self, name: str, inputs: Schema) -> None:
+        """Rewrite the input schema of a function that an older t0dspy exported; it becomes wider."""
+        entry = self.functions[name]
+        if not entry.takes_text and not entry.blank:
+            self.schemas[entry.input_schema] = accept_text(inputs)
+            self.functions[name] = replace(entry, takes_text=True)
 
     def _entry(self, predictor: CompiledPredictor) -> PredictorEntry:
-        sampling = {name: value for name, value in predictor.settings.items() if name != "json_mode"}
-        return PredictorEntry(self.function_of[predictor.path], predictor.model, sampling, predictor.demo_turns)
+        return PredictorEntry(
+            self.function_of[predictor.path],
+            predictor.model,
+            predictor.sampling,
+            predictor.demo_turns,
+            predictor.lm,
+            tuple(predictor.templates),
+            predictor.kept,
+        )
 
     def _served_by(self) -> str | None:
         if self.compiled.contract is None:
@@ -164,15 +191,18 @@ class _Plan:
         code = self.compiled.code_hash if self.through_server else None
         contract = None if self.compiled.contract is None else _fingerprint(self.compiled.contract)
         contracts = [predictor.contract.fingerprint for predictor in self.compiled.predictors]
-        form = [self.compiled.form.adapter, self.compiled.form.demos]
-        return [self._version_files("v0"), self.function_of, contracts, contract, code, form]
+        form = [self.compiled.form.adapter, self.compiled.form.demos, dict(self.compiled.adapter)]
+        lms = {name: asdict(entry) for name, entry in self.compiled.lms.items()}
+        return [self._version_files("v0"), self.function_of, contracts, contract, code, form, lms]
 
     def _shared_files(self, manifest: Manifest) -> dict[str, str]:
         files = {path: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for path, schema in self.schemas.items()}
         return {"program.toml": tensorzero_toml.program_toml(manifest), **files}
 
     def _version_files(self, version: str) -> dict[str, str]:
-        files, blocks, state = {}, [], {}
+        files: dict[str, str] = {}
+        state: dict[str, Any] = {}
+        blocks = []
         if self.through_server and self.compiled.contract is not None:
             files["user.minijinja"] = self.compiled.contract.template
             is_json = self.functions[self.name].type == "json"
@@ -180,11 +210,13 @@ class _Plan:
         for predictor in self.compiled.predictors:
             function = self.function_of[predictor.path]
             prefix = "" if function == self.name else function.removeprefix(f"{self.name}__") + "."
-            templates = {template: f"{prefix}{template}.minijinja" for template in predictor.templates}
-            files |= {templates[template]: text for template, text in predictor.templates.items()}
-            deadline = self.previous.deadlines["stage"]
-            blocks.append(tensorzero_toml.predictor_variant(function, version, predictor, templates, deadline))
-            state[predictor.path] = predictor.state
+            for text, templates in predictor.templates.items():
+                paths = template_files(predictor, prefix, text)
+                files |= {paths[template]: content for template, content in templates.items()}
+            direct = function == self.name
+            for variant in variants_of(predictor, version, self.compiled.lms, prefix, direct=direct):
+                blocks.append(tensorzero_toml.predictor_variant(function, variant, self.previous.deadlines["stage"]))
+            state |= predictor.state if predictor.kept else {predictor.path: predictor.state}
         files["variant.toml"] = tensorzero_toml.variant_toml(self.name, version, blocks)
         files["state.json"] = state_json(state)
         return {f"{version}/{path}": text for path, text in files.items()}

@@ -6,12 +6,12 @@ from typing import Any
 
 from dspy import Signature
 from dspy.adapters.utils import format_field_value
-from pydantic.fields import FieldInfo
 
+from t0dspy.artifact.text_values import TEXT
 from t0dspy.compiler import macros
-from t0dspy.compiler.printing import Printer, SchemaWalk
+from t0dspy.compiler.printing import SchemaWalk
 from t0dspy.compiler.schema import has_default, is_untyped
-from t0dspy.model import Schema, definition_name
+from t0dspy.model import Schema, Text, definition_name
 
 _OPENING = re.compile(r"\{(?=[{%#]|\Z)")
 
@@ -34,32 +34,38 @@ def finished(template: str) -> str:
     return template + "\n" if template.endswith("\n") else template
 
 
-def user_template(signature: type[Signature], schema: Schema, reminder: str) -> str:
+def user_template(signature: type[Signature], schema: Schema, reminder: str, text: Text = "chat") -> str:
     """Return the template of the input message: a block per field, then DSPy's reminder of the output format.
 
     Args:
         signature: the predictor's signature.
         schema: its input schema, as `schema.input_schema` returns it.
         reminder: the text that the adapter writes below the inputs.
+        text: the adapter text.
     """
-    walk, printer = _TemplateWalk(schema), Printer(schema)
+    walk = _TemplateWalk(schema)
     blocks = []
     for name, info in signature.input_fields.items():
-        heading = f"[[ ## {name} ## ]]\n"
         value = walk.passages(name) if is_untyped(info) else walk.as_text(walk.property(name), name)
-        block = f"{heading}{value}\n\n"
+        block = _with_text_value(name, value, text)
         if name not in schema["required"]:
-            default = f"{heading}{_default_text(printer, name, info)}\n\n" if has_default(info) else ""
-            otherwise = f"{{% else %}}{escape(default)}" if default else ""
+            default = str(format_field_value(info, info.default)) if has_default(info) else None
+            otherwise = "" if default is None else f"{{% else %}}{escape(_block(name, default, text))}"
             block = f"{{% if {_given(name)} %}}{block}{otherwise}{{% endif %}}"
         blocks.append(block)
     return "".join(walk.macros.values()) + "".join(blocks) + escape(reminder)
 
 
-def _default_text(printer: Printer, name: str, info: FieldInfo) -> str:
-    if is_untyped(info) and isinstance(info.default, list):
-        return str(format_field_value(info, info.default))
-    return printer.text(name, info.default)
+def _with_text_value(name: str, value: str, text: Text) -> str:
+    """Return the block of a field that prints a text value unchanged, and any other value as `value` does."""
+    verbatim = f"{name}['{TEXT}']"
+    as_text = f"{{% if {verbatim} is not none %}}{_block(name, f'{{{{ {verbatim} }}}}', text)}{{% endif %}}"
+    is_text = f"{name} is mapping and {verbatim} is defined"
+    return f"{{% if {is_text} %}}{as_text}{{% else %}}{_block(name, value, text)}{{% endif %}}"
+
+
+def _block(name: str, value: str, text: Text) -> str:
+    return f"<{name}>\n{value}\n</{name}>\n\n" if text == "xml" else f"[[ ## {name} ## ]]\n{value}\n\n"
 
 
 def arguments_template(schema: Schema) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 import tomlkit
 
 from t0dspy.artifact.manifest import Manifest
-from t0dspy.model import CompiledPredictor
+from t0dspy.compiler.variants import Variant
+from t0dspy.model import FunctionType
 
 PROGRAMS_URL = "http://programs:8100/v1/"
 """The address of the program server in compose; the embedded stack maps the name to a local port."""
@@ -33,9 +34,11 @@ def program_toml(manifest: Manifest) -> str:
     blocks = [_PROGRAM_HEAD.format(name=manifest.name)]
     for name, entry in manifest.functions.items():
         subject = "the program" if entry.predictor is None else f"predictor {entry.predictor}"
-        lines: dict[str, Any] = {"type": entry.type, "description": f"{manifest.name}: {subject}"}
-        lines["schemas.user.path"] = entry.input_schema
-        if entry.type == "json":
+        type: FunctionType = "json" if entry.type == "json" else "chat"
+        lines: dict[str, Any] = {"type": type, "description": f"{manifest.name}: {subject}"}
+        if not entry.blank:
+            lines["schemas.user.path"] = entry.input_schema
+        if type == "json":
             lines["output_schema"] = entry.output_schema
         blocks.append(_table(f"functions.{name}", lines))
     if any(version.served_by == "programs" for version in manifest.versions.values()):
@@ -48,23 +51,20 @@ def variant_toml(name: str, version: str, blocks: Iterable[str]) -> str:
     return "\n".join([_VARIANT_HEAD.format(name=name, version=version), *blocks])
 
 
-def predictor_variant(
-    function: str, version: str, predictor: CompiledPredictor, files: Mapping[str, str], deadline: float
-) -> str:
-    """Return the variant for `predictor`.
+def predictor_variant(function: str, variant: Variant, deadline: float) -> str:
+    """Return `variant` of the function of a predictor.
 
     Args:
         function: the function's name.
-        version: the variant's name.
-        predictor: the compiled predictor.
-        files: template name -> file, relative to `variant.toml`.
+        variant: the variant.
         deadline: the time limit of the call with all its retries, in seconds.
     """
-    lines: dict[str, Any] = {"type": "chat_completion", "model": predictor.model, **predictor.settings}
-    lines["retries"] = {"num_retries": 2, "max_delay_s": 10}
+    lines: dict[str, Any] = {"type": "chat_completion", "model": variant.model, **variant.settings}
+    if variant.retries:
+        lines["retries"] = {"num_retries": 2, "max_delay_s": 10}
     lines |= _timeouts(deadline)
-    lines |= {f"templates.{template}.path": file for template, file in files.items()}
-    return _table(f"functions.{function}.variants.{version}", lines)
+    lines |= {f"templates.{template}.path": file for template, file in variant.templates.items()}
+    return _table(f"functions.{function}.variants.{variant.name}", lines)
 
 
 def program_variant(name: str, version: str, is_json: bool, template: str, deadline: float) -> str:

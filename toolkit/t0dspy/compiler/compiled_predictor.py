@@ -1,0 +1,84 @@
+"""Compile a predictor to templates, schemas and state."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+from dspy.adapters.utils import serialize_for_json
+
+from t0dspy.compiler.response_format import json_mode_of
+from t0dspy.compiler.schema import input_schema, output_schema
+from t0dspy.compiler.static_text import StaticText, static_text
+from t0dspy.compiler.template import escape, finished, user_template
+from t0dspy.errors import CompileError
+from t0dspy.model import CompiledPredictor, Contract, Predictor, Schema, canonical
+
+
+def compile_predictor(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm: Any, model: str) -> CompiledPredictor:
+    """Compile a predictor.
+
+    Args:
+        predictor: the predictor.
+        adapters: the adapters that write its prompts: the exported one, then that of the JSON fallback.
+        lm: its LM in DSPy; None if no LM is set.
+        model: its model in TensorZero's config.
+
+    Raises:
+        CompileError: the result cannot be written to a file.
+    """
+    try:
+        compiled = _compile(predictor, adapters, lm, model)
+        canonical([compiled.templates, compiled.state], allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        reason = f"holds {error.object[error.start]!r}, which UTF-8 cannot encode."
+    except ValueError:
+        reason = "has a demo with NaN or infinity, which JSON cannot encode."
+    except RecursionError:
+        reason = "has a demo that is nested too deeply."
+    else:
+        return compiled
+    raise CompileError.because(predictor.path, reason, "Remove it from its instructions, descriptions or demos.")
+
+
+def _compile(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm: Any, model: str) -> CompiledPredictor:
+    signature = predictor.signature
+    inputs = input_schema(signature)
+    texts = [static_text(adapter, signature, predictor.demos, lm) for adapter in adapters]
+    exported = texts[0].text
+    return CompiledPredictor(
+        path=predictor.path,
+        contract=Contract(exported, inputs, output_schema(signature)[0]),
+        model=model,
+        sampling=predictor.sampling,
+        json_mode=json_mode_of(signature, adapters[0], lm) if exported == "json" else {},
+        templates={text.text: _templates(predictor, inputs, text) for text in texts},
+        state=predictor_state(predictor),
+        lm=predictor.lm,
+    )
+
+
+def _templates(predictor: Predictor, inputs: Schema, static: StaticText) -> dict[str, str]:
+    if not all(isinstance(text, str) for text in (static.system, *static.turns)):
+        raise CompileError.because(
+            predictor.path,
+            "contains the text that DSPy uses to mark images and other parts, so it would not be sent as text.",
+            "Remove the marker from its instructions, descriptions or demos.",
+        )
+    templates = {"system": escape(static.system)}
+    templates["user"] = user_template(predictor.signature, inputs, static.reminder, static.text)
+    for index, turn in enumerate(static.turns):
+        templates[f"demo_{index // 2 + 1}_{'assistant' if index % 2 else 'user'}"] = escape(turn)
+    return {name: finished(text) for name, text in templates.items()}
+
+
+def predictor_state(predictor: Predictor) -> dict[str, Any]:
+    """Return `predictor` as the state that `Predict.load_state` reads, without traces, LM and unknown fields."""
+    demos = [{name: _as_json(value) for name, value in demo.items()} for demo in predictor.demos]
+    return {"traces": [], "train": [], "demos": demos, "signature": predictor.signature.dump_state(), "lm": None}
+
+
+def _as_json(value: Any) -> Any:
+    # Workaround (dspy 3.4): `serialize_for_json` builds a pydantic adapter for each value, which is slow; remove when
+    # it returns plain values unchanged.
+    plain = type(value) in (str, int, bool, type(None))
+    return value if plain else serialize_for_json(value)
