@@ -23,14 +23,13 @@ def test_dspy_and_the_gateway_send_the_same(case: Case, tmp_path: Path, record_p
     """Every predictor of every program is wire-equal on at least 200 fuzzed inputs, and reads answers the same."""
     case.export(tmp_path)
     exported = ExportedProgram.read(tmp_path, case.name)
-    version = exported.version("v1")
+    predictors = len(exported.version("v1").predictors)
+    inputs = max(LEAST, -(-INPUTS // predictors))
     with dspy.context(lm=dspy.LM("openai/gpt-4o-mini")):
-        subjects = parity.subjects_of(case.program(), version, recorded=False)
-    inputs = max(LEAST, -(-INPUTS // len(subjects)))
-    report = parity.compare("v1", case.form, subjects, exported.files, inputs=inputs)
+        report = parity.compare(case.program(), exported, "v1", inputs=inputs)
     skipped = sum((one.skipped for one in report.predictors), Counter[str]())
     counts = {"requests": report.requests, "answers": sum(one.answers for one in report.predictors)}
-    record_property("parity", {**counts, "predictors": len(subjects), "skipped": dict(skipped)})
+    record_property("parity", {**counts, "predictors": predictors, "skipped": dict(skipped)})
     assert report.equal, parity.explain(report, case.id)
     assert all(one.answers for one in report.predictors)
     assert report.requests >= INPUTS

@@ -139,9 +139,7 @@ def compared(annotation: Any, configs: Path, **fields: Any) -> ParityReport:
     program = dspy.Predict(dspy.Signature(fields, "Look at the value."))
     t0dspy.export(program, configs, name="hard", model="openai::m", adapter="chat", demos="turns", verify=False)
     exported = ExportedProgram.read(configs, "hard")
-    version = exported.version("v1")
-    subjects = parity.subjects_of(program, version, recorded=False)
-    return parity.compare("v1", version.form, subjects, exported.files, inputs=30)
+    return parity.compare(program, exported, "v1", inputs=30)
 
 
 @pytest.mark.parametrize("what", TYPES)

@@ -227,9 +227,7 @@ def _mutate(source: Path, target: Path, path: str, change: Callable[[str], str])
 
 def _compared(configs: Path) -> parity.ParityReport:
     exported = ExportedProgram.read(configs, "pump")
-    version = exported.version("v1")
-    subjects = parity.subjects_of(Pump(), version, recorded=False)
-    return parity.compare("v1", version.form, subjects, exported.files, inputs=INPUTS)
+    return parity.compare(Pump(), exported, "v1", inputs=INPUTS)
 
 
 def _assert_caught(configs: Path) -> None:

@@ -43,39 +43,42 @@ def count(number: int, noun: str) -> str:
 
 
 def print_parity(report: "ParityReport", *, verbose: bool = False) -> None:
-    """Print what was compared and how stock DSPy's messages differ; with `verbose`, also counts per predictor."""
+    """Print what was compared, how stock DSPy's messages differ, and what plain clients do not get.
+
+    With `verbose`, also counts per predictor.
+    """
     answers = sum(predictor.answers for predictor in report.predictors)
-    print(f"  prompts     equal: {count(report.requests, 'input')} and {count(answers, 'answer')} compared")
+    print(f"  prompts     equal: {count(report.requests, 'request')} and {count(answers, 'answer')} compared")
     for predictor in report.predictors:
         for reason, skipped in predictor.skipped.items():
             print(f"  skipped     {shown(predictor.path)}: {count(skipped, 'input')}: {reason}")
     print(f"  stock DSPy  {_compare_to_stock(report)}")
+    if any(predictor.plain_requests for predictor in report.predictors):
+        print(f"  clients     {_plain_clients(report)}")
     for line in _counts(report) if verbose else ():
         print(f"              {line}")
 
 
 def _compare_to_stock(report: "ParityReport") -> str:
-    """Return one line on how stock DSPy's messages differ from those of this prompt form.
+    """Return one line on how stock DSPy's messages differ from those of this prompt form."""
+    if any(predictor.unlike_stock for predictor in report.predictors):
+        return "sends the demos as chat turns; this prompt form has them in the system message"
+    return "writes the same messages"
 
-    Generated inputs imitate DSPy's marker for images and files on purpose. Real text does not, so the line leaves that
-    difference out; `--verbose` and `--json` include it.
-    """
-    from t0dspy.parity.report import DEMO_TURNS, KEY_ORDER
 
-    reasons = {reason for predictor in report.predictors for reason in predictor.unlike_stock}
-    differences = []
-    if DEMO_TURNS in reasons:
-        differences.append("sends the demos as chat turns; this prompt form has them in the system message")
-    if KEY_ORDER in reasons:
-        differences.append("keeps the order of keys in free-form objects; the gateway sorts them")
-    return "writes the same messages" if not differences else " and ".join(differences)
+def _plain_clients(report: "ParityReport") -> str:
+    """Return one line on what clients without our runtime do not get."""
+    reasons = dict.fromkeys(reason for predictor in report.predictors for reason in predictor.unlike_plain)
+    if not reasons:
+        return "without t0dspy get the same requests"
+    return f"without t0dspy get the same prompt, but not {'; nor '.join(reasons)}"
 
 
 def _counts(report: "ParityReport") -> list[str]:
     return [
-        f"{shown(predictor.path)}: {reason} ({unlike:,} of {count(predictor.requests, 'input')})"
+        f"{shown(predictor.path)}: not {reason} ({unlike:,} of {count(predictor.plain_requests, 'input')})"
         for predictor in report.predictors
-        for reason, unlike in predictor.unlike_stock.items()
+        for reason, unlike in predictor.unlike_plain.items()
     ]
 
 

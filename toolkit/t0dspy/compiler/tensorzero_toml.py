@@ -106,7 +106,9 @@ def _table(header: str, lines: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
+        return (
+            "{ " + ", ".join(f"{tomlkit.key(key).as_string()} = {_value(item)}" for key, item in value.items()) + " }"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
     return str(tomlkit.item(value).as_string())

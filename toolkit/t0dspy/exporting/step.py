@@ -164,9 +164,9 @@ class ExportStep:
     def _verify(
         self, planned: NextVersion, files: Mapping[str, str], progress: Callable[[str, int], None]
     ) -> ParityReport:
-        entry = planned.manifest.versions[planned.version]
-        subjects = parity.subjects_of(self.live, entry, recorded=False)
-        report = parity.compare(planned.version, entry.form, subjects, files, progress=progress)
+        manifest = parse_manifest(files[MANIFEST], str(self.directory / MANIFEST))
+        exported = ExportedProgram(self.directory, manifest, files)
+        report = parity.compare(self.live, exported, planned.version, progress=progress)
         if not report.equal:
             raise WireInequalityError(parity.explain(report, f"{self.directory.name} {planned.version}"))
         return report

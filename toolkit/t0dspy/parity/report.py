@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dspy.adapters.utils import serialize_for_json
+
 from t0dspy.errors import shown
 
 DEMO_TURNS = "it sends demos as chat turns, not in the system message"
-CUSTOM_TYPE_MARKER = "it makes a content part of text that looks like its custom-type marker"
-KEY_ORDER = "it keeps the order of keys in free-form objects, which the gateway sorts"
 """How stock DSPy's messages can differ from those of an export."""
+
+JSON_FALLBACK = "the second call, as JSON, after an answer that DSPy cannot parse"
+KEY_ORDER = "the order of keys in free-form objects, which the gateway sorts"
+RESPONSE_FORMAT = "DSPy's own response_format; the gateway writes another one for the same fields"
+"""What clients other than our runtime may not get from a function that needs no Python."""
 
 SHOWN = 400
 """The maximum number of characters of an input in a message."""
@@ -22,8 +27,8 @@ class Mismatch:
     """An input or answer for which DSPy and the gateway differ."""
 
     kind: str
-    """`request`: the provider would receive another request. `refused`: the gateway refuses the input. `answer`: the
-    answer is parsed differently."""
+    """`request`: the provider would receive another request. `refused`: the served call ends before it sends anything.
+    `plain request`: a client without our runtime would send another prompt. `answer`: the outcome is different."""
     arguments: dict[str, Any]
     detail: str
     """Both texts as a diff, or the error."""
@@ -37,13 +42,17 @@ class PredictorReport:
     function: str
     requests: int = 0
     """The number of compared pairs of request bodies."""
+    plain_requests: int = 0
+    """The number of compared requests of clients without our runtime."""
     answers: int = 0
-    """The number of answers that were parsed on both sides."""
+    """The number of answers that were replayed on both sides."""
     mismatches: list[Mismatch] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     """Reason -> number of inputs that could not be compared."""
     unlike_stock: Counter[str] = field(default_factory=Counter)
-    """Reason -> number of inputs for which stock DSPy would write other messages."""
+    """Reason why stock DSPy would write other messages -> 1."""
+    unlike_plain: Counter[str] = field(default_factory=Counter)
+    """What clients without our runtime do not get -> number of inputs for which it matters."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +95,13 @@ def _as_json(predictor: PredictorReport) -> dict[str, Any]:
         "requests": predictor.requests,
         "answers": predictor.answers,
         "mismatches": [
-            {"kind": mismatch.kind, "arguments": mismatch.arguments, "detail": mismatch.detail}
+            {"kind": mismatch.kind, "arguments": as_json(mismatch.arguments), "detail": mismatch.detail}
             for mismatch in predictor.mismatches
         ],
         "skipped": dict(predictor.skipped),
         "unlike_stock": dict(predictor.unlike_stock),
+        "plain_requests": predictor.plain_requests,
+        "unlike_plain": dict(predictor.unlike_plain),
     }
 
 
@@ -110,6 +121,11 @@ def explain(report: ParityReport, subject: str) -> str:
     return "\n".join(parts)
 
 
+def as_json(arguments: dict[str, Any]) -> Any:
+    """Return `arguments`, any Python values, as JSON; what has no JSON form as text."""
+    return json.loads(json.dumps(serialize_for_json(arguments), ensure_ascii=False, default=repr))
+
+
 def _short(arguments: dict[str, Any]) -> str:
-    text = json.dumps(arguments, ensure_ascii=False)
+    text = json.dumps(as_json(arguments), ensure_ascii=False)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"

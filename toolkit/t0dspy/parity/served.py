@@ -71,12 +71,12 @@ class Serve(Side):
     in_runs = True
 
     def __init__(self, deployment: Deployed, entry: VersionEntry) -> None:
-        self._deployment = deployment
+        self.deployment = deployment
         self._kept = {path for path, predictor in entry.predictors.items() if predictor.kept}
 
     def prepare(self, program: dspy.Module) -> dspy.Module:
         """Deploy `program` in place and return it."""
-        bind(program, self._deployment, self._kept)
+        bind(program, self.deployment, self._kept)
         return program
 
 

@@ -45,9 +45,5 @@ def verify(
     """
     exported = ExportedProgram.read(Path(configs), name)
     version = version or exported.manifest.newest or ""
-    entry = exported.version(version)
     live = with_version(program if program is not None else import_program(exported), exported, version)
-    subjects = parity.subjects_of(live, entry, recorded=True)
-    return parity.compare(
-        version, entry.form, subjects, exported.files, examples=examples, inputs=inputs, progress=progress
-    )
+    return parity.compare(live, exported, version, examples=examples, inputs=inputs, progress=progress)

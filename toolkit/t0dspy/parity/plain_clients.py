@@ -1,0 +1,84 @@
+"""Compare what a client other than our runtime makes the gateway send, for a function that needs no Python."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema_rs
+
+from localkit.scripted_upstream import ScriptedUpstream
+from t0dspy.artifact.text_values import is_text_value, to_plain
+from t0dspy.compiler.schema import input_schema
+from t0dspy.gateway import HttpGateway
+from t0dspy.parity import wire
+from t0dspy.parity.generate import without_defaults
+from t0dspy.parity.report import JSON_FALLBACK, KEY_ORDER, RESPONSE_FORMAT, Mismatch, PredictorReport
+from t0dspy.transport.prompt import ServedPredictor
+
+_SPELLED = {"max_tokens": "max_completion_tokens", "stop_sequences": "stop"}
+"""A variant's name of a sampling setting -> its name in a request, where they differ."""
+
+
+class PlainClient:
+    """A client that sends typed arguments to the variant of a version, without any option."""
+
+    def __init__(
+        self, predictor: ServedPredictor, version: str, gateway: HttpGateway, recorder: ScriptedUpstream
+    ) -> None:
+        self._predictor, self._version, self._gateway, self._recorder = predictor, version, gateway, recorder
+        self._schema = input_schema(predictor.signature) if predictor.signature is not None else {}
+        self._validator = jsonschema_rs.Draft202012Validator(self._schema)
+        self._sent = 0
+
+    def compare(self, inputs: Mapping[str, Any], direct: Mapping[str, Any], report: PredictorReport) -> None:
+        """Send `inputs` and compare with the body that DSPy sends; add the result to `report`.
+
+        A value that does not fit its type cannot be sent, because the gateway answers 400. Every second request omits
+        default values in objects, as clients in other languages do.
+        """
+        if not all(isinstance(message["content"], str) for message in direct["messages"]):
+            return  # DSPy makes parts of text that looks like its marker of custom types; real text does not
+        typed, _ = self._predictor.prompts[0].arguments.render(inputs)
+        if len(self._predictor.prompts) > 1:
+            report.unlike_plain.setdefault(JSON_FALLBACK, 0)
+        if any(map(is_text_value, typed.values())):
+            report.unlike_plain[KEY_ORDER] += self._is_only_reordered(typed)
+            return
+        self._sent += 1
+        arguments = without_defaults(self._schema, typed) if self._sent % 2 else typed
+        self._recorder.requests.clear()
+        completion = self._gateway.complete(
+            {
+                "model": f"tensorzero::function_name::{self._predictor.entry.function}",
+                "tensorzero::variant_name": self._version,
+                "messages": [{"role": "user", "content": [_template("user", arguments)]}],
+            }
+        )
+        if completion.status != 200:
+            report.mismatches.append(Mismatch("refused", dict(arguments), str(completion.body)))
+            return
+        report.plain_requests += 1
+        self._compare(arguments, direct, self._recorder.requests[-1].body, report)
+
+    def _compare(
+        self, arguments: dict[str, Any], direct: Mapping[str, Any], served: Mapping[str, Any], report: PredictorReport
+    ) -> None:
+        sampling = {_SPELLED.get(key, key) for key in self._predictor.entry.sampling}
+        given, sent = wire.normal(direct), wire.normal(served)
+        for key in sorted(given.keys() - sent.keys() - sampling - {"response_format"}):
+            report.unlike_plain[f"the option {key!r} of its LM, which no variant can have"] += 1
+            del given[key]
+        if json.dumps(given.get("response_format")) != json.dumps(sent.get("response_format")):
+            report.unlike_plain[RESPONSE_FORMAT] += 1
+            given.pop("response_format", None)
+            sent.pop("response_format", None)
+        if not wire.equal(given, sent):
+            report.mismatches.append(Mismatch("plain request", arguments, wire.difference(given, sent)))
+
+    def _is_only_reordered(self, arguments: Mapping[str, Any]) -> bool:
+        """Return whether all values fit their types, so that only the order of keys in free objects differs."""
+        return bool(self._validator.is_valid(to_plain(arguments)))
+
+
+def _template(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "tensorzero::template", "name": name, "arguments": dict(arguments)}
