@@ -1,5 +1,6 @@
 """The next version: what is new, what is the same, what keeps its name, what is refused."""
 
+import tomllib
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.next_version import DEADLINES, NextVersion, contract_differences, next_version
 from t0dspy.errors import ContractError
 from t0dspy.exporting.export import export
-from t0dspy.model import PromptForm
+from t0dspy.model import CompiledProgram, Contract, LmEntry, PromptForm
 
 
 class Two(dspy.Module):
@@ -197,3 +198,74 @@ def test_a_description_is_no_part_of_the_contract() -> None:
     second = after(first.manifest, dspy.Predict(Kinds.with_updated_fields("kind", desc="pick one")))
     assert second.manifest.functions == first.manifest.functions
     assert second.version == "v2"
+
+
+def _lms() -> dict[str, LmEntry]:
+    return {"main": LmEntry("openai/gpt-4o", "openai::gpt-4o"), "small": LmEntry("openai/small", "small")}
+
+
+def _variants(planned: NextVersion, function: str) -> dict[str, Any]:
+    config = tomllib.loads(planned.files[f"{planned.version}/variant.toml"])
+    variants: dict[str, Any] = config["functions"][function]["variants"]
+    return variants
+
+
+def _with_lms(program: dspy.Module, **options: Any) -> CompiledProgram:
+    compiled = compile_program(program, form=PromptForm(), model="openai::gpt-4o", **options)
+    predictors = tuple(replace(predictor, lm="main") for predictor in compiled.predictors)
+    return replace(compiled, predictors=predictors, lms=_lms())
+
+
+def test_a_stage_has_a_pair_of_variants_for_each_lm() -> None:
+    """DSPy retries there, so the gateway does not; the LMs share the templates."""
+    planned = next_version(_with_lms(Two()), EMPTY, ORIGIN)
+    variants = _variants(planned, "app__plan")
+    assert list(variants) == ["v1", "v1_json", "v1__small", "v1__small_json"]
+    assert [variant["model"] for variant in variants.values()] == ["openai::gpt-4o"] * 2 + ["small"] * 2
+    assert not any("retries" in variant for variant in variants.values())
+    assert variants["v1"]["templates"] == variants["v1__small"]["templates"]
+    assert variants["v1_json"]["templates"]["user"]["path"] == "plan.json.user.minijinja"
+    entry = planned.manifest.versions["v1"].predictors["plan"]
+    assert (entry.lm, list(entry.texts)) == ("main", ["chat", "json"])
+
+
+def test_a_direct_function_has_variants_of_its_own_for_the_runtime() -> None:
+    """Other clients get the variant that the gateway retries."""
+    planned = next_version(_with_lms(dspy.Predict("a -> b")), EMPTY, ORIGIN)
+    variants = _variants(planned, "app")
+    assert list(variants) == ["v1", "v1__main", "v1__main_json", "v1__small", "v1__small_json"]
+    assert [name for name, variant in variants.items() if "retries" in variant] == ["v1"]
+
+
+def test_without_the_json_fallback_there_is_one_text() -> None:
+    """The option of the configured adapter is part of the version."""
+    with dspy.context(adapter=dspy.ChatAdapter(use_json_adapter_fallback=False)):
+        planned = after(EMPTY, Two())
+    assert list(_variants(planned, "app__plan")) == ["v1"]
+    assert planned.manifest.versions["v1"].adapter == {"use_json_adapter_fallback": False}
+
+
+def test_a_function_of_an_older_export_learns_to_take_texts() -> None:
+    """Its schema file becomes wider, and its contract stays."""
+    first = after(EMPTY, Two())
+    functions = {name: replace(entry, takes_text=False) for name, entry in first.manifest.functions.items()}
+    second = after(replace(first.manifest, functions=functions), told_plan(Two()))
+    schemas = {path for path in second.files if path.startswith("schemas/")}
+    assert schemas == {f"schemas/{name}.input.json" for name in ("app", "app__plan", "app__write")}
+    assert second.manifest.functions == first.manifest.functions
+    assert second.manifest.versions["v2"].predictors["plan"].function == "app__plan"
+
+
+def test_a_kept_predictor_has_a_blank_function() -> None:
+    """No schema, no template; one variant for each LM."""
+    compiled = _with_lms(Two())
+    plan = replace(
+        compiled.predictors[0], kept=True, templates={}, json_mode={}, contract=Contract("chat", {}, {}), state={}
+    )
+    compiled = replace(compiled, predictors=(plan, compiled.predictors[1]))
+    planned = next_version(compiled, EMPTY, ORIGIN)
+    function = planned.manifest.functions["app__plan"]
+    assert (function.blank, function.input_schema) == (True, "")
+    assert tomllib.loads(planned.files["program.toml"])["functions"]["app__plan"].keys() == {"type", "description"}
+    assert list(_variants(planned, "app__plan")) == ["v1", "v1__small"]
+    assert not [path for path in planned.files if path.startswith("v1/plan.")]

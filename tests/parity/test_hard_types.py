@@ -132,12 +132,13 @@ TYPES = {
     "bytes": bytes,
     "only None": type(None),
 }
+OUTPUTS = {"reasoning": dspy.Reasoning, "code": dspy.Code["python"]}
 
 
-def compared(annotation: Any, configs: Path, **fields: Any) -> ParityReport:
+def compared(annotation: Any, configs: Path, adapter: Any = "chat", **fields: Any) -> ParityReport:
     fields = {"value": (annotation, dspy.InputField()), "answer": (str, dspy.OutputField()), **fields}
     program = dspy.Predict(dspy.Signature(fields, "Look at the value."))
-    t0dspy.export(program, configs, name="hard", model="openai::m", adapter="chat", demos="turns", verify=False)
+    t0dspy.export(program, configs, name="hard", model="openai::m", adapter=adapter, demos="turns", verify=False)
     exported = ExportedProgram.read(configs, "hard")
     return parity.compare(program, exported, "v1", inputs=30)
 
@@ -148,6 +149,16 @@ def test_a_hard_type_is_wire_equal(what: str, tmp_path: Path) -> None:
     report = compared(TYPES[what], tmp_path)
     assert report.equal, parity.explain(report, what)
     assert not report.predictors[0].skipped
+    assert report.predictors[0].answers
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("adapter", ["chat", "json", "xml"])
+def test_reasoning_and_code_are_outputs_as_text(output: str, adapter: str, tmp_path: Path) -> None:
+    """DSPy's types for what a model writes as text are compiled like text."""
+    answer = dspy.OutputField()
+    report = compared(str, tmp_path, adapter=adapter, answer=(OUTPUTS[output], answer))
+    assert report.equal, parity.explain(report, output)
     assert report.predictors[0].answers
 
 

@@ -15,6 +15,8 @@ from t0dspy.artifact.text_values import without_text
 from t0dspy.errors import BundleError, HandEditedError
 from t0dspy.model import Schema, digest
 
+NO_FIELDS: Schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+
 
 @dataclass(frozen=True)
 class ExportedProgram:
@@ -128,12 +130,15 @@ class ExportedProgram:
     def schemas(self, function: str) -> tuple[Schema, Schema]:
         """Return the schemas of the inputs and the outputs of `function`, with the types of its fields.
 
-        The gateway also takes text values for inputs (`artifact.text_values`), which the first schema leaves out.
+        The gateway also takes text values for inputs (`artifact.text_values`), which the first schema leaves out. The
+        function of a kept predictor has no schemas, so those without fields are returned.
 
         Raises:
             HandEditedError: a schema file is gone, or does not hold a schema with fields.
         """
         entry = self.manifest.functions[function]
+        if entry.blank:
+            return NO_FIELDS, NO_FIELDS
         inputs, outputs = self._schema(entry.input_schema), self._schema(entry.output_schema)
         return without_text(inputs) if entry.takes_text else inputs, outputs
 

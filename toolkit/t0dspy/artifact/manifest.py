@@ -8,6 +8,7 @@ from typing import Any
 
 from localkit.json_shape import to_dataclass
 from t0dspy.artifact.names import check_version_name
+from t0dspy.artifact.variants import version_of
 from t0dspy.errors import BundleError, SettingsError
 from t0dspy.model import LmEntry, PromptForm, Text, canonical
 
@@ -127,8 +128,11 @@ class Manifest:
         return [name for name, entry in self.functions.items() if entry.predictor is not None]
 
     def predictor_of(self, function: str, version: str) -> str:
-        """Return DSPy's path of the predictor that `function` held in `version`; empty for the program function."""
-        entry = self.versions.get(version)
+        """Return DSPy's path of the predictor that `function` held in `version`; empty for the program function.
+
+        Any variant of the version stands for it.
+        """
+        entry = self.versions.get(version_of(version))
         paths = {predictor.function: path for path, predictor in entry.predictors.items()} if entry else {}
         return paths.get(function) or self.functions[function].predictor or ""
 

@@ -83,12 +83,10 @@ def accept_text(schema: Schema) -> Schema:
     `required` stays, so that a plain client still gets a 400 if it omits a field; a caller that omits a field as DSPy
     allows sends the text null.
     """
-    properties = {}
-    for name, part in schema["properties"].items():
-        typed = {key: value for key, value in part.items() if key != "default"}
-        outer = {"default": part["default"]} if "default" in part else {}
-        # Not `anyOf`, so that the gateway's error names the type that a wrong value does not have.
-        properties[name] = {"if": _IS_TEXT, "then": _PROPERTY, "else": typed, **outer}
+    # Not `anyOf`, so that the gateway's error names the type that a wrong value does not have.
+    properties = {
+        name: {"if": _IS_TEXT, "then": _PROPERTY, "else": part} for name, part in schema["properties"].items()
+    }
     return {**schema, "properties": properties}
 
 
@@ -99,7 +97,5 @@ def without_text(schema: Schema) -> Schema:
 
 
 def _typed(part: Schema) -> Schema:
-    if part.get("then") != _PROPERTY:
-        return part
-    outer = {"default": part["default"]} if "default" in part else {}
-    return {**part["else"], **outer}
+    typed: Schema = part["else"] if part.get("then") == _PROPERTY else part
+    return typed

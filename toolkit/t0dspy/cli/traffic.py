@@ -58,7 +58,7 @@ def _read_status(place: Any, name: str) -> "ProgramStatus":
     from datetime import UTC, datetime
 
     from t0dspy.artifact.exported import ExportedProgram
-    from t0dspy.rollout.live import read_live_scores
+    from t0dspy.rollout.live import read_fallbacks, read_live_scores
     from t0dspy.rollout.rollout import finish
     from t0dspy.rollout.served import read_served
     from t0dspy.rollout.status import program_status
@@ -67,8 +67,11 @@ def _read_status(place: Any, name: str) -> "ProgramStatus":
     finish(place)
     program, now = ExportedProgram.read(place.configs, name), datetime.now(UTC)
     served = read_served(place.gateway_url, place.clickhouse_url)
-    live = None if served.config_hash is None else read_live_scores(place.clickhouse_url, program.manifest, now)
-    return program_status(program, served, now, live)
+    if served.config_hash is None:
+        return program_status(program, served, now)
+    live = read_live_scores(place.clickhouse_url, program.manifest, now)
+    fallbacks = None if live is None else read_fallbacks(place.clickhouse_url, program.manifest, now)
+    return program_status(program, served, now, live, fallbacks)
 
 
 def print_change(changed: "Changed", *, json: bool, quiet: bool) -> None:
@@ -108,13 +111,15 @@ def _as_json(changed: "Changed") -> dict[str, Any]:
 
 
 def _print_status(status: "ProgramStatus") -> None:
-    rows: list[tuple[str, ...]] = [("", "version", "share", "served", "age", "fits", "scores", "live")]
+    rows: list[tuple[str, ...]] = [("", "version", "share", "served", "age", "fits", "scores", "live", "asked again")]
     rows += [_row(version, version.version == status.incumbent) for version in status.versions]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f"{status.name}: {_headline(status)}")
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print("* the incumbent: the largest written share")
+    if any(version.fallbacks and version.fallbacks.repeated for version in status.versions):
+        print("asked again: calls of a predictor whose answer DSPy could not parse, so that it asked for JSON")
     for change in status.history[-5:]:
         print(f"  {change.time}  {_step(change)}  {change.reason}")
 
@@ -136,7 +141,11 @@ def _row(version: "VersionStatus", is_incumbent: bool) -> tuple[str, ...]:
     share = "awaits review" if version.awaits_review else _percent(version.share) if version.share else "-"
     scores = "  ".join(_score(name, value) for name, value in (version.scores or {}).items()) or "-"
     live = "  ".join(f"{name} {score.mean:.3g} ({score.count:,})" for name, score in (version.live or {}).items())
-    return "*" if is_incumbent else "", version.version, share, served, _age(version.age), fits, scores, live or "-"
+    again = "-"
+    if version.fallbacks is not None and version.fallbacks.calls:
+        again = f"{version.fallbacks.repeated:,} of {version.fallbacks.calls:,}"
+    first = "*" if is_incumbent else ""
+    return first, version.version, share, served, _age(version.age), fits, scores, live or "-", again
 
 
 def _step(change: "Change") -> str:

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from t0dspy.compiler.made_at_run_time import creations_in
 from t0dspy.compiler.sampling import shorthand_of, variant_settings
+from t0dspy.compiler.schema import is_text_output
 from t0dspy.errors import CompileError, Refusal
 from t0dspy.model import Predictor
 
@@ -192,6 +193,8 @@ def _made_while_running(program: dspy.Module) -> Iterator[Refusal]:
 
 
 def _refused_type(field: str, info: FieldInfo) -> Iterator[Refusal]:
+    if is_text_output(info):
+        return
     custom = next(_custom_types(info.annotation), None)
     if custom is not None:
         yield Refusal(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, cast
 
+import dspy
 import pydantic
 from dspy import Signature
 from dspy.adapters.utils import annotation_allows_none, serialize_for_json
@@ -46,6 +47,13 @@ def is_untyped(info: FieldInfo) -> bool:
 def has_default(info: FieldInfo) -> bool:
     """Return whether DSPy fills in the field if a caller omits it."""
     return info.default is not PydanticUndefined
+
+
+def is_text_output(info: FieldInfo) -> bool:
+    """Return whether the field is an output of a DSPy type that a model writes as text."""
+    annotation, extra = info.annotation, info.json_schema_extra
+    is_output = isinstance(extra, Mapping) and extra.get("__dspy_field_type") == "output"
+    return is_output and isinstance(annotation, type) and issubclass(annotation, dspy.Reasoning | dspy.Code)
 
 
 def input_schema(signature: type[Signature]) -> Schema:
@@ -121,7 +129,8 @@ def _object_schema(fields: Mapping[str, FieldInfo], mode: Literal["serialization
 
 
 def _with_bounds(info: FieldInfo) -> Any:
-    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    annotation = str if is_text_output(info) else info.annotation
+    return Annotated[(annotation, *info.metadata)] if info.metadata else annotation
 
 
 def _tidy(part: Schema) -> None:

@@ -1,4 +1,4 @@
-"""Read recent ratings of a program's versions from ClickHouse."""
+"""Read recent ratings of a program's versions, and how often their answers could not be parsed, from ClickHouse."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +31,15 @@ class LiveScore:
     """The number of rated inferences."""
 
 
+@dataclass(frozen=True)
+class JsonFallbacks:
+    """How often DSPy could not parse an answer of a version, and asked again for JSON."""
+
+    calls: int
+    """The number of first calls of its predictors."""
+    repeated: int
+
+
 def read_live_scores(
     clickhouse_url: str, manifest: Manifest, now: datetime
 ) -> Mapping[str, Mapping[str, LiveScore]] | None:
@@ -46,7 +55,7 @@ def read_live_scores(
     parameters = {
         "table": "JsonInference" if function.type == "json" else "ChatInference",
         "function": manifest.name,
-        "since": int((now - WINDOW).timestamp() * 1000) << 80,  # ids are UUIDv7: milliseconds in their upper 48 bits
+        "since": _since(now),
         "not_production": list(_NOT_PRODUCTION),
     }
     try:
@@ -58,3 +67,29 @@ def read_live_scores(
     for version, metric, mean, count in rows:
         scores.setdefault(str(version), {})[str(metric)] = LiveScore(float(mean), int(count))
     return scores
+
+
+def read_fallbacks(clickhouse_url: str, manifest: Manifest, now: datetime) -> Mapping[str, JsonFallbacks] | None:
+    """Return the JSON fallbacks of the last `WINDOW` by version; None if ClickHouse does not answer in time."""
+    predictors = [predictor for entry in manifest.versions.values() for predictor in entry.predictors.values()]
+    functions = sorted({predictor.function for predictor in predictors if len(predictor.texts) > 1})
+    if not functions:
+        return {}
+    from t0dspy.warehouse.client import Warehouse
+
+    parameters = {
+        "functions": functions,
+        "since": _since(now),
+        "not_production": [tag for tag in _NOT_PRODUCTION if tag != "tensorzero::variant_pinned"],
+    }
+    try:
+        with Warehouse(clickhouse_url, patience=_PATIENCE, connect=_PATIENCE) as warehouse:
+            rows = warehouse.ask("json_fallbacks", parameters)
+    except WarehouseError:
+        return None
+    return {str(version): JsonFallbacks(int(calls), int(repeated)) for version, calls, repeated in rows}
+
+
+def _since(now: datetime) -> int:
+    """Return the smallest id of the window; ids are UUIDv7, with milliseconds in their upper 48 bits."""
+    return int((now - WINDOW).timestamp() * 1000) << 80

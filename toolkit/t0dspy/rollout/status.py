@@ -12,7 +12,7 @@ from t0dspy.artifact.rollout_toml import incumbent
 from t0dspy.readiness.problems import code_warning
 from t0dspy.rollout.code_fits import Fit, Fits
 from t0dspy.rollout.history import awaiting_review
-from t0dspy.rollout.live import LiveScore
+from t0dspy.rollout.live import JsonFallbacks, LiveScore
 from t0dspy.rollout.served import Served
 
 
@@ -31,6 +31,8 @@ class VersionStatus:
     """The scores from the manifest."""
     live: Mapping[str, LiveScore] | None
     """Recent ratings by metric; None if they are not known."""
+    fallbacks: JsonFallbacks | None
+    """How often DSPy asked again for JSON; None if that is not known."""
     created: str
     age: float
     """Seconds since the export."""
@@ -70,7 +72,11 @@ class ProgramStatus:
 
 
 def program_status(
-    program: ExportedProgram, served: Served, now: datetime, live: Mapping[str, Mapping[str, LiveScore]] | None = None
+    program: ExportedProgram,
+    served: Served,
+    now: datetime,
+    live: Mapping[str, Mapping[str, LiveScore]] | None = None,
+    fallbacks: Mapping[str, JsonFallbacks] | None = None,
 ) -> ProgramStatus:
     """Return the status of `program` with its versions, newest first.
 
@@ -79,6 +85,7 @@ def program_status(
         served: the config that the gateway serves.
         now: the current time, with a time zone.
         live: recent ratings by version and metric; None if they are not known.
+        fallbacks: how often DSPy asked again for JSON, by version; None if that is not known.
     """
     manifest = program.manifest
     fits, shares = Fits(program), served.shares(manifest)
@@ -91,6 +98,7 @@ def program_status(
             loaded=served.loaded(manifest, version),
             scores=entry.scores,
             live=None if live is None else live.get(version, {}),
+            fallbacks=None if fallbacks is None else fallbacks.get(version, JsonFallbacks(0, 0)),
             created=entry.created,
             age=max(0.0, (now - datetime.fromisoformat(entry.created)).total_seconds()),
             fit=fits.of(version),

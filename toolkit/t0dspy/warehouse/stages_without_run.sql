@@ -2,7 +2,7 @@
 SELECT count() AS number FROM (/* stage_rows.sql */)
 WHERE toUInt128(id) >= {since:UInt128} AND toUInt128(id) < {until:UInt128}
     AND NOT mapContains(tags, 't0dspy::test') -- if no_tests
-    AND (empty({versions:Array(String)}) OR has({versions:Array(String)}, variant_name))
+    AND (empty({versions:Array(String)}) OR has({versions:Array(String)}, extract(variant_name, '^v[0-9]+')))
     AND episode_id NOT IN (
         SELECT toUUIDOrZero(run) FROM (/* model_runs.sql */) WHERE toUInt128(inference_id) >= {margin:UInt128}
     )

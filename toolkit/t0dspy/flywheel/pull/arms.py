@@ -5,6 +5,7 @@ import tomllib
 import uuid
 from collections.abc import Mapping
 
+from t0dspy.artifact.variants import version_of
 from t0dspy.warehouse.production import Production, Row
 
 Shares = Mapping[str, float]
@@ -22,7 +23,7 @@ class Arms:
         if row.snapshot is None or row.tags.keys() & {"tensorzero::namespace", "tensorzero::variant_pinned"}:
             return False
         shares = self._shares_in(row.snapshot)
-        return bool(shares) and arm(self._function, row.episode, shares) != row.variant
+        return bool(shares) and arm(self._function, row.episode, shares) != version_of(row.variant)
 
     def _shares_in(self, snapshot: str) -> Shares:
         if snapshot not in self._shares:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from t0dspy.artifact.exported import ExportedProgram, program_directories
+from t0dspy.artifact.variants import version_of
 from t0dspy.errors import BundleError
 from t0dspy.flywheel.pull.reader import Reader
 
@@ -35,8 +36,8 @@ class PulledProgram:
         return {path: self.readers[entry.function] for path, entry in newest.predictors.items()}
 
     def runs_on_server(self, version: str) -> bool:
-        """Return whether the runs of `version` may have stages; true for a version that is not known here."""
-        entry = self.exported.manifest.versions.get(version)
+        """Return whether the runs of a variant's version may have stages; true for a version that is not known here."""
+        entry = self.exported.manifest.versions.get(version_of(version))
         return entry is None or entry.runs_on_server
 
 

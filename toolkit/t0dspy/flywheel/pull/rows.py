@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from t0dspy.artifact.variants import is_fallback_text, version_of
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.flywheel.pull.program import PulledProgram
 from t0dspy.flywheel.pull.reader import Fields, Reader
@@ -42,6 +43,8 @@ class ExampleBuilder:
         return [stage for row in rows if (stage := self._stage(row, tags)) is not None]
 
     def _stage(self, row: Row, tags: Mapping[str, str]) -> PulledExample | None:
+        if self._program.exported.manifest.functions[row.function].blank:
+            return self._leave_out("stage_kept")
         path = self._program.exported.manifest.predictor_of(row.function, row.variant)
         if path not in self._pulled.predictors:
             return self._leave_out("stage_gone")
@@ -64,7 +67,7 @@ class ExampleBuilder:
         predictor: str | None = None,
     ) -> PulledExample | None:
         kind = "" if predictor is None else "stage_"
-        answer = reader.answer(row.output)
+        answer = reader.answer(row.output, as_json=is_fallback_text(row.variant))
         feedback = StoredFeedback(row.feedback, tags.get(self._user) or None, reader.demonstration)
         demonstration = feedback.demonstration
         if feedback.unread and demonstration is None:
@@ -81,7 +84,7 @@ class ExampleBuilder:
             demonstration=demonstration is not None,
             inference_id=row.id,
             episode_id=row.episode,
-            variant=self._earlier + row.variant,
+            variant=self._earlier + version_of(row.variant),
             timestamp=timestamp_of(row.id),
             config_snapshot=row.snapshot,
             tags=row.tags,

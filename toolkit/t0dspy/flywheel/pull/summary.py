@@ -16,6 +16,7 @@ REASONS = {
     "stage_unread_answer": "a stage whose answer does not parse",
     "stage_unread_demonstration": "a stage whose demonstration does not parse",
     "stage_misfit": "a stage that does not fit its predictor's contract now",
+    "stage_kept": "a call of a predictor that is kept in Python",
     "stage_gone": "a stage of a predictor that is gone",
     "stage_alone": "a stage without a program's inference: of a failed run, or called directly",
     "stage_cached": "a cached run, whose stages count once",
