@@ -124,6 +124,10 @@ class _RolloutDeployment:
     def _read(self) -> ServedVersion:
         exported = ExportedProgram.from_directory(self._directory)
         version = self._version or exported.incumbent
+        exported.version(version)
+        difference = differences(self._program, exported, version)
+        if difference:
+            raise ProgramError(f"the code does not fit {exported.name} {version}: {difference[0]}. Export it again.")
         return served_version(exported, version, with_version(self._program, exported, version))
 
 

@@ -15,6 +15,23 @@ _TO_DSPY = {"stop_sequences": "stop"}
 """A variant's name of a setting -> DSPy's name, where they differ."""
 
 
+MARK = "t0dspy_default_lm"
+"""The key in DSPy's settings that is true while the settings' LM is one of these."""
+
+
+def default_settings(served: ServedVersion, predictor: ServedPredictor | None) -> dict[str, Any]:
+    """Return the changes of DSPy's settings that give a call an LM if the program's code configures none.
+
+    Args:
+        served: the version.
+        predictor: the predictor that is called; None for the program, whose modules may copy the LM, as BestOfN does.
+    """
+    if dspy.settings.lm is not None and not dspy.settings.get(MARK):
+        return {}
+    predictor = predictor or next(iter(served.predictors.values()))
+    return {"lm": default_lm(served, predictor), MARK: True}
+
+
 def default_lm(served: ServedVersion, predictor: ServedPredictor) -> dspy.LM:
     """Return the LM that the version was exported with for `predictor`, with its sampling settings."""
     entry = predictor.entry

@@ -19,7 +19,7 @@ from t0dspy.transport import call as calls
 from t0dspy.transport import run as runs
 from t0dspy.transport.adapter import settings_for
 from t0dspy.transport.call import PredictorCall
-from t0dspy.transport.default_lm import default_lm
+from t0dspy.transport.default_lm import default_settings
 from t0dspy.transport.inputs import Bound, call_inputs, with_version_state
 from t0dspy.transport.run import Run, current_run
 
@@ -79,10 +79,9 @@ class _Base:
             kwargs = with_version_state(self.bound, predictor, module, kwargs)
             call = PredictorCall(predictor, call_inputs(module, kwargs))
             changes[calls.SETTING] = call
-            if dspy.settings.lm is None:
-                changes["lm"] = default_lm(run.served, predictor)
         elif top:
             changes[calls.SETTING] = None
+        changes |= default_settings(run.served, call.predictor if call else None)
         with dspy.context(**{runs.SETTING: run, **changes}):
             try:
                 yield _Active(run, call, kwargs)
