@@ -10,17 +10,18 @@ import contextlib
 import inspect
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dspy
 from dspy._vendor.lm15.registry import lookup
 from dspy._vendor.lm15.transports import AsyncTransportResponse, ReadError, TransportRequest, TransportResponse
 from dspy.clients import execution
-from dspy.clients.engines.lm15_engine import AsyncLM15Engine, LM15Engine
-from dspy.lm15 import RouterConfig
+from dspy.clients.backend_selection import CLIENT_KEYS, select_backend
+from dspy.clients.engines.lm15_engine import AsyncLM15Engine, LM15Engine, timeouts_for
+from dspy.lm15 import LM15Error, RouterConfig, UnsupportedFeatureError, _definitions
 
 from t0dspy.errors import ProgramError, RunError
 from t0dspy.model import Text
@@ -81,19 +82,65 @@ def _select(lm: Any, call: Any, asynchronous: bool) -> Any:
         )
     if not isinstance(lm, dspy.LM) or not isinstance(getattr(lm, "_engine_spec", None), str):
         raise _refuse(run, f"the LM {type(lm).__name__} {getattr(lm, 'model', '')!r}, which is not a plain dspy.LM")
-    backend, request, provider = _stock_select(lm, call, asynchronous)
-    if not isinstance(backend, LM15Engine | AsyncLM15Engine):
+    route = _route(run, lm, call.legacy)
+    try:
+        request = call.request or execution._canonical(call, compat=route.compat)
+    except (LM15Error, TypeError, ValueError) as error:
+        raise _refuse(run, f"the LM {lm.model!r} with a request that DSPy's engine cannot write ({error})") from error
+    if route.translated:
+        request = replace(request, model=f"openai/{lm.model}")
+    engine = _AsyncEngine if asynchronous else _Engine
+    exchange = Exchange(run, lm, route.seconds, route.translated)
+    return engine(_engine(route, asynchronous), exchange), request, route.provider
+
+
+@dataclass(frozen=True)
+class _Route:
+    """How DSPy would reach the provider of an LM."""
+
+    provider: str
+    """lm15's name of the provider."""
+    compat: Any
+    translated: bool
+    """Whether the provider's API is not OpenAI's chat completions."""
+    seconds: float | None
+    """The LM's time limit for an answer."""
+    config: RouterConfig
+
+
+_ROUTES: dict[Any, _Route] = {}
+
+
+def _route(run: Run, lm: dspy.LM, options: Mapping[str, Any]) -> _Route:
+    """Return the route that DSPy selects for `lm` with the options of a call, which it does anew for each call."""
+    clients = tuple(sorted((key, repr(options[key])) for key in CLIENT_KEYS & options.keys()))
+    key = (lm._engine_spec, lm.model, lm.model_type, id(lm._providers), clients)
+    route = _ROUTES.get(key)
+    if route is None:
+        route = _ROUTES[key] = _new_route(run, lm, options)
+    return route
+
+
+def _new_route(run: Run, lm: dspy.LM, options: Mapping[str, Any]) -> _Route:
+    selection = select_backend(lm, options)
+    resolution: Any = selection.resolution
+    if not selection.native:
         why = "through LiteLLM, because of its engine, an option or an environment variable such as OPENAI_BASE_URL"
         raise _refuse(run, f"the LM {lm.model!r} {why}")
     if lm.model_type != "chat":
         raise _refuse(run, f"the LM {lm.model!r} with model_type {lm.model_type!r}")
-    timeouts = backend.config.timeouts
-    definition = lookup(provider)
+    definition = lookup(resolution.provider)
     translated = definition is not None and definition.dialect != "openai-chat"
-    exchange = Exchange(run, lm, timeouts.read if timeouts is not None else None, translated)
-    inner = _engine(backend, _OPENAI if translated else provider)
-    engine = (_AsyncEngine if asynchronous else _Engine)(inner, exchange)
-    return engine, replace(request, model=f"openai/{lm.model}") if translated else request, provider
+    provider = _OPENAI if translated else resolution.provider
+    address = selection.clients.get("api_base") or selection.clients.get("base_url")
+    config = RouterConfig(
+        api_keys={provider: "none"},
+        base_urls={provider: address} if address else None,
+        providers=_definitions(lm._providers),
+    )
+    timeouts = timeouts_for(selection.clients.get("timeout"))
+    seconds = None if timeouts is None else timeouts.read
+    return _Route(resolution.provider, resolution.compat, translated, seconds, config)
 
 
 def _refuse(run: Run, subject: str) -> ProgramError:
@@ -138,6 +185,10 @@ def _demos(self: Any, signature: Any, demos: Any) -> list[dict[str, Any]]:
     return [{"role": roles[index % 2], "content": turn} for index, turn in enumerate(static.turns)]
 
 
+def _unsupported(exchange: Exchange, error: Exception) -> str:
+    return f"the LM {exchange.lm.model!r} with an option that DSPy sends through LiteLLM ({error})"
+
+
 class _Engine:
     """An engine of lm15 that sends through the gateway for one call."""
 
@@ -148,6 +199,8 @@ class _Engine:
         token = _EXCHANGE.set(self._exchange)
         try:
             return self._inner.complete(request)
+        except UnsupportedFeatureError as error:
+            raise _refuse(self._exchange.run, _unsupported(self._exchange, error)) from error
         finally:
             _EXCHANGE.reset(token)
 
@@ -165,7 +218,10 @@ class _AsyncEngine:
 
     async def complete(self, request: Any) -> Any:
         _EXCHANGE.set(self._exchange)  # a task has a context of its own
-        return await self._inner.complete(request)
+        try:
+            return await self._inner.complete(request)
+        except UnsupportedFeatureError as error:
+            raise _refuse(self._exchange.run, _unsupported(self._exchange, error)) from error
 
     async def stream(self, request: Any) -> AsyncIterator[Any]:
         _EXCHANGE.set(self._exchange)
@@ -223,16 +279,11 @@ _ENGINES: dict[Any, LM15Engine] = {}
 _ASYNC_ENGINES: "weakref.WeakKeyDictionary[Any, dict[Any, AsyncLM15Engine]]" = weakref.WeakKeyDictionary()
 
 
-def _engine(stock: Any, provider: str) -> Any:
-    """Return an engine that differs from `stock` in its transport and needs no key."""
-    config: RouterConfig = stock.config
-    key = (provider, tuple(sorted((config.base_urls or {}).items())), config.providers)
-    kind = AsyncLM15Engine if isinstance(stock, AsyncLM15Engine) else LM15Engine
-    engines: dict[Any, Any] = _ENGINES
-    if kind is AsyncLM15Engine:
-        engines = _ASYNC_ENGINES.setdefault(asyncio.get_running_loop(), {})
-    if key not in engines:
-        transport: Any = _ASYNC_TRANSPORT if kind is AsyncLM15Engine else _TRANSPORT
-        bare = replace(config, api_keys={provider: "none"}, transport=transport, timeouts=None)
-        engines[key] = kind(bare)
-    return engines[key]
+def _engine(route: _Route, asynchronous: bool) -> Any:
+    """Return the engine of lm15 for `route`, with our transport."""
+    kind: Any = AsyncLM15Engine if asynchronous else LM15Engine
+    engines: dict[Any, Any] = _ASYNC_ENGINES.setdefault(asyncio.get_running_loop(), {}) if asynchronous else _ENGINES
+    if id(route) not in engines:  # routes live as long as the process
+        transport: Any = _ASYNC_TRANSPORT if asynchronous else _TRANSPORT
+        engines[id(route)] = kind(replace(route.config, transport=transport))
+    return engines[id(route)]
