@@ -47,4 +47,5 @@ def _words(error: LMError) -> str:
         value = None
     inner = value.get("error") if isinstance(value, dict) else None
     message = inner.get("message") if isinstance(inner, dict) else inner
-    return (message if isinstance(message, str) and message else text)[:_LIMIT]
+    words = message if isinstance(message, str) and message else text.partition("\n\n")[0]
+    return words.removesuffix(f" ({getattr(error, 'status', None)})")[:_LIMIT]
