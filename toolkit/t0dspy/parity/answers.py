@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dspy
@@ -19,7 +19,7 @@ def answers_for(signature: SignatureType, text: Text, seed: str, count: int = 6)
 
     Args:
         signature: the predictor's signature.
-        text: the format in which a model has to answer, `"chat"` or `"json"`.
+        text: the format in which a model has to answer.
         seed: the seed of the generator; the same seed gives the same answers.
         count: the number of different contents; each yields several malformed answers too.
     """
@@ -30,7 +30,7 @@ def answers_for(signature: SignatureType, text: Text, seed: str, count: int = 6)
             values = {name: generator.value(generator.property(name)) for name in signature.output_fields}
         except NoFittingValue:
             return
-        yield from _json_answers(values) if text == "json" else _chat_answers(values)
+        yield from _ANSWERS[text](values)
 
 
 def _json_answers(values: dict[str, Any]) -> Iterator[str]:
@@ -47,6 +47,22 @@ def _json_answers(values: dict[str, Any]) -> Iterator[str]:
         yield json.dumps({**values, name: {"wrong": "type"}})
         yield json.dumps({**values, name: None})
         yield json.dumps({key: value for key, value in values.items() if key != name})
+
+
+def _xml_answers(values: dict[str, Any]) -> Iterator[str]:
+    blocks = {name: f"<{name}>\n{_plain(value)}\n</{name}>" for name, value in values.items()}
+    clean = "\n\n".join(blocks.values())
+    yield clean
+    yield f"Sure.\n\n{clean}\n\nDone."
+    yield f"```xml\n{clean}\n```"
+    yield "\n".join(reversed(blocks.values()))
+    yield clean.replace("\n", "")
+    yield clean[: len(clean) // 2]
+    for name in values:
+        yield clean.replace(blocks[name], f"<{name}><item>1</item><item>two</item></{name}>")
+        yield clean.replace(blocks[name], f"<{name}>\n&lt;b&gt; &amp; x\n</{name}>")
+        yield clean.replace(f"</{name}>", "")
+        yield "\n\n".join(block for key, block in blocks.items() if key != name)
 
 
 def _chat_answers(values: dict[str, Any]) -> Iterator[str]:
@@ -67,3 +83,10 @@ def _chat_answers(values: dict[str, Any]) -> Iterator[str]:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_ANSWERS: Mapping[Text, Callable[[dict[str, Any]], Iterator[str]]] = {
+    "chat": _chat_answers,
+    "json": _json_answers,
+    "xml": _xml_answers,
+}

@@ -74,7 +74,8 @@ def compare(
                 progress(pair.path, count)
                 if len(pair.report.mismatches) >= ENOUGH:
                     break
-            pair.compare_answers()
+            if not pair.report.mismatches:
+                pair.compare_answers()
             reports.append(pair.report)
     return ParityReport(version, reports)
 
@@ -162,8 +163,8 @@ class _Pair:
         if direct.texts() != served.texts():
             self.report.mismatches.append(_mismatch(given.values, direct, served))
         if self.client is not None and given.source != "wild":
-            inputs = call_inputs(self.plain, given.values)
-            self.client.compare(inputs, direct.requests[0].body, self.report)
+            filled = call_inputs(self.plain, given.values)
+            self.client.compare(given.values, filled, direct.requests[0].body, self.report)
 
     def compare_answers(self) -> None:
         """Replay answers both ways and compare the outcomes."""
@@ -178,7 +179,7 @@ class _Pair:
                 self.report.mismatches.append(Mismatch("answer", dict(self.accepted), detail))
 
     def _answers(self) -> Iterator[str]:
-        return answers_for(signature_of(self.plain), self.form.adapter, self.report.function)
+        return answers_for(signature_of(self.plain), self.form.adapter, self.report.function, count=1)
 
     def _find_answer(self, given: Given) -> None:
         for text in self._answers():
@@ -204,5 +205,12 @@ def _mismatch(inputs: Mapping[str, Any], direct: _Sent, served: _Sent) -> Mismat
     if len(direct.requests) != len(served.requests):
         counts = f"DSPy sends {len(direct.requests)} requests, and {len(served.requests)} arrive through the gateway"
         return Mismatch("request", arguments, f"{counts}: {served.outcome.text}")
-    bodies = [(left.body, right.body) for left, right in zip(direct.requests, served.requests, strict=True)]
-    return Mismatch("request", arguments, "\n".join(filter(None, (wire.difference(*pair) for pair in bodies))))
+    pairs = zip(direct.requests, served.requests, strict=True)
+    differences = (wire.difference(_with_path(left), _with_path(right)) for left, right in pairs)
+    return Mismatch("request", arguments, "\n".join(filter(None, differences)))
+
+
+def _with_path(request: RecordedRequest) -> dict[str, Any]:
+    """Return the body with the path of the URL, which is different for LMs of other names or addresses."""
+    kept = {key: value for key, value in request.body.items() if key != "stream" or value is not False}
+    return {"path": request.path, **kept}

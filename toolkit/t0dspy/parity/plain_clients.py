@@ -30,20 +30,33 @@ class PlainClient:
         self._validator = jsonschema_rs.Draft202012Validator(self._schema)
         self._sent = 0
 
-    def compare(self, inputs: Mapping[str, Any], direct: Mapping[str, Any], report: PredictorReport) -> None:
+    def compare(
+        self,
+        inputs: Mapping[str, Any],
+        filled: Mapping[str, Any],
+        direct: Mapping[str, Any],
+        report: PredictorReport,
+    ) -> None:
         """Send `inputs` and compare with the body that DSPy sends; add the result to `report`.
 
         A value that does not fit its type cannot be sent, because the gateway answers 400. Every second request omits
         default values in objects, as clients in other languages do.
+
+        Args:
+            inputs: the inputs of the call.
+            filled: the same with the defaults that DSPy fills in, which the template fills in for clients.
+            direct: the body.
+            report: the report to add to.
         """
         if not all(isinstance(message["content"], str) for message in direct["messages"]):
             return  # DSPy makes parts of text that looks like its marker of custom types; real text does not
-        typed, _ = self._predictor.prompts[0].arguments.render(inputs)
+        typed, _ = self._predictor.prompts[0].arguments.render(filled)
         if len(self._predictor.prompts) > 1:
             report.unlike_plain.setdefault(JSON_FALLBACK, 0)
         if any(map(is_text_value, typed.values())):
             report.unlike_plain[KEY_ORDER] += self._is_only_reordered(typed)
             return
+        typed = {name: value for name, value in typed.items() if name in inputs}
         self._sent += 1
         arguments = without_defaults(self._schema, typed) if self._sent % 2 else typed
         self._recorder.requests.clear()

@@ -34,8 +34,8 @@ def equal(direct: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
 
 
 def difference(direct: Mapping[str, Any], served: Mapping[str, Any]) -> str:
-    """Return a unified diff of the bodies, with messages line by line; "" if they are equal."""
-    left, right = _lines(normal(direct)), _lines(normal(served))
+    """Return a unified diff of the bodies, with messages line by line; "" if they are exactly equal."""
+    left, right = _lines(direct), _lines(served)
     return "\n".join(difflib.unified_diff(left, right, "DSPy directly", "through the gateway", lineterm="", n=2))
 
 
