@@ -56,7 +56,7 @@ def t0dspy(
 
 app.command(cls=Verb, short_help="Add settings, a base config and a metric stub to a project.")(init.init)
 app.command(cls=DspyVerb, short_help="Compile a DSPy program into its next version and verify it.")(export.export)
-app.command(cls=DspyVerb, short_help="Verify that the gateway sends the same requests as DSPy.")(verify.verify)
+app.command(cls=Verb, short_help="Verify that the gateway sends the same requests as DSPy.")(verify.verify)
 app.command(cls=DspyVerb, short_help="Run ClickHouse, the gateway and the program server on this machine.")(up.up)
 app.command(cls=DspyVerb, short_help="Run the program server alone.")(serve.serve)
 app.command(cls=DspyVerb, short_help="Call an exported function once.")(run.run)

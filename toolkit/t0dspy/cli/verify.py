@@ -27,16 +27,21 @@ def verify(
 
     Both requests go to a local recorder, so no API key and no database is needed. The comparison does not cover how
     TensorZero translates a request for a provider without an OpenAI-compatible API. The exit code is 4 if any request
-    differs.
+    differs. After an upgrade of DSPy, the command shows first which messages the new DSPy writes differently.
 
     Example: t0dspy verify spec_to_review --version v2 --examples data/specs.jsonl
     """
+    from t0dspy.program.dspy_version import check_dspy
+
+    settings = options.read_settings(configs=configs)
+    if _is_other_dspy(name, version, settings.configs_dir, quiet=quiet):
+        return
+    check_dspy()
     from t0dspy import parity
     from t0dspy.errors import WireInequalityError
     from t0dspy.flywheel.split.user_lines import read_examples
     from t0dspy.parity.verify import verify as verify_version
 
-    settings = options.read_settings(configs=configs)
     given = list(read_examples(examples)) if examples else []
     with output.progress(quiet) as progress:
         report = verify_version(
@@ -49,3 +54,35 @@ def verify(
         output.print_parity(report, verbose=verbose)
     if not report.equal:
         raise WireInequalityError(parity.explain(report, f"{name} {report.version}"))
+
+
+def _is_other_dspy(name: str, version: str | None, configs: Path, *, quiet: bool) -> bool:
+    """Compare the prompts with those of the installed DSPy if another DSPy wrote them.
+
+    Returns:
+        Whether the installed DSPy is one that t0dspy can compare prompts with, but cannot serve.
+
+    Raises:
+        WireInequalityError: it writes other messages.
+    """
+    from t0dspy.artifact.exported import ExportedProgram
+    from t0dspy.errors import WireInequalityError
+    from t0dspy.program.dspy_version import installed_dspy, is_same_minor
+
+    exported = ExportedProgram.read(configs, name)
+    version = version or exported.manifest.newest or ""
+    written, installed = exported.version(version).dspy, installed_dspy() or ""
+    if written == installed:
+        return False
+    try:
+        from t0dspy.program.of_version import import_program, with_version
+        from t0dspy.program.prompt_changes import explain_changes, prompt_changes
+    except ImportError:  # a DSPy that is too old or too new for the comparison, which `check_dspy` explains
+        return False
+    program = with_version(import_program(exported), exported, version)
+    changes = prompt_changes(exported, version, program)
+    if changes:
+        raise WireInequalityError(explain_changes(exported, version, changes))
+    if not quiet:
+        print(f"{name} {version}: DSPy {installed} writes the same messages as DSPy {written}, which exported it")
+    return not is_same_minor(written, installed)

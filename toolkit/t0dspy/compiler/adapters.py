@@ -61,7 +61,8 @@ def adapters_of(form: PromptForm, options: Mapping[str, Any]) -> list[dspy.Adapt
 
 def fallback_adapter(adapter: Any) -> dspy.Adapter:
     """Return the adapter with which DSPy asks again after an answer that `adapter` cannot parse."""
-    fallback: dspy.Adapter = adapter._make_json_adapter_fallback()
+    make = getattr(adapter, "_make_json_adapter_fallback", dspy.JSONAdapter)  # DSPy 3.3 has no such method
+    fallback: dspy.Adapter = make()
     return fallback
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import dspy
 from dspy.adapters.utils import serialize_for_json
 
+from t0dspy.compiler.prompt_templates import prompt_templates
 from t0dspy.compiler.response_format import json_mode_of
 from t0dspy.compiler.schema import input_schema, output_schema
-from t0dspy.compiler.static_text import StaticText, static_text
-from t0dspy.compiler.template import escape, finished, user_template
+from t0dspy.compiler.static_text import static_text
 from t0dspy.errors import CompileError
-from t0dspy.model import CompiledPredictor, Contract, Predictor, Schema, canonical
+from t0dspy.model import CompiledPredictor, Contract, Predictor, canonical
 
 
 def compile_predictor(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm: Any, model: str) -> CompiledPredictor:
@@ -51,24 +51,10 @@ def _compile(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm: Any, mo
         model=model,
         sampling=predictor.sampling,
         json_mode=json_mode_of(signature, adapters[0], lm) if exported == "json" else {},
-        templates={text.text: _templates(predictor, inputs, text) for text in texts},
+        templates={text.text: prompt_templates(predictor.path, signature, text) for text in texts},
         state=predictor_state(predictor),
         lm=predictor.lm,
     )
-
-
-def _templates(predictor: Predictor, inputs: Schema, static: StaticText) -> dict[str, str]:
-    if not all(isinstance(text, str) for text in (static.system, *static.turns)):
-        raise CompileError.because(
-            predictor.path,
-            "contains the text that DSPy uses to mark images and other parts, so it would not be sent as text.",
-            "Remove the marker from its instructions, descriptions or demos.",
-        )
-    templates = {"system": escape(static.system)}
-    templates["user"] = user_template(predictor.signature, inputs, static.reminder, static.text)
-    for index, turn in enumerate(static.turns):
-        templates[f"demo_{index // 2 + 1}_{'assistant' if index % 2 else 'user'}"] = escape(turn)
-    return {name: finished(text) for name, text in templates.items()}
 
 
 def predictor_state(predictor: Predictor) -> dict[str, Any]:
