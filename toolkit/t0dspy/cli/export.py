@@ -28,7 +28,7 @@ def export(
     ] = None,
     adapter: Annotated[
         options.Adapter | None,
-        typer.Option(metavar="chat|json", help="The adapter that writes the prompt (default: as optimized)."),
+        typer.Option(metavar="chat|json|xml", help="The adapter that writes the prompt (default: as optimized)."),
     ] = None,
     demos: Annotated[
         options.Demos | None,

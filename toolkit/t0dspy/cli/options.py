@@ -21,6 +21,7 @@ class Adapter(StrEnum):
 
     chat = "chat"
     json = "json"
+    xml = "xml"
 
 
 class Demos(StrEnum):

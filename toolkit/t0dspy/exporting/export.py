@@ -96,7 +96,10 @@ def _compile(live: dspy.Module, reference: str | None, options: ExportOptions) -
 def _form(options: ExportOptions) -> PromptForm | None:
     if options.adapter is None and options.demos is None:
         return None
-    configured = adapters.form_of(dspy.settings.adapter) or PromptForm()
+    configured = adapters.form_of(dspy.settings.adapter)
+    if options.adapter is None and configured is None:
+        return None  # the compiler refuses the configured adapter, which only `adapter` may replace
+    configured = configured or PromptForm()
     return PromptForm(options.adapter or configured.adapter, options.demos or configured.demos)
 
 

@@ -13,8 +13,8 @@ import jsonschema
 from t0dspy.artifact import user_config
 from t0dspy.errors import BundleError, SettingsError, WarehouseError
 from t0dspy.gateway import HttpGateway
-from t0dspy.model import Schema, resolve
-from t0dspy.runtime.chat_text import chat_text
+from t0dspy.model import Schema, Text, resolve
+from t0dspy.runtime.chat_text import answer_in
 from t0dspy.runtime.functions import check_fields, find_function, read_fields
 from t0dspy.runtime.tags import checked_tags, rater_tags
 from t0dspy.warehouse.client import StoredInference, Warehouse
@@ -144,15 +144,15 @@ def _demonstration(value: str, inference: StoredInference, configs: Path) -> tup
         if inference.type == "chat":
             return value, ()
         raise SettingsError('a demonstration is a JSON object of output fields, such as {"answer": "yes"}.')
-    schema = _output_schema(inference, configs)
-    answered = read_fields(_raw(inference), schema, inference.type) or {}
+    schema, written, form = _contract(inference, configs)
+    answered = read_fields(_raw(inference), schema, written) or {}
     fields = {name: given.get(name, _filling(name, schema, answered)) for name in schema["properties"]}
     needed = schema.get("required", ()) if inference.type == "json" else schema["properties"]
     fields = {name: field for name, field in fields.items() if name in given or name in needed}
     fields |= {name: field for name, field in given.items() if name not in fields}
     check_fields(fields, schema, f"the demonstration for {inference.function}")
     filled = tuple(name for name in fields if name not in given)
-    return (fields if inference.type == "json" else chat_text(fields)), filled
+    return (fields if inference.type == "json" else answer_in(form, fields)), filled
 
 
 def _parse_object(value: str) -> dict[str, Any] | None:
@@ -163,12 +163,13 @@ def _parse_object(value: str) -> dict[str, Any] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _output_schema(inference: StoredInference, configs: Path) -> Schema:
+def _contract(inference: StoredInference, configs: Path) -> tuple[Schema, Text, Text]:
+    """Return the schema of the outputs, the text of this answer, and the text of all answers of the function."""
     if inference.type == "json":
-        schema: Schema = json.loads(inference.output_schema)
-        return schema
+        return json.loads(inference.output_schema), "json", "json"
     try:
-        return find_function(configs, inference.function).outputs
+        function = find_function(configs, inference.function)
+        return function.outputs, function.text_of(inference.variant), function.type
     except BundleError as error:
         raise SettingsError(f"{error} So give the text of the demonstration itself, not fields.") from error
 

@@ -24,7 +24,7 @@ USER = "user_id"
 ROWS, BYTES = 40_000, 48_000_000
 """The most rows and bytes of a portion, which is held in memory so that a slow reader does not block a query."""
 
-_TABLES: dict[Text, str] = {"json": "JsonInference", "chat": "ChatInference"}
+_TABLES: dict[Text, str] = {"json": "JsonInference", "chat": "ChatInference", "xml": "ChatInference"}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Convert what a program returns to the text that the gateway expects from the program function."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ import jsonschema
 
 from t0dspy.errors import ProgramError
 from t0dspy.model import Schema, Text
-from t0dspy.runtime.chat_text import chat_text
+from t0dspy.runtime.chat_text import answer_in
 from t0dspy.runtime.server.plain import as_validated, fields_of
 
 _BOUNDS = (
@@ -21,7 +20,7 @@ _BOUNDS = (
 
 
 def answer_text(returned: Any, schema: Schema, text: Text, program: str) -> str:
-    """Return the outputs as one JSON object, or in ChatAdapter's text form if the program function has type chat.
+    """Return the outputs as one JSON object, or in another adapter's text form if the function's first version had it.
 
     A prediction, a dict or an object gives its fields; fields that the schema lacks are left out. Any other value is
     the value of the only output.
@@ -37,7 +36,7 @@ def answer_text(returned: Any, schema: Schema, text: Text, program: str) -> str:
             values, because they may quote the user.
     """
     outputs = _fitting(returned, schema, program)
-    return json.dumps(outputs, ensure_ascii=False) if text == "json" else chat_text(outputs)
+    return answer_in(text, outputs)
 
 
 def _fitting(returned: Any, schema: Schema, program: str) -> dict[str, Any]:
