@@ -36,7 +36,7 @@ from t0dspy.stack.gateway.loaded_config import config_hash_since, read_clock, wa
 from t0dspy.stack.gateway.refusals import is_about_config
 from t0dspy.stack.gateway.reports import Reporter
 from t0dspy.stack.gateway.routes import application
-from t0dspy.stack.gateway.witness import ClickHouse
+from t0dspy.stack.gateway.row_watcher import ClickHouse
 
 _CHECK_EVERY = 2.0
 """Seconds between two checks whether rows can be stored."""

@@ -20,7 +20,7 @@ from t0dspy.errors import GatewayError, StackError
 from t0dspy.readiness.problems import Problems, as_server_status, find_problems
 from t0dspy.stack.gateway.refusals import refusal_message
 from t0dspy.stack.gateway.reports import Report
-from t0dspy.stack.gateway.witness import EARLY_TABLES, ClickHouse
+from t0dspy.stack.gateway.row_watcher import EARLY_TABLES, ClickHouse
 from t0dspy.stack.processes import credentials, data_dir, ports, programs
 from t0dspy.stack.processes.child import Child
 from t0dspy.stack.processes.data_dir import Load, Running
@@ -128,11 +128,11 @@ class Parts:
             StackError: a part ended by itself.
         """
         endings = {child.ended: child for child in self._children.values()}
-        news = asyncio.create_task(self._relay_reports())
+        relay = asyncio.create_task(self._relay_reports())
         try:
             done, _ = await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            news.cancel()
+            relay.cancel()
         child = endings[done.pop()]
         raise StackError(
             f"The part {child.name} (process {child.pid}) has ended by itself: {_ending(child)}. The stack stops."
@@ -140,14 +140,14 @@ class Parts:
 
     async def drain(self) -> None:
         """Stop the parts in order; their requests in flight may take `plan.drain` seconds in total."""
-        news = asyncio.create_task(self._relay_reports())
+        relay = asyncio.create_task(self._relay_reports())
         clock = asyncio.get_running_loop().time
         end = clock() + self._plan.drain
         for name in ("gateway", "programs", "clickhouse"):
             if name in self._children:
                 await self._children[name].stop(patience=max(_LEAST, end - clock()), grace=_GRACE)
         await asyncio.sleep(0)  # a last report
-        news.cancel()
+        relay.cancel()
 
     async def end(self) -> None:
         """Stop all running parts at once, except that ClickHouse has 10 seconds to close its files."""
