@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chdb_http.engine_error import EngineError
+from chdb_http.part_checker import PartChecker
 from chdb_http.replay import store
 from chdb_http.segment import MOST, Entry, Segment
 from support.clickhouse import Server, refused
@@ -224,7 +225,7 @@ def test_only_an_error_about_the_row_is_permanent(
 
     failing = SimpleNamespace(run=lambda *_, **__: refuse(), close=lambda: None)
     with nullcontext() if permanent else pytest.raises(EngineError):
-        store(segment, lambda: failing, lambda *_: None, ["ChatInference"])
+        store(segment, lambda: failing, lambda *_: None, ["ChatInference"], PartChecker(tmp_path))
     assert (tmp_path / "refused").exists() == permanent
 
 

@@ -76,8 +76,6 @@ class Segment:
         """The last block of each table before a batch was stored, by the batch's key."""
         self.split: set[str] = set()
         """Keys of batches whose insertions are stored one by one."""
-        self.tried: set[str] = set()
-        """Keys of batches that this process has begun to store."""
         self.done: set[str] = set()
         """Keys of batches that this process has stored or set aside."""
         self.damaged: dict[int, bytes] = {}

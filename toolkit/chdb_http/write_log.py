@@ -13,6 +13,7 @@ from chdb_http import early_tables, replay, set_aside
 from chdb_http.connection import Connection
 from chdb_http.early_tables import Checker, EarlyTable
 from chdb_http.engine_error import EngineError, internal_error
+from chdb_http.part_checker import PartChecker
 from chdb_http.query import Counts
 from chdb_http.row_events import RowEvents
 from chdb_http.segment import MOST, NAME, Entry, Segment
@@ -53,6 +54,7 @@ class WriteLog:
         self._directory, self._connect, self._events, self._names = directory, connect, events, tuple(names)
         self._changed, self._describing = threading.Condition(), threading.Lock()
         self._tables: dict[tuple[str, str], _Known] = {}
+        self._part_checker = PartChecker(directory)
         try:
             self._waiting = deque(_left_behind(directory, restore))
             self._open = Segment.after(directory, self._waiting[-1].number if self._waiting else 0)
@@ -195,7 +197,7 @@ class WriteLog:
         try:
             while self._next():
                 try:
-                    replay.store(self._waiting[0], self._connect, lambda *name: self._known(*name).table, self._names)
+                    self._store(self._waiting[0])
                     self._waiting[0].remove()
                 except Exception as error:
                     self._fail(_failure_of(error))
@@ -203,6 +205,9 @@ class WriteLog:
                     self._finish()
         except Exception as bug:
             self._give_up(internal_error(bug))
+
+    def _store(self, segment: Segment) -> None:
+        replay.store(segment, self._connect, lambda *name: self._known(*name).table, self._names, self._part_checker)
 
     def _next(self) -> bool:
         """Return whether there is something to store. No other insertion runs where it is stored."""
