@@ -54,7 +54,7 @@ class Execution:
     def cancel(self) -> None:
         """Stop a query that only reads. A query that writes continues once it has begun.
 
-        Without effect on a query that the engine is about to begin: then, call it again.
+        A query that the engine is about to begin is not stopped: call this again then.
         """
         self._cancelled.set()
         with self._guard:  # while it is held, the connection is not given to another query
@@ -205,7 +205,7 @@ class Execution:
         try:
             result = connection.run_with(statement, self.format, self._query.parameters)
         except EngineError as failure:
-            if failure.name == "SYNTAX_ERROR":  # perhaps of our clause; the next run gives the engine's own message
+            if failure.name == "SYNTAX_ERROR":  # the added clause may be the cause, so run the client's own text
                 raise _NotPipedError from failure
             raise
         return Outcome(b"", self.format, Counts.from_result(result))
@@ -223,7 +223,7 @@ class _NotPipedError(Exception):
 def _refuse_files(statement: bytes) -> None:
     if sql.reads_infile(statement):
         raise EngineError("UNKNOWN_TYPE_OF_QUERY", "Query has infile and was send directly to server.")
-    if sql.reads_input(statement):  # the engine would take the rows for statements
+    if sql.reads_input(statement):  # the engine would read the rows as statements
         raise EngineError("NOT_IMPLEMENTED", "input() is not known here; send the rows as an external table.")
 
 

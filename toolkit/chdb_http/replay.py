@@ -1,4 +1,4 @@
-"""Stores a segment exactly once, in each table and behind each view, however often that is interrupted."""
+"""Store a segment exactly once, in each table and behind each view, even if the process is interrupted."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ _ROW_ERRORS = frozenset(
     NO_SUCH_COLUMN_IN_TABLE UNKNOWN_ELEMENT_OF_ENUM VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE ARGUMENT_OUT_OF_BOUND
     DECIMAL_OVERFLOW VIOLATED_CONSTRAINT""".split()  # noqa: SIM905 - a list of names is easier to read this way
 )
-"""Errors about a row itself. After any other error the row is stored again: the disk may be full, or memory short."""
+"""Errors about a row itself. After any other error, such as a full disk, the row is stored again later."""
 _GONE = ("UNKNOWN_TABLE", "UNKNOWN_DATABASE")
 
 
@@ -98,7 +98,7 @@ def _store(segment: Segment, batch: Batch, engine: _Engine) -> None:
 
 
 def _is_permanent(failure: EngineError, entry: Entry, connection: Connection) -> bool:
-    if failure.name in _GONE:  # the engine also says so of a view's target, which can be made again
+    if failure.name in _GONE:  # the error may be about the target of a view, which can be created again
         return bool(connection.run(_EXISTS, database=entry.database, name=entry.table).bytes() == b"0\n")
     return failure.before_storing and failure.name in _ROW_ERRORS
 
@@ -106,7 +106,7 @@ def _is_permanent(failure: EngineError, entry: Entry, connection: Connection) ->
 def _store_whole(segment: Segment, batch: Batch, engine: _Engine) -> None:
     entry = batch.entry
     table = engine.describe(entry.database, entry.table)
-    tables = tuple(table.engines) if table else (entry.table,)  # it was changed after the rows came: views are left out
+    tables = tuple(table.engines) if table else (entry.table,)  # after a change, its views are left out
     if batch.key in segment.begun:
         lacking = _find_lacking(segment, batch, engine, tables)
     else:
@@ -132,9 +132,10 @@ def _find_lacking(segment: Segment, batch: Batch, engine: _Engine, tables: Seque
 
 
 def _complete(connection: Connection, table: EarlyTable, rows: sql.InsertedRows, lacking: Sequence[str]) -> None:
-    """Make the block of every table from `rows`, in temporary tables, and attach it to the tables that lack theirs.
+    """Store the block of every table in temporary tables, and attach it to the tables in `lacking`.
 
-    No view sees what is attached. The connection is closed: on it, the names of the tables mean the temporary ones.
+    An attached block does not pass through views. The connection is closed at the end, because the names of the tables
+    mean the temporary tables on it.
     """
     try:
         table.make_temporary(connection)

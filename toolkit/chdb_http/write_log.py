@@ -1,4 +1,4 @@
-"""A write-ahead log: clients do not wait while the engine stores a row in a dozen tables."""
+"""A write-ahead log, so that clients do not wait while the engine stores a row in a dozen tables."""
 
 import errno
 import logging
@@ -21,16 +21,16 @@ from chdb_http.segment import MOST, NAME, Entry, Segment
 log = logging.getLogger("chdb_http")
 
 LINGER = 0.1
-"""Seconds that a row waits for others to be stored with, unless a statement needs it."""
+"""Seconds that a row waits so that it is stored together with others, unless a statement needs it earlier."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PAUSE = 1.0  # seconds between two attempts
-_LARGEST, _MOST_WAITING = 1 << 22, 1 << 23  # bytes; a client that sends more waits for the engine
+_LARGEST, _MOST_WAITING = 1 << 22, 1 << 23  # bytes; larger insertions are stored by the engine at once
 
 
 class WriteLog:
-    """Rows are written to a file, and a thread has the engine store them, many at a time.
+    """Writes rows to a file, from which a thread stores them in the engine, many at a time.
 
-    A reader must call `settle` first. Then it sees no difference to rows that the engine stored at once.
+    A reader must call `settle` first. Then it reads the same as if the engine had stored each row immediately.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class WriteLog:
         *,
         restore: bool,
     ) -> None:
-        """Begin to store what a former process left in `directory`. Raises EngineError if that cannot be read.
+        """Begin to store the rows that an earlier process left. Raises EngineError if they cannot be read.
 
         Args:
-            directory: The log's files.
+            directory: The directory of the log.
             connect: Opens a connection to the engine.
-            events: Knows when a statement may change tables.
-            names: The tables whose rows are acknowledged early. The rows of a table may depend on those of former ones.
-            restore: Whether to store again what was set aside.
+            events: Counts statements that may change tables.
+            names: The tables whose rows are acknowledged early. The views of a table may read the tables before it.
+            restore: Whether to store the refused rows again.
         """
         self._directory, self._connect, self._events, self._names = directory, connect, events, tuple(names)
         self._changed, self._describing = threading.Condition(), threading.Lock()
@@ -70,14 +70,14 @@ class WriteLog:
 
     @property
     def trouble(self) -> str:
-        """Why the rows that wait cannot be stored now; empty if they can."""
+        """Why waiting rows cannot be stored now; empty if they can."""
         stuck = self.stuck
         return "" if stuck is None or self._closing else stuck.message
 
     def put(self, entry: Entry) -> Counts | None:
-        """Write an insertion down, and return the counts for it; after that, the client can be answered.
+        """Write an insertion to the log, and return its counts for the response to the client.
 
-        Return None if nothing was written: then the engine must store it, `beside` the log. Raises EngineError if the
+        Return None if nothing was written; then the engine must store it within `beside`. Raises EngineError if the
         disk is full.
         """
         size, lines = len(entry.rows), entry.rows.count(b"\n")
@@ -99,7 +99,7 @@ class WriteLog:
         return counts
 
     def settle(self) -> None:
-        """Return once everything that has been put is stored. Raises EngineError if the engine cannot store it now."""
+        """Wait until all logged rows are stored. Raises EngineError if the engine cannot store them now."""
         with self._changed:
             last, attempts = self._open.number - (not self._open.lines), self._attempts
             while (self._waiting or [self._open])[0].number <= last:
@@ -112,11 +112,11 @@ class WriteLog:
 
     @contextmanager
     def beside(self, name: str | None) -> Iterator[None]:
-        """For the time of an insertion that is not logged, into the table `name`, None if it is not known.
+        """Provide the time for an insertion that is not logged, into the table `name`; None if the table is unknown.
 
-        The insertion comes after all rows that were put before. While it may write where the log writes, the log stores
-        nothing, because it identifies its blocks by their numbers. Raises EngineError if the engine cannot store what
-        was put before.
+        All rows that were logged before are stored first. If the insertion may write to the log's tables, the log
+        stores nothing during it, because the log identifies its blocks by their numbers. Raises EngineError if the
+        engine cannot store the logged rows.
         """
         self.settle()
         if name is not None and not self._is_watched(name):
@@ -138,7 +138,7 @@ class WriteLog:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Store what waits, and take no more. The next start stores what the engine does not take now."""
+        """Store the waiting rows, and accept no more. The next start stores rows that cannot be stored now."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -155,7 +155,7 @@ class WriteLog:
                 self._rotate()
             self._open.add(entry)
         except OSError as error:
-            if error.errno in _FULL:  # the engine might store the row in its table, and fail before its views
+            if error.errno in _FULL:  # the engine might store the row in its table, but not in its views
                 raise EngineError(
                     "NOT_ENOUGH_SPACE", f"The write-ahead log cannot be written: {error}.", 243
                 ) from error
@@ -167,7 +167,7 @@ class WriteLog:
         return True
 
     def _known(self, database: str, name: str) -> "_Known":
-        """Return the table as it is since the last statement that may have changed it."""
+        """Return the description of a table after the last statement that may have changed it."""
         with self._describing:
             if self._closed:  # a connection would outlive the engine
                 return _Known(0, None, None)
@@ -210,7 +210,7 @@ class WriteLog:
         replay.store(segment, self._connect, lambda *name: self._known(*name).table, self._names, self._part_checker)
 
     def _next(self) -> bool:
-        """Return whether there is something to store. No other insertion runs where it is stored."""
+        """Wait for rows to store; return False at the end. No other insertion into their tables runs then."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._open.lines or self._closing)
             if not (self._waiting or self._open.lines) or (self._closing and self.stuck):
@@ -221,8 +221,8 @@ class WriteLog:
                 self._rotate()
             self._wanted = False
             self._changed.wait_for(lambda: self._beside == 0 or self._closing)
-            if self._beside:  # they may be killed before they are done
-                self._give_up(EngineError("QUERY_WAS_CANCELLED", "The server stops, and stores rows that wait later."))
+            if self._beside:  # the process may be killed before these insertions end
+                self._give_up(EngineError("QUERY_WAS_CANCELLED", "The next start stores the waiting rows."))
             return self._beside == 0
 
     def _rotate(self) -> None:
@@ -254,7 +254,7 @@ class WriteLog:
 @dataclass(frozen=True)
 class _Known:
     generation: int
-    """Of the row events, when the engine was asked."""
+    """The generation of the row events in which the table was described."""
     table: EarlyTable | None
     checker: Checker | None
 
@@ -264,7 +264,7 @@ def _left_behind(directory: Path, restore: bool) -> list[Segment]:
     if old := sorted(directory.glob("*.rows")):
         raise ValueError(
             f"{', '.join(path.name for path in old)} were written by an earlier version of t0dspy. Start that version "
-            "once with this directory, and stop it with Ctrl-C: then it stores them. To give these rows up, delete "
+            "once with this directory, and stop it with Ctrl-C, so that it stores them. To discard these rows, delete "
             "the files"
         )
     if restore:
