@@ -143,7 +143,7 @@ class RunDirectory:
             lines = path.read_text(encoding="utf-8").split("\n")
             return [PulledExample.from_object(json.loads(line), str(path)) for line in lines if line]
         except (OSError, ValueError, TypeError, AttributeError, RecursionError, SettingsError) as error:
-            raise RetrainError(f"{path}: cannot be read ({error}). Start anew, without --resume.") from error
+            raise RetrainError(f"{path}: cannot be read ({error}). Start again without --resume.") from error
 
 
 def read_json(path: Path) -> Any:
@@ -157,7 +157,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise RetrainError(f"{path}: cannot be read ({error}). Remove it to start anew.") from error
+        raise RetrainError(f"{path}: cannot be read ({error}). Remove it, and start again.") from error
 
 
 def read_shaped(path: Path, kind: type[T]) -> T | None:
@@ -172,7 +172,7 @@ def read_shaped(path: Path, kind: type[T]) -> T | None:
     try:
         return to_dataclass(kind, raw, known_only=False)
     except ShapeError as error:
-        raise RetrainError(f"{path}: cannot be read ({error}). Remove it to start anew.") from error
+        raise RetrainError(f"{path}: cannot be read ({error}). Remove it, and start again.") from error
 
 
 def write_text(path: Path, text: str) -> None:

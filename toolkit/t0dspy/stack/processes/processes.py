@@ -38,8 +38,8 @@ MIGRATIONS = 47
 class Parts:
     """Starts, watches and ends the processes of one stack."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], None], preparing: Callable[[int], None]) -> None:
-        self._plan, self._say, self._preparing = plan, say, preparing
+    def __init__(self, plan: Plan, show: Callable[[str], None], preparing: Callable[[int], None]) -> None:
+        self._plan, self._show, self._preparing = plan, show, preparing
         self._children: dict[str, Child] = {}
         self._sockets: list[socket.socket] = []
         self._paths = ExitStack()
@@ -77,7 +77,7 @@ class Parts:
             data_dir.write_run_file(self._plan.data_dir, self.running())
         except OSError as error:
             path = self._plan.data_dir / data_dir.RUN_FILES["gateway" if "gateway" in self.urls else "clickhouse"]
-            self._say(f"{path} cannot be written ({error.strerror}), so other commands do not know the latest state.")
+            self._show(f"{path} cannot be written ({error.strerror}), so other commands do not know the latest state.")
 
     def running(self) -> Running:
         """Return the description of this stack for its run file."""
@@ -228,7 +228,7 @@ class Parts:
 
     async def _wait_for_gateway(self, child: Child) -> None:
         while (report := await child.reports.get()).event == "note":
-            self._say(report.text)
+            self._show(report.text)
         if report.event == "failed":
             raise StackError(refusal_message(self._plan.configs, report.text))
 
@@ -243,7 +243,7 @@ class Parts:
         self, name: str, command: list[str], fds: tuple[int, ...] = (), *, reporting: bool = False
     ) -> Child:
         env = self._environment(name)
-        child = await Child.start(name, command, self._say, env=env, fds=fds, reporting=reporting)
+        child = await Child.start(name, command, self._show, env=env, fds=fds, reporting=reporting)
         self._children[name] = child
         return child
 
@@ -269,7 +269,7 @@ class Parts:
         if task.done():
             return task.result()
         task.cancel()
-        raise StackError(f"The part {child.name} could not start: {await child.last_words()}")
+        raise StackError(f"The part {child.name} could not start: {await child.read_last_line()}")
 
     async def _count_migrations(self, database: str) -> None:
         tables = ClickHouse(database)
@@ -286,7 +286,7 @@ class Parts:
                 self._load = load
                 self._write_run_file()  # `apply` reads the result of its reload from it
             if text := _news(report, self._plan):
-                self._say(text)
+                self._show(text)
 
 
 def _load(report: Report, plan: Plan) -> Load | None:
