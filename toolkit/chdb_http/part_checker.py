@@ -53,7 +53,7 @@ class PartChecker:
         return is_needed
 
     def reload_broken(
-        self, connection: Connection, database: str, tables: Iterable[str], before: Mapping[str, int]
+        self, connection: Connection, database: str, tables: Iterable[str], before: Mapping[str, int] | None = None
     ) -> None:
         """Reload each table that has a truncated part, so that the engine detaches the part as at a start.
 
@@ -63,7 +63,8 @@ class PartChecker:
             connection: runs the statements.
             database: the database of the tables.
             tables: the tables to check.
-            before: the last block of each table before the blocks that must be checked. Newer parts are checked too.
+            before: the last block of each table before the blocks to check; None for no blocks. In addition, all
+                parts that are not older than `LIFETIME` are checked.
 
         Raises:
             EngineError: the engine cannot check or reload now. A later call finishes what this one began.
@@ -72,7 +73,7 @@ class PartChecker:
         answer = connection.run(_PARTS, "JSONCompactEachRow", database=database, tables=sql.quoted_texts(tables))
         broken: dict[str, str] = {}
         for table, part, last, age in map(json.loads, answer.bytes().splitlines()):
-            if int(last) > before.get(table, -1) or int(age) <= LIFETIME:
+            if int(age) <= LIFETIME or (before is not None and int(last) > before.get(table, -1)):
                 broken |= {} if self._is_whole(connection, database, table, part) else {table: part}
         for table, part in broken.items():
             log.warning("The part %s of %s is truncated, so the table is loaded again.", part, table)

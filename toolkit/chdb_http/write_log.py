@@ -24,6 +24,7 @@ LINGER = 0.1
 """Seconds that a row waits so that it is stored together with others, unless a statement needs it earlier."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PAUSE = 1.0  # seconds between two attempts
+_IDLE = 5.0  # seconds without rows between two checks for a full disk
 _LARGEST, _MOST_WAITING = 1 << 22, 1 << 23  # bytes; larger insertions are stored by the engine at once
 
 
@@ -212,7 +213,8 @@ class WriteLog:
     def _next(self) -> bool:
         """Wait for rows to store; return False at the end. No other insertion into their tables runs then."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._open.lines or self._closing)
+            while not self._changed.wait_for(lambda: self._waiting or self._open.lines or self._closing, _IDLE):
+                self._check_merges()
             if not (self._waiting or self._open.lines) or (self._closing and self.stuck):
                 return False
             self._changed.wait_for(lambda: self._waiting or self._wanted or self._closing, LINGER)
@@ -224,6 +226,19 @@ class WriteLog:
             if self._beside:  # the process may be killed before these insertions end
                 self._give_up(EngineError("QUERY_WAS_CANCELLED", "The next start stores the waiting rows."))
             return self._beside == 0
+
+    def _check_merges(self) -> None:
+        """Check new parts although no rows arrive, because a merge may have met a full disk."""
+        if self._beside or not self._part_checker.is_needed():
+            return
+        connection = self._connect()
+        try:
+            for table in [known.table for known in self._tables.values() if known.table]:
+                self._part_checker.reload_broken(connection, table.database, tuple(table.engines))
+        except EngineError as failure:
+            log.warning("The parts of tables cannot be checked now: %s", failure)
+        finally:
+            connection.close()
 
     def _rotate(self) -> None:
         self._waiting.append(self._open)
