@@ -1,5 +1,6 @@
-"""Store a segment with an engine that truncates a part: `python -m support.truncating DATA`; the segment is in DATA.
+"""Store the segment in DATA with an engine that truncates a part: `python -m support.truncating DATA PART`.
 
+PART is `new` for a part of the first insertion, which succeeds, or `old` for an earlier part; then the insertion fails.
 Prints what each attempt did, and how many rows each table has.
 """
 
@@ -28,15 +29,18 @@ _PARTS = "SELECT path FROM system.parts WHERE active AND table = 'InferenceById'
 
 
 class TruncatingConnection(Connection):
-    """Truncates the part that its first insertion makes behind a view, as a full disk does."""
+    """Truncates the newest part behind a view at its first insertion, as a full disk does."""
 
     is_disk_full = True
 
     def insert(self, rows: InsertedRows, parameters: Mapping[str, str]) -> Any:
-        result = super().insert(rows, parameters)
-        if TruncatingConnection.is_disk_full:
-            TruncatingConnection.is_disk_full = False
+        is_disk_full, TruncatingConnection.is_disk_full = TruncatingConnection.is_disk_full, False
+        is_old = is_disk_full and sys.argv[2] == "old"
+        result = None if is_old else super().insert(rows, parameters)
+        if is_disk_full:
             truncate(Path(json.loads(self.run(_PARTS, "JSONStringsEachRow").bytes().splitlines()[0])["path"]))
+        if is_old:
+            raise EngineError("NOT_ENOUGH_SPACE", "no space", 243)
         return result
 
 

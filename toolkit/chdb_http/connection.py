@@ -33,8 +33,8 @@ OPTIONS = "&".join(
 )
 """Options in the path of every connection."""
 
-_REFUSALS = (RuntimeError, UnicodeDecodeError)  # the latter where the engine repeats bytes of a client's
-_TAG = "log_comment"  # the one setting that is free text and shows in system.processes
+_REFUSALS = (RuntimeError, UnicodeDecodeError)  # UnicodeDecodeError, because messages may quote a client's bytes
+_TAG = "log_comment"  # the only setting with free text that system.processes shows
 _ONE_BLOCK = 1 << 20  # bytes that hold fewer rows than the engine stores at a time
 _ALONE = threading.Lock()
 _CONSTRAINT = "VIOLATED_CONSTRAINT"
@@ -173,7 +173,7 @@ def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
 
 
 def _of_the_rows(failure: EngineError, rows: sql.InsertedRows) -> EngineError:
-    """Return `failure` without the words about a file, which the client did not send."""
+    """Return `failure` without its text about a file, because the client sent none."""
     refused = failure.name == _CONSTRAINT or _READING in failure.message
     message = _OF_THE_FILE.sub("", failure.message)
     return EngineError(failure.name, message, failure.code, before_storing=refused and len(rows.rows) < _ONE_BLOCK)

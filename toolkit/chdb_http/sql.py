@@ -1,4 +1,4 @@
-"""The few things that the server must know about SQL text, such as quoting and the format of a result."""
+"""Quote and parse SQL text as far as the server needs it, such as the format of a result."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -86,7 +86,7 @@ def reads_infile(sql: bytes) -> bool:
         return False
     head = _head_of(sql)
     if head is None:
-        return True  # not understood
+        return True  # its head cannot be parsed
     return head.last == b"FROM" and _next_word(sql, head.end) == b"INFILE"
 
 

@@ -147,7 +147,7 @@ class RunDirectory:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON in the file at `path`; None where there is no file.
+    """Return the JSON in the file at `path`; None if the file does not exist.
 
     Raises:
         RetrainError: it cannot be read.
@@ -161,7 +161,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_shaped(path: Path, kind: type[T]) -> T | None:
-    """Return the JSON in the file at `path` as `kind`; None where there is no file.
+    """Return the JSON in the file at `path` as `kind`; None if the file does not exist.
 
     Raises:
         RetrainError: it cannot be read, or is not what t0dspy wrote; names the key.
@@ -176,7 +176,7 @@ def read_shaped(path: Path, kind: type[T]) -> T | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put `text` in the place of the file at `path`; a kill leaves the old one or the new one.
+    """Replace the file at `path` with `text`; after a kill, it is the old file or the new one.
 
     Raises:
         RetrainError: the disk refuses.
