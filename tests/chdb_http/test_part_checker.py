@@ -97,6 +97,15 @@ def test_a_merge_that_truncates_its_result(disk: Path, function: str, rows_follo
     assert "of InferenceById is truncated, so the table is loaded again" in errors
 
 
+def test_a_row_that_makes_none_behind_a_view(disk: Path, function: str) -> None:
+    """A row without tags has no block in the tables of tags, which is no sign of a truncated part."""
+    with Server(disk) as server:
+        for number in range(1, 3):
+            assert was_kept(send(server, "ChatInference", chat(function, tags={})))
+            counts = inferences(server, function, "ChatInference", "InferenceById", "InferenceTag", "TagInference")
+            assert list(counts.values()) == [number, number, 0, 0]
+
+
 def test_a_row_that_the_log_cannot_take(disk: Path, function: str) -> None:
     """The client gets ClickHouse's error for a full disk, nothing of the row is stored, and later rows are."""
     with Server(disk) as server:

@@ -54,7 +54,7 @@ class PartChecker:
 
     def reload_broken(
         self, connection: Connection, database: str, tables: Iterable[str], before: Mapping[str, int] | None = None
-    ) -> None:
+    ) -> list[str]:
         """Reload each table that has a truncated part, so that the engine detaches the part as at a start.
 
         If the part is the result of a merge, the engine uses the parts that were merged again.
@@ -65,6 +65,9 @@ class PartChecker:
             tables: the tables to check.
             before: the last block of each table before the blocks to check; None for no blocks. In addition, all
                 parts that are not older than `LIFETIME` are checked.
+
+        Returns:
+            The tables that were reloaded.
 
         Raises:
             EngineError: the engine cannot check or reload now. A later call finishes what this one began.
@@ -80,6 +83,7 @@ class PartChecker:
             self._detached.append(_target(database, table))
             connection.run(f"DETACH TABLE {_target(database, table)} SYNC")
             self._attach(connection)
+        return list(broken)
 
     def _attach(self, connection: Connection) -> None:
         while self._detached:  # a former call may have failed between its two statements

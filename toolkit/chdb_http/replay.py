@@ -116,8 +116,11 @@ def _store_whole(segment: Segment, batch: Batch, engine: _Engine) -> None:
         engine.connection.insert(entry.statement, {})
     elif table and lacking:
         _complete(engine.connect(), table, entry.statement, lacking)
-    if lacking and engine.checker.is_needed() and (lacking := _find_lacking(segment, batch, engine, tables)):
-        raise EngineError("NOT_ENOUGH_SPACE", f"The disk is full, so rows of {', '.join(lacking)} were truncated.", 243)
+    if lacking and engine.checker.is_needed():
+        broken = engine.checker.reload_broken(engine.connection, entry.database, tables, segment.begun[batch.key])
+        still = _find_lacking(segment, batch, engine, tables) if broken else ()
+        if again := [name for name in still if name in broken]:  # others lack a block if no row of the batch is theirs
+            raise EngineError("NOT_ENOUGH_SPACE", f"The disk is full: parts of {', '.join(again)} are truncated.", 243)
 
 
 def _find_lacking(segment: Segment, batch: Batch, engine: _Engine, tables: Sequence[str]) -> Sequence[str]:
