@@ -8,19 +8,17 @@ The faults: `kill -9` at any moment, also during recovery; a full disk (needs ro
 file descriptors; a flipped byte in the log.
 """
 
-import os
 import random
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,10 +27,13 @@ import httpx
 from chaos.accounts import Row
 from chaos.stacks import Ground
 from support.clickhouse import Server
+from support.small_disk import can_mount, small_disk
 from support.stack import migrated_data
 from support.tensorzero_rows import DATABASE, chat, feedback, insertion, json_inference, model
 
 CLIENTS = 4
+PATIENCE = 30
+"""Seconds that a client waits for an answer."""
 _SEED = 20261130
 EXACT = {
     "InferenceById": "SELECT count() FROM InferenceById",
@@ -70,6 +71,7 @@ class Run:
     doubled: int = 0
     inexact: Counter[str] = field(default_factory=Counter)
     refused: int = 0
+    timeouts: int = 0
 
     @classmethod
     def fresh(cls, ground: Ground, directory: Path) -> "Run":
@@ -84,13 +86,16 @@ class Run:
         yield Row(scenario, "rows doubled", number, self.doubled)
         yield Row(scenario, f"views that are not exact: {dict(self.inexact) or 'none'}", number, len(self.inexact))
         yield Row(scenario, "insertions refused", self.refused)
+        yield Row(scenario, f"insertions without an answer within {PATIENCE} s", self.timeouts)
 
     def work(self, url: str, over: threading.Event, dice: random.Random) -> None:
         """Insert until `over`, or until the server is gone."""
-        with httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
+        with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as http:
             while not over.is_set():
                 try:
                     self._insert_inference(http, dice)
+                except httpx.ReadTimeout:
+                    self.timeouts += 1
                 except httpx.TransportError:
                     return
 
@@ -243,17 +248,6 @@ def flipped_bytes(run: Run, dice: random.Random, count: int) -> int:
     return cost
 
 
-@contextmanager
-def small_disk(directory: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own."""
-    directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(directory)], check=True)
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "-l", str(directory)], check=True)
-
-
 def log_kills(ground: Ground, rounds: int) -> Iterator[Row]:
     """`kill -9` of ClickHouse under load and during recovery."""
     run = Run.fresh(ground, ground.scratch / "log-kills")
@@ -264,10 +258,10 @@ def log_kills(ground: Ground, rounds: int) -> Iterator[Row]:
 
 def log_disk(ground: Ground, rounds: int) -> Iterator[Row]:
     """A disk that is full for a while."""
-    if os.geteuid() != 0:
-        print("log-disk: skipped, because mounting a small tmpfs needs root")
+    if not can_mount():
+        print("log-disk: skipped, because mounting a small tmpfs is not permitted here")
         return
-    with small_disk(ground.scratch / "log-disk", 60) as disk:
+    with small_disk(ground.scratch / "log-disk", 120) as disk:
         run = Run.fresh(ground, disk / "log")
         full_disks(run, random.Random(_SEED), rounds)
         yield from run.rows("log, full disk")

@@ -1,13 +1,15 @@
 """Every row that an insert reports is stored, in the table and in the views that hang on it."""
 
+import gzip
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import lz4.frame
 import pytest
-from t0dspy.runtime.episode import new_episode
+import zstandard
 
 from support.clickhouse import Server
 
@@ -161,3 +163,70 @@ def test_large_inserts(server: Server, table: str) -> None:
     assert (
         server.run(f"SELECT count(), uniqExact(id), sum(length(name)) FROM {table}") == f"90000\t90000\t{9_270_000}\n"
     )
+
+
+@pytest.mark.parametrize("place", ["url", "body"])
+@pytest.mark.parametrize("encoding", [None, "gzip", "lz4", "zstd"])
+def test_inserts(server: Server, table: str, place: str, encoding: str | None) -> None:
+    """Rows come in the body, compressed or not, behind the statement or with it in the URL; any bytes do."""
+    pack = {None: bytes, "gzip": gzip.compress, "lz4": lz4.frame.compress, "zstd": zstandard.compress}[encoding]
+    statement, rows = f"INSERT INTO {table} FORMAT RowBinary", bytes([1, *7 * [0], 4, 0xFF, 0, 0x3B, 0x27])
+    headers = {"content-encoding": encoding} if encoding else {}
+    if place == "url":
+        answer = server.post(pack(rows), query=statement, headers=headers)
+    else:
+        answer = server.post(pack(statement.encode() + b"\n" + rows), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert server.run(f"SELECT id, hex(name) FROM {table}") == "1\tFF003B27\n"
+
+
+def test_json_lines(server: Server, table: str) -> None:
+    """JSONEachRow may hold anything that looks like SQL."""
+    rows = [
+        {"id": n, "name": text}
+        for n, text in enumerate(["'; DROP TABLE t; --", "a\n;\nb", "INTO OUTFILE 'x'", "\x00é"])
+    ]
+    server.run("\n".join([f"INSERT INTO {table} FORMAT JSONEachRow", *map(json.dumps, rows)]))
+    answer = server.run(
+        f"SELECT * FROM {table} ORDER BY id FORMAT JSONEachRow", output_format_json_quote_64bit_integers=0
+    )
+    assert [json.loads(line) for line in answer.splitlines()] == rows
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "INSERT INTO {} FORMAT CSV\n",
+        "insert into table {} (name, id) settings async_insert=1, wait_for_async_insert=1 format CSV\n",
+        "/* FORMAT */ INSERT INTO {} (`name`, /* FORMAT */ id) -- FORMAT x\n FORMAT CSV ",
+        "INSERT INTO {{t:Identifier}} FORMAT CSV\r\n",
+    ],
+)
+def test_empty_lines_in_rows(server: Server, table: str, head: str) -> None:
+    """Rows go on after an empty line, and nothing in them is ever a statement."""
+    database = table.removesuffix(".t")
+    text = "a\n\nDROP TABLE t;\n\n;SELECT 1"
+    row = f'"{text}",7\n' if "name" in head else f'7,"{text}"\n'
+    server.run(head.format("t") + row, database=database, param_t="t")
+    assert server.run("SELECT id, name FROM t FORMAT JSONCompactEachRow", database=database).startswith("[")
+    assert json.loads(server.run("SELECT name FROM t FORMAT JSONCompactEachRow", database=database)) == [text]
+
+
+@pytest.mark.parametrize("name", ["format", "values", "select", "a FORMAT TSV"])
+def test_tables_with_confusing_names(server: Server, database: str, name: str) -> None:
+    """A table may be called like a word of the statement."""
+    server.run(f"CREATE TABLE `{name}` (x String) ENGINE = Memory", database=database)
+    server.run(f"INSERT INTO `{name}` FORMAT TSV\na\n", database=database)
+    if " " not in name:
+        server.run(f"INSERT INTO {database}.{name} FORMAT TSV\nb\n", database=database)
+        server.run(f"INSERT INTO {database}.{name} (x) SELECT 'format TSV'", database=database)
+    server.run(f"INSERT INTO `{name}` VALUES ('a\n\n, format TSV'), ('d')", database=database)
+    assert server.run(f"SELECT count() FROM `{name}`", database=database) == ("5\n" if " " not in name else "3\n")
+
+
+def test_broken_inserts_store_nothing(server: Server, table: str) -> None:
+    """Rows that cannot be read are an error with a line number, and none of them is stored."""
+    answer = server.post("1\ta\nx\tb\n", query=f"INSERT INTO {table} FORMAT TSV")
+    assert answer.status_code == 400
+    assert "row 2" in answer.text or "at row 1" in answer.text
+    assert server.run(f"SELECT count() FROM {table}") == "0\n"

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from t0dspy.runtime.episode import new_episode
 
 from chdb_http.engine_error import EngineError
+from chdb_http.part_checker import PartChecker
 from chdb_http.replay import store
 from chdb_http.segment import MOST, Entry, Segment
 from support.clickhouse import Server, refused
 from support.tensorzero_rows import DATABASE, ROWS, calls, chat, feedback, inferences, send
+from t0dspy.transport.episode import new_episode
 
 _TABLES = {
     "ChatInference": (
@@ -224,7 +225,7 @@ def test_only_an_error_about_the_row_is_permanent(
 
     failing = SimpleNamespace(run=lambda *_, **__: refuse(), close=lambda: None)
     with nullcontext() if permanent else pytest.raises(EngineError):
-        store(segment, lambda: failing, lambda *_: None, ["ChatInference"])
+        store(segment, lambda: failing, lambda *_: None, ["ChatInference"], PartChecker(tmp_path))
     assert (tmp_path / "refused").exists() == permanent
 
 

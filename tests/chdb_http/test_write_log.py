@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from t0dspy.runtime.episode import new_episode
 
 from support.clickhouse import Server
 from support.stack import wait_until
@@ -28,6 +27,7 @@ from support.tensorzero_rows import (
     send,
     was_kept,
 )
+from t0dspy.transport.episode import new_episode
 
 
 def kept(data: Path) -> list[Path]:

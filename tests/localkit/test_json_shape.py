@@ -98,7 +98,7 @@ def test_files_of_a_retrain(tmp_path: Path) -> None:
     home = Home(tmp_path, "shop")
     home.directory.mkdir(parents=True)
     (home.directory / "last.json").write_text('{"run": 1}')
-    with pytest.raises(T0dspyError, match=r"last\.json: cannot be read \(seen is missing\)\. Remove it to start anew"):
+    with pytest.raises(T0dspyError, match=r"last\.json: cannot be read \(seen is missing\)\. Remove it"):
         home.last()
 
 

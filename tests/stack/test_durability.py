@@ -17,7 +17,7 @@ import pytest
 
 from support.stack import HELLO, Stack, wait_until
 from t0dspy.stack.gateway.process import base_path
-from t0dspy.stack.gateway.witness import KINDS, ClickHouse, look_up
+from t0dspy.stack.gateway.row_watcher import KINDS, ClickHouse, look_up
 
 MANY = int(os.environ.get("T0DSPY_TEST_MANY", "400"))
 """Inferences and feedbacks of the load test; benchmarks/stack.py does 10,000 of each."""

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 
 from chdb_http import command_line
 from support.stack import wait_until
-from t0dspy.stack.gateway.witness import EARLY_TABLES
+from t0dspy.stack.gateway.row_watcher import EARLY_TABLES
 
 RUNNING = "SELECT count() FROM system.processes WHERE query LIKE '%{}%' AND query NOT LIKE '%system.processes%'"
 

@@ -18,7 +18,9 @@ class Project(Served):
         how = ApplySettings(data_dir=str(self.data_dir), timeout=20)
         notes: list[str] = []
         self.said_notes = notes
-        return Place(self.configs, self.url, self.urls["clickhouse"] + "/tensorzero", how, given=True, say=notes.append)
+        return Place(
+            self.configs, self.url, self.urls["clickhouse"] + "/tensorzero", how, given=True, show=notes.append
+        )
 
     def settings(self, more: str = "") -> None:
         """The project's settings file."""

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import httpx
-from t0dspy.runtime.episode import new_episode
 
 from support.clickhouse import Server
+from t0dspy.transport.episode import new_episode
 
 DATABASE = "tensorzero"
 ASKED = "SETTINGS async_insert=1, wait_for_async_insert=1"

@@ -23,7 +23,7 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve, and return the exit code: 0 after a clean stop, 1 with a line on stderr if it could not start."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    # Clients get their own mistakes as responses.
+    # Clients receive their own errors as responses.
     for name in ("uvicorn.error", "python_multipart", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)
     options = _parser().parse_args(arguments)
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ChdbHttpError, LocalError) as error:
         sys.stderr.write(f"chdb_http: {error}\n")
         return error.exit_code
-    except KeyboardInterrupt:  # before the server could take the signal
+    except KeyboardInterrupt:  # before the server handles the signal
         return _INTERRUPTED
     return 0
 

@@ -40,7 +40,7 @@ class Access:
         """Return the user of a request. Raises EngineError if its credentials are not valid.
 
         Credentials come by basic authentication, `X-ClickHouse-User` and `X-ClickHouse-Key`, or `user` and `password`
-        in the URL: one way at a time, as in ClickHouse.
+        in the URL: a request may use only one of these ways, as in ClickHouse.
         """
         ways = [way for way in (_by_headers(headers), _by_basic(headers), _by_url(parameters)) if way is not None]
         if len(ways) > 1:

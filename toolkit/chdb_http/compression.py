@@ -1,4 +1,4 @@
-"""Compression as HTTP clients of ClickHouse ask for it: gzip, deflate, lz4 and zstd."""
+"""Compress and decompress bodies of HTTP: gzip, deflate, lz4 and zstd."""
 
 import zlib
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class _Lz4:
         return (b"" if self._begun else bytes(self._frame.begin())) + bytes(self._frame.flush())
 
 
-# In the order in which we prefer them: the engine and its clients sit on one machine, so speed goes before size.
+# The preferred encoding comes first: the engine and its clients run on one machine, so speed matters more than size.
 _COMPRESSORS: dict[str, Callable[[], Compressor]] = {
     "lz4": _Lz4,
     "zstd": lambda: zstandard.ZstdCompressor(level=1).compressobj(),

@@ -16,7 +16,7 @@ _PACKAGES = ("chdb_http", "localkit", "chdb")
 _SITE_DIRECTORIES = ("site-packages", "dist-packages")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _TIME = ("/usr/share/zoneinfo", "/etc/localtime", "/etc/timezone")
-# What the engine, Python and the allocator ask of the machine. Nothing here holds an environment or a command line.
+# Files that the engine, Python and the allocator read. None of them has an environment or a command line.
 _MACHINE = (
     "/proc/cpuinfo",
     "/proc/meminfo",
@@ -46,10 +46,10 @@ def prepare(home: Path, *, unconfined: bool = False) -> str | None:
 
     Args:
         home: the engine's directory, as `data_directory.hold` gives it.
-        unconfined: leave the kernel out of it, so that only the grants hold.
+        unconfined: do not restrict the process with Landlock, so that only the grants limit SQL.
 
     Returns:
-        What SQL can still reach, as one sentence; None where that is nothing.
+        What SQL can still reach, as one sentence; None if nothing.
 
     Raises:
         OSError: the disk or the kernel refuses.
@@ -92,7 +92,7 @@ def _installation() -> set[str]:
     paths |= {f"{prefix}/lib" for prefix in (sys.prefix, sys.base_prefix)}
     paths.add(os.path.realpath(sys.executable))  # the engine reads its own program's symbols
     paths |= {path for path in (*sys.path, *site.getsitepackages()) if Path(path).name in _SITE_DIRECTORIES}
-    for name in _PACKAGES:  # they may be elsewhere, where they are installed for development
+    for name in _PACKAGES:  # an editable installation is elsewhere
         spec = importlib.util.find_spec(name)
         paths |= set(spec.submodule_search_locations or ()) if spec else set()
     return paths

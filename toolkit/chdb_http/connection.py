@@ -33,8 +33,8 @@ OPTIONS = "&".join(
 )
 """Options in the path of every connection."""
 
-_REFUSALS = (RuntimeError, UnicodeDecodeError)  # the latter where the engine repeats bytes of a client's
-_TAG = "log_comment"  # the one setting that is free text and shows in system.processes
+_REFUSALS = (RuntimeError, UnicodeDecodeError)  # UnicodeDecodeError, because messages may quote a client's bytes
+_TAG = "log_comment"  # the only setting with free text that system.processes shows
 _ONE_BLOCK = 1 << 20  # bytes that hold fewer rows than the engine stores at a time
 _ALONE = threading.Lock()
 _CONSTRAINT = "VIOLATED_CONSTRAINT"
@@ -53,8 +53,8 @@ class Setup:
 class Connection:
     """One connection to the engine, with a database, settings and temporary tables of its own.
 
-    Any number of them work at once; one of them works on one thing at a time. Its methods raise EngineError where
-    the engine refuses.
+    Connections work in parallel, but each runs one statement at a time. Its methods raise EngineError if the engine
+    refuses a statement.
     """
 
     def __init__(self, path: str) -> None:
@@ -87,9 +87,9 @@ class Connection:
         return self._insert_alone(rows, parameters)
 
     def _insert_alone(self, rows: sql.InsertedRows, parameters: Mapping[str, str]) -> Any:
-        """The same by chDB's own insertions.
+        """Store `rows` by chDB's own insertions.
 
-        Two at a time lose rows of materialized views, they do not know constraints, and they cannot take parameters.
+        Two of them at a time lose rows of materialized views, and they support neither constraints nor parameters.
         """
         for name, value in parameters.items():
             self.run(sql.set_statement({f"param_{name}": value}))
@@ -162,8 +162,8 @@ class Connection:
 def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
     """Return whether nothing was stored, so that the rows must be inserted without a file.
 
-    With a file, the engine does not know the table's other columns while it reads rows, so it fails where a column's
-    default is made of them. What it does not parse it is asked again, for words about the client's own text.
+    With a file, the engine does not know the table's other columns while it reads rows, so it fails if a column's
+    default is computed from them. A syntax error is produced again without a file, so that it quotes the client's text.
     """
     # Workaround (chdb 4.4): an insert that reads its rows from a file does not know the table's other columns, so it
     # fails if a default is computed from them; remove when such defaults work.
@@ -173,7 +173,7 @@ def _takes_no_file(failure: EngineError, rows: sql.InsertedRows) -> bool:
 
 
 def _of_the_rows(failure: EngineError, rows: sql.InsertedRows) -> EngineError:
-    """Return `failure` without the words about a file, which the client did not send."""
+    """Return `failure` without its text about a file, because the client sent none."""
     refused = failure.name == _CONSTRAINT or _READING in failure.message
     message = _OF_THE_FILE.sub("", failure.message)
     return EngineError(failure.name, message, failure.code, before_storing=refused and len(rows.rows) < _ONE_BLOCK)

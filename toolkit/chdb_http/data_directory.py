@@ -4,14 +4,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from chdb_http.errors import ChdbHttpError
-from localkit import private
+from localkit import locks, private
 from localkit.atomic import replace_file
+from localkit.errors import LockedError
 from localkit.shortage import explain
 
 ENGINE, JOURNAL, TEMPORARY = "engine", "journal", "tmp"
@@ -34,23 +33,21 @@ def hold(directory: Path) -> Iterator[Path]:
         raise ChdbHttpError(
             f"The name of the data directory {directory} may not contain any of {' '.join(sorted(_GLOBS))}."
         )
-    try:
-        private.make(directory)
-        _refuse_foreign(directory)
-        private.tighten(directory)
-        lock = _lock(directory)
-        _mark(directory)
-        _make_directories(directory)
-    except OSError as error:
-        if shortage := explain(str(error), directory):
-            raise ChdbHttpError(shortage) from error
-        raise ChdbHttpError(
-            f"Cannot use the data directory {directory}: {error.strerror or error}. Choose another with --data-dir."
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            private.make(directory)
+            _refuse_foreign(directory)
+            private.tighten(directory)
+            stack.enter_context(_lock(directory))
+            _mark(directory)
+            _make_directories(directory)
+        except OSError as error:
+            if shortage := explain(str(error), directory):
+                raise ChdbHttpError(shortage) from error
+            raise ChdbHttpError(
+                f"Cannot use the data directory {directory}: {error.strerror or error}. Choose another with --data-dir."
+            ) from error
         yield directory / ENGINE
-    finally:
-        lock.release()  # the file with the process id stays: a confined process cannot remove it
 
 
 def _refuse_foreign(directory: Path) -> None:
@@ -73,19 +70,20 @@ def _refuse_newer(marker: Path) -> None:
         raise ChdbHttpError(f"{marker.parent} was written by another version (layout {layout}, not {_LAYOUT}).")
 
 
-def _lock(directory: Path) -> FileLock:
-    lock = FileLock(directory / _LOCK, timeout=0)
-    holder = directory / _HOLDER
-    try:
-        lock.acquire()
-    except Timeout as error:
-        process = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
-        raise ChdbHttpError(
-            f"The data directory {directory} is in use by another ClickHouse server (process {process}). "
-            "Stop that one, or choose another with --data-dir."
-        ) from error
-    holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
-    return lock
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    holder = directory / _HOLDER  # this file stays: a confined process cannot remove it
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.hold(directory / _LOCK))
+        except LockedError as error:
+            process = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
+            raise ChdbHttpError(
+                f"The data directory {directory} is in use by another ClickHouse server (process {process}). "
+                "Stop that one, or choose another with --data-dir."
+            ) from error
+        holder.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        yield
 
 
 def _mark(directory: Path) -> None:

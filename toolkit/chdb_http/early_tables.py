@@ -1,4 +1,4 @@
-"""Tables whose rows are acknowledged early: what an insertion writes to, and how the engine checks rows beforehand."""
+"""Tables whose rows are acknowledged early: the tables that an insertion writes to, and the check of rows."""
 
 import json
 import re
@@ -16,14 +16,14 @@ _TABLES = (
     "as_select FROM system.tables WHERE database = {database:String}"
 )
 _AT_ONCE = (("async_insert", "0"), ("input_format_parallel_parsing", "0"), ("max_threads", "1"))
-"""Settings with which the engine checks a few rows in the shortest time, and before it answers."""
+"""Settings with which the engine checks a few rows fast, and before it answers."""
 _TARGET = re.compile(r"CREATE MATERIALIZED VIEW (\w+)\.\S+ TO \1\.(\w+) ")
 _ENGINE = re.compile(r"(?!Replicated|Shared)\w*MergeTree")
 
 
 @dataclass(frozen=True)
 class View:
-    """A materialized view, which writes to `target` what its query makes of new rows of `source`."""
+    """A materialized view, which writes the result of its query on new rows of `source` to `target`."""
 
     name: str
     source: str
@@ -47,7 +47,7 @@ class EarlyTable:
     """All tables that an insertion writes to, with their engines as ClickHouse declares them."""
 
     def make_temporary(self, connection: Connection) -> None:
-        """Make a temporary, empty copy of each table. On this connection, the names mean the copies from now on."""
+        """Create a temporary, empty copy of each table. From now on, the names mean the copies on this connection."""
         for name, engine in self.engines.items():
             _make_temporary(connection, self.database, name, engine)
 
@@ -59,14 +59,14 @@ class Checker:
     # it does not start any more, so the table is temporary; remove when a failed CREATE TABLE leaves nothing.
 
     def __init__(self, connection: Connection, database: str, name: str) -> None:
-        """Make the temporary table on `connection`, which belongs to the checker from now on."""
+        """Create the temporary table on `connection`, which the checker closes."""
         self._connection, self._lock = connection, threading.Lock()
         connection.adopt(Setup(None, _AT_ONCE))
         self._plain = plain_rows.read_columns(connection, database, name)
         _make_temporary(connection, database, name, "Null")
 
     def check(self, entry: Entry) -> Counts:
-        """Return the counts for an insertion that the engine would take. Raises EngineError if it would refuse it."""
+        """Return the counts for an insertion. Raises EngineError if the engine would refuse it."""
         number = self._plain.count(entry.rows) if self._plain else 0
         return Counts.before_storing(number or self._ask(entry), len(entry.rows))
 
@@ -86,9 +86,9 @@ class Checker:
 def describe(connection: Connection, database: str, name: str, names: Iterable[str]) -> EarlyTable | None:
     """Return the table `name`, or None if its rows cannot be acknowledged early.
 
-    They can be if every table that an insertion writes to is a MergeTree table without partitions, so that each has all
-    of a batch or nothing, and if only insertions into the tables `names` write there, so that the insertion
-    that wrote a new block is known. Raises EngineError if the engine cannot answer.
+    They can be if every table that an insertion writes to is a MergeTree table without partitions, so that a table has
+    all rows of a batch or none. In addition, only insertions into the tables `names` may write there, so that the
+    insertion that wrote a new block is known. Raises EngineError if the engine cannot answer.
     """
     answer = connection.run(_TABLES, "JSONCompactEachRow", database=database)
     tables = {table.name: table for table in (_Table(*json.loads(line)) for line in answer.bytes().splitlines())}

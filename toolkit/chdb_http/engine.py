@@ -26,7 +26,7 @@ class Format:
 
 
 def chdb_path(directory: Path) -> str:
-    """Return what chDB calls the database in `directory`, and change the working directory to the one that holds it.
+    """Return chDB's path of the database in `directory`, and make the parent directory the working directory.
 
     `engine_config.write_config` must have written the engine's configuration there.
     """

@@ -5,8 +5,8 @@ from pathlib import Path
 
 ENGINE_CONFIG, USERS_CONFIG = "engine.xml", "users.xml"
 
-# Clients that log one row at a time make a part of it in the table and in each of its views, about twelve an inference.
-# What a part costs is its files (a dozen, or one where they are packed) and how often it is merged again.
+# A client that logs one row at a time makes a part in the table and behind each view, about twelve for an inference.
+# The cost of a part is its number of files (a dozen, or one if they are packed) and of later merges.
 _ENGINE = f"""<clickhouse>
     <users_config>{USERS_CONFIG}</users_config>
     <merge_tree>

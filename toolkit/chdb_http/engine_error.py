@@ -74,7 +74,9 @@ class EngineError(Exception):
 def internal_error(bug: Exception) -> EngineError:
     """Log a bug of this server, and return the error for the client."""
     log.error("This is a bug in chdb_http.", exc_info=bug)
-    return EngineError("STD_EXCEPTION", f"The server failed: {type(bug).__name__}; its log says more.", _STD_EXCEPTION)
+    return EngineError(
+        "STD_EXCEPTION", f"The server failed: {type(bug).__name__}; its log has the traceback.", _STD_EXCEPTION
+    )
 
 
 def parse_failure(error: Exception) -> EngineError:

@@ -26,7 +26,7 @@ class Execution:
         self._reading: Connection | None = None
         self._leaves_traces = True
         self.format = query.format
-        """The format of the result, known from its first byte on."""
+        """The format of the result, set before its first byte."""
 
     @property
     def timezone(self) -> str:
@@ -54,7 +54,7 @@ class Execution:
     def cancel(self) -> None:
         """Stop a query that only reads. A query that writes continues once it has begun.
 
-        Without effect on a query that the engine is about to begin: then, call it again.
+        A query that the engine is about to begin is not stopped: call this again then.
         """
         self._cancelled.set()
         with self._guard:  # while it is held, the connection is not given to another query
@@ -109,9 +109,9 @@ class Execution:
     def _setup(self) -> Setup:
         query, settings = self._query, dict(self._query.settings)
         if query.session is not None:
-            settings.pop("readonly", None)  # it could not be taken back; `_classify` looks at the statement instead
+            settings.pop("readonly", None)  # a session cannot unset it; `_classify` checks the statement instead
         elif query.read_only and settings.get("readonly", "0") in _OFF:
-            settings["readonly"] = "2"  # ClickHouse's own for GET: no writes, but settings may be set
+            settings["readonly"] = "2"  # as ClickHouse does for GET: no writes, but settings may be set
         return Setup(query.database, tuple(settings.items()))
 
     def _outcome(self, connection: Connection, pipe: int) -> Outcome:
@@ -181,7 +181,7 @@ class Execution:
         query = self._query
         self._leaves_traces = bool(query.parameters)
 
-        # a session or a request of several parts may have a table of its own by the name
+        # a session or a request with external tables may have a temporary table of this name
         sure = not (query.session or query.external) and is_plain(query.settings, rows)
         generation, table = self._engine.row_events.generation if sure else None, parse_table(rows)
         counts = self._log(table, rows) if sure else None
@@ -205,7 +205,7 @@ class Execution:
         try:
             result = connection.run_with(statement, self.format, self._query.parameters)
         except EngineError as failure:
-            if failure.name == "SYNTAX_ERROR":  # perhaps of our clause; the next run gives the engine's own message
+            if failure.name == "SYNTAX_ERROR":  # the added clause may be the cause, so run the client's own text
                 raise _NotPipedError from failure
             raise
         return Outcome(b"", self.format, Counts.from_result(result))
@@ -223,7 +223,7 @@ class _NotPipedError(Exception):
 def _refuse_files(statement: bytes) -> None:
     if sql.reads_infile(statement):
         raise EngineError("UNKNOWN_TYPE_OF_QUERY", "Query has infile and was send directly to server.")
-    if sql.reads_input(statement):  # the engine would take the rows for statements
+    if sql.reads_input(statement):  # the engine would read the rows as statements
         raise EngineError("NOT_IMPLEMENTED", "input() is not known here; send the rows as an external table.")
 
 

@@ -1,6 +1,7 @@
-"""Landlock, with which a Linux process gives up access to files and to outgoing TCP connections for good.
+"""Restrict a Linux process with Landlock: it permanently loses access to files and outgoing TCP connections.
 
-Three system calls, so no library is needed (`man 7 landlock`). Their numbers are the same on x86-64 and arm64.
+Landlock has three system calls, so no library is needed (`man 7 landlock`). Their numbers are the same on x86-64 and
+arm64.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ TCP_ABI = 4
 
 
 def supported_abi() -> int:
-    """Return the kernel's Landlock ABI; 0 where there is none (not Linux, before 5.13, or switched off at boot)."""
+    """Return the kernel's Landlock ABI; 0 without Landlock: another system, Linux before 5.13, or disabled at boot."""
     if sys.platform != "linux":
         return 0
     abi = _syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))
@@ -31,18 +32,18 @@ def supported_abi() -> int:
 
 
 def restrict_files(writable: Iterable[Path], readable: Iterable[Path]) -> int:
-    """Refuse this process, its children and all threads it starts from now on everything but the named files.
+    """Restrict this process, its children and the threads that it starts from now on to the named files.
 
-    The kernel does it, and nothing takes it back: nothing may be executed, no TCP port opened or connected to (ABI 4),
-    no process outside be signaled and no abstract socket outside be connected to (ABI 6). What is open already stays
-    usable. Threads that run already are not restricted, so call it before any is started.
+    The kernel enforces this, and nothing can revert it. The process cannot execute files, listen on a TCP port or
+    connect to one (ABI 4), send signals to other processes or connect to their abstract sockets (ABI 6). Files that are
+    open stay usable. Running threads are not restricted, so call this before any thread starts.
 
     Args:
-        writable: directories or files that may be read, written and removed, with all that is below them.
-        readable: the same, for reading alone. Paths that do not exist are passed over.
+        writable: directories or files that may be read, written and removed, with everything below them.
+        readable: directories or files that may only be read. Paths that do not exist are ignored.
 
     Returns:
-        The ABI that the kernel applied; 0 if it has no Landlock, and then nothing is restricted.
+        The ABI that the kernel applied; 0 if the kernel has no Landlock and nothing is restricted.
 
     Raises:
         OSError: the kernel refuses a rule.
@@ -65,7 +66,7 @@ def restrict_files(writable: Iterable[Path], readable: Iterable[Path]) -> int:
 
 
 def _rights(abi: int) -> int:
-    """Return the bits of all file rights that an ABI knows: 13 in the first, then one for each up to ABI 3, and one."""
+    """Return the bits of all file rights of an ABI: ABI 1 has 13 rights, ABI 2, 3 and 5 add one each."""
     return (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(abi, 16)) - 1
 
 

@@ -1,6 +1,6 @@
-"""A cheap check of rows in JSON. The engine is certain to take the rows that it accepts, and must check the others.
+"""Check JSON rows in Python. The engine accepts every row that passes; only the engine can check the other rows.
 
-It accepts the rows that clients log all the time, in a fraction of the time that a check by the engine takes.
+The usual rows of clients pass. The check takes a fraction of the time that a check by the engine takes.
 """
 
 import json
@@ -21,7 +21,7 @@ _COLUMNS = (
     "WHERE database = {database:String} AND table = {name:String}"
 )
 _SAFE_DEFAULT = re.compile(r"|map\(\)|false|true|''|\d+|UUIDv7ToDateTime\((\w+)\)")
-"""Expressions of defaults that cannot fail for a row with the column that they name."""
+"""Default expressions that cannot fail for a row that has the column in their argument."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DECIMAL = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _DIGITS = re.compile(r"[0-9]{1,78}")
@@ -31,14 +31,14 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class PlainRows:
-    """The columns of a table, as far as this check knows them."""
+    """The columns of a table whose values this check supports."""
 
     def __init__(self, columns: Mapping[str, Takes], required: frozenset[str]) -> None:
-        """`columns` say which values they take. A row must name the `required` ones, because defaults read them."""
+        """`columns` maps a column to the check of its values. Defaults read the `required` columns."""
         self._columns, self._required = columns, required
 
     def count(self, rows: bytes) -> int:
-        """Return the number of `rows`, JSON by lines, if the engine is certain to take them all, otherwise 0."""
+        """Return the number of `rows`, which are JSON lines, if the engine certainly accepts all; otherwise 0."""
         objects = _parse(rows)
         return len(objects) if all(map(self._takes, objects)) else 0
 
@@ -72,10 +72,10 @@ def _check(type: str) -> Takes:
 
 
 def _parse(rows: bytes) -> list[Any]:
-    """Return the values of `rows`; none at all if another reader might read one of them differently."""
+    """Return the values of `rows`; an empty list if another JSON parser might read one of them differently."""
     try:
         values = [_READER.decode(line.decode()) for line in rows.split(b"\n") if line.strip()]
-        if _SURROGATE.search(rows):  # without its other half it is no character
+        if _SURROGATE.search(rows):  # half of a surrogate pair is not a character
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return []
@@ -112,7 +112,7 @@ def _refuse_constant(name: str) -> None:
 
 def _parse_int(digits: str) -> int:
     if digits == "-0":
-        raise ValueError("Not every column takes -0.")
+        raise ValueError("Not every column accepts -0.")
     return int(digits)
 
 

@@ -1,4 +1,4 @@
-"""Open connections that are used again: with a database and settings, or with the state of a session."""
+"""Keep open connections for later queries, by database and settings or by session."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ class Pool:
         """Return a connection with this setup, and the generation to give it back with. Raises EngineError."""
         with self._guard:
             generation = self._generation
-            for index in range(len(self._idle) - 1, -1, -1):  # the last one used is the warmest
+            for index in range(len(self._idle) - 1, -1, -1):  # the last one used has the most in its caches
                 if self._idle[index][0] == setup:
                     return self._idle.pop(index)[1], generation
         connection = self._connect()

@@ -1,13 +1,15 @@
-"""Stores a segment exactly once, in each table and behind each view, however often that is interrupted."""
+"""Store a segment exactly once, in each table and behind each view, even if the process is interrupted."""
 
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from chdb_http import set_aside, sql
 from chdb_http.connection import Connection
 from chdb_http.early_tables import EarlyTable
 from chdb_http.engine_error import EngineError
+from chdb_http.part_checker import PartChecker
 from chdb_http.segment import Batch, Entry, Segment
 
 log = logging.getLogger("chdb_http")
@@ -18,10 +20,6 @@ Describe = Callable[[str, str], EarlyTable | None]
 _BLOCKS = (
     "SELECT table, max(max_block_number) FROM system.parts "
     "WHERE active AND database = {database:String} AND table IN ({tables:Array(String)}) GROUP BY table"
-)
-_PARTS = (
-    "SELECT table, name, min_block_number FROM system.parts "
-    "WHERE active AND database = {database:String} AND table IN ({tables:Array(String)})"
 )
 _COLUMNS = (
     "SELECT name FROM system.columns WHERE database = {database:String} AND table = {name:String} ORDER BY position"
@@ -35,19 +33,29 @@ _ROW_ERRORS = frozenset(
     NO_SUCH_COLUMN_IN_TABLE UNKNOWN_ELEMENT_OF_ENUM VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE ARGUMENT_OUT_OF_BOUND
     DECIMAL_OVERFLOW VIOLATED_CONSTRAINT""".split()  # noqa: SIM905 - a list of names is easier to read this way
 )
-"""Errors about a row itself. After any other error the row is stored again: the disk may be full, or memory short."""
+"""Errors about a row itself. After any other error, such as a full disk, the row is stored again later."""
 _GONE = ("UNKNOWN_TABLE", "UNKNOWN_DATABASE")
 
 
-def store(segment: Segment, connect: Connect, describe: Describe, order: Sequence[str]) -> None:
-    """Store what is not stored yet of `segment`, tables in `order` first. `describe` returns a table as it is now.
+def store(segment: Segment, connect: Connect, describe: Describe, order: Sequence[str], checker: PartChecker) -> None:
+    """Store what is not stored yet of `segment`.
 
     The engine stores a batch as one block in each table, one table after the other, so an interrupted process leaves
-    some of the blocks. A block is there or not, and a table's blocks have growing numbers. The segment holds the last
-    numbers from before, so a later attempt knows which tables lack their block, and stores it in those alone.
+    some of the blocks. A table has all rows of a block or none, and its block numbers grow. The segment holds the last
+    numbers from before, so a later attempt finds the tables that lack their block, and stores it in those alone.
 
-    Insertions that the engine refuses because of their rows are set aside, with a line in the log. Raises EngineError
-    if the engine cannot store something now, and OSError if the disk does not take a mark; then call it again.
+    Insertions that the engine refuses because of their rows are set aside, with a line in the log.
+
+    Args:
+        segment: the rows, and marks of earlier attempts.
+        connect: opens a connection to the engine.
+        describe: returns a table as it is now.
+        order: the tables that are stored first, in this order.
+        checker: finds parts that a full disk has truncated.
+
+    Raises:
+        EngineError: the engine cannot store something now; call this again.
+        OSError: the disk does not take a mark; call this again.
     """
     # Workaround (chdb 4.4): the engine writes `insert_deduplication_token` before it renames the part, so a kill in
     # between loses the block, and it continues if a full disk does not take the token, so the block is stored twice;
@@ -55,20 +63,28 @@ def store(segment: Segment, connect: Connect, describe: Describe, order: Sequenc
     connection = connect()
     try:
         for batch in segment.batches(order):
-            _store(segment, batch, connection, connect, describe)
+            _store(segment, batch, _Engine(connection, connect, describe, checker))
     finally:
         connection.close()
 
 
-def _store(segment: Segment, batch: Batch, connection: Connection, connect: Connect, describe: Describe) -> None:
+@dataclass(frozen=True)
+class _Engine:
+    connection: Connection
+    connect: Connect
+    describe: Describe
+    checker: PartChecker
+
+
+def _store(segment: Segment, batch: Batch, engine: _Engine) -> None:
     if batch.key in segment.done:
         return
     if batch.key not in segment.split:
         try:
-            connection.run(f"USE {sql.quoted_name(batch.entry.database)}")
-            _store_whole(segment, batch, connection, connect, describe)
+            engine.connection.run(f"USE {sql.quoted_name(batch.entry.database)}")
+            _store_whole(segment, batch, engine)
         except EngineError as failure:
-            if not _is_permanent(failure, batch.entries[0], connection):
+            if not _is_permanent(failure, batch.entries[0], engine.connection):
                 raise
             if len(batch.entries) > 1:
                 segment.mark(batch.key)
@@ -77,39 +93,52 @@ def _store(segment: Segment, batch: Batch, connection: Connection, connect: Conn
                 log.error("Rows of %s are refused, and kept in %s: %s", batch.table, path, failure)
     if batch.key in segment.split:
         for single in batch.singly():
-            _store(segment, single, connection, connect, describe)
+            _store(segment, single, engine)
     segment.done.add(batch.key)
 
 
 def _is_permanent(failure: EngineError, entry: Entry, connection: Connection) -> bool:
-    if failure.name in _GONE:  # the engine also says so of a view's target, which can be made again
+    if failure.name in _GONE:  # the error may be about the target of a view, which can be created again
         return bool(connection.run(_EXISTS, database=entry.database, name=entry.table).bytes() == b"0\n")
     return failure.before_storing and failure.name in _ROW_ERRORS
 
 
-def _store_whole(segment: Segment, batch: Batch, connection: Connection, connect: Connect, describe: Describe) -> None:
+def _store_whole(segment: Segment, batch: Batch, engine: _Engine) -> None:
     entry = batch.entry
-    table = describe(entry.database, entry.table)
-    tables = tuple(table.engines) if table else (entry.table,)  # it was changed after the rows came: views are left out
-    if batch.key in segment.tried:
-        _drop_broken(connection, entry.database, tables, segment.begun.get(batch.key, {}))
-    now = _read_blocks(connection, entry.database, tables)
-    before = segment.begun.get(batch.key)
-    if before is None:
-        segment.mark(batch.key, now)
-        before = now
-    segment.tried.add(batch.key)
-    lacking = [name for name in tables if now.get(name, -1) <= before.get(name, -1)]
+    table = engine.describe(entry.database, entry.table)
+    tables = tuple(table.engines) if table else (entry.table,)  # after a change, its views are left out
+    if batch.key in segment.begun:
+        lacking = _find_lacking(segment, batch, engine, tables)
+    else:
+        segment.mark(batch.key, _read_blocks(engine.connection, entry.database, tables))
+        lacking = tables
     if len(lacking) == len(tables):
-        connection.insert(entry.statement, {})
+        engine.connection.insert(entry.statement, {})
     elif table and lacking:
-        _complete(connect(), table, entry.statement, lacking)
+        _complete(engine.connect(), table, entry.statement, lacking)
+    if lacking and engine.checker.is_needed():
+        broken = engine.checker.reload_broken(engine.connection, entry.database, tables, segment.begun[batch.key])
+        still = _find_lacking(segment, batch, engine, tables) if broken else ()
+        if again := [name for name in still if name in broken]:  # others lack a block if no row of the batch is theirs
+            raise EngineError("NOT_ENOUGH_SPACE", f"The disk is full: parts of {', '.join(again)} are truncated.", 243)
+
+
+def _find_lacking(segment: Segment, batch: Batch, engine: _Engine, tables: Sequence[str]) -> Sequence[str]:
+    """Return those of `tables` without a whole block of the batch, which an earlier attempt may have stored."""
+    before, database = segment.begun[batch.key], batch.entry.database
+    engine.checker.reload_broken(engine.connection, database, tables, before)
+    now = _read_blocks(engine.connection, database, tables)
+    lower = {name: min(last, now.get(name, -1)) if name in tables else last for name, last in before.items()}
+    if lower != before:  # the engine uses the numbers of detached blocks again
+        segment.mark(batch.key, lower)
+    return [name for name in tables if now.get(name, -1) <= before.get(name, -1)]
 
 
 def _complete(connection: Connection, table: EarlyTable, rows: sql.InsertedRows, lacking: Sequence[str]) -> None:
-    """Make the block of every table from `rows`, in temporary tables, and attach it to the tables that lack theirs.
+    """Store the block of every table in temporary tables, and attach it to the tables in `lacking`.
 
-    No view sees what is attached. The connection is closed: on it, the names of the tables mean the temporary ones.
+    An attached block does not pass through views. The connection is closed at the end, because the names of the tables
+    mean the temporary tables on it.
     """
     try:
         table.make_temporary(connection)
@@ -124,22 +153,6 @@ def _complete(connection: Connection, table: EarlyTable, rows: sql.InsertedRows,
         connection.close()
 
 
-def _drop_broken(connection: Connection, database: str, tables: Iterable[str], before: dict[str, int]) -> None:
-    """Drop the blocks of a former attempt of this process that cannot be read."""
-    # Workaround (chdb 4.4): if an insert fails on a full disk, some of its parts may be truncated and active, and the
-    # next start detaches them; remove when a failed insert leaves only whole parts.
-    names = "[{}]".format(", ".join(map(sql.quoted_text, tables)))
-    answer = connection.run(_PARTS, "JSONCompactEachRow", database=database, tables=names)
-    for table, part, first in map(json.loads, answer.bytes().splitlines()):
-        if int(first) > before.get(table, -1):
-            target = f"{sql.quoted_name(database)}.{sql.quoted_name(table)}"
-            check = f"CHECK TABLE {target} PART {sql.quoted_text(part)} SETTINGS check_query_single_value_result = 0"
-            results = [json.loads(line) for line in connection.run(check, "JSONCompactEachRow").bytes().splitlines()]
-            if not all(passed in (1, "1", True) for _, passed, *_ in results):
-                connection.run(f"ALTER TABLE {target} DROP PART {sql.quoted_text(part)}")
-
-
 def _read_blocks(connection: Connection, database: str, tables: Iterable[str]) -> dict[str, int]:
-    names = "[{}]".format(", ".join(map(sql.quoted_text, tables)))
-    answer = connection.run(_BLOCKS, "JSONCompactEachRow", database=database, tables=names)
+    answer = connection.run(_BLOCKS, "JSONCompactEachRow", database=database, tables=sql.quoted_texts(tables))
     return {table: int(last) for table, last in map(json.loads, answer.bytes().splitlines())}

@@ -14,7 +14,7 @@ from chdb_http.access import User
 from chdb_http.engine_error import EngineError
 from chdb_http.query import ExternalTable, Query, Session
 
-# What the URL says to the HTTP interface itself; every other name is a setting.
+# Parameters of the URL for the HTTP interface itself; every other name is a setting.
 _RESERVED = frozenset(
     (
         "query",

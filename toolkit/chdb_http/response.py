@@ -155,18 +155,18 @@ def _error_text(failure: EngineError, engine: Engine) -> bytes:
 
 def _trailing_error(failure: EngineError, engine: Engine, tag: str) -> bytes:
     """Return the block that clients look for at the end of a body that is cut off by an error."""
-    said = _error_text(failure, engine)
-    return b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag.encode(), said, len(said), tag.encode())
+    text = _error_text(failure, engine)
+    return b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag.encode(), text, len(text), tag.encode())
 
 
 async def _pieces(held: IO[bytes], pipe: Pipe | None) -> AsyncIterator[bytes]:
     held.seek(0)
     while piece := held.read(_PIECE):
         yield piece
-        await asyncio.sleep(0)  # the others' turn, which is also when it shows that the client is gone
+        await asyncio.sleep(0)  # other requests run, and a disconnect of the client is noticed
     while pipe is not None and (piece := await pipe.read(_PIECE)):
         yield piece
-        await asyncio.sleep(0)  # a fast engine would otherwise keep everybody else from it
+        await asyncio.sleep(0)  # a fast engine would otherwise block other requests
 
 
 async def _send_all(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Events about inserted rows, so that a client that waits for many rows does not query for each."""
+"""Send events about inserted rows, so that a client that waits for many rows does not have to query each of them."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ STORING = "/chdb_http/storage"
 """The route that answers 200 if rows can be stored now, or 503 with a reason."""
 CONTENT_TYPE = "application/x-ndjson"
 NOTHING = b"{}\n"
-"""The first line for a listener, which is repeated whenever there was no event for `SILENCE`."""
+"""The first line that a listener receives; it is sent again after each `SILENCE` without an event."""
 SILENCE = 10.0
 """Seconds."""
 
@@ -41,15 +41,16 @@ USUAL_DATABASE = "default"
 
 
 class RowEvents:
-    """Sends listeners the `id` of each inserted row whose JSON begins with it, or with the id and a column of a name.
+    """Sends an event to all listeners for each insertion of JSON rows that begin with the identifying column.
 
-    An insertion of several rows is one event, with the id of the first. Each statement that may have changed tables is
-    an event too. A row is `sure` if no such statement ran during its insertion and no setting of the client changed
-    where it was stored. Then it is in the same views as other sure rows of its table since the last such statement.
+    The identifying column is `id`, or another one, which comes first or after `id`. An insertion of several rows is one
+    event, which identifies the first row. Each statement that may have changed tables is an event too. A row is `sure`
+    if no such statement ran during its insertion and no setting of the client changed where it was stored. Then it is
+    in the same views as other sure rows of its table since the last such statement.
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
-        """Start without listeners. `columns` are the columns that name rows, by table, where that is not `id`."""
+        """Start without listeners. `columns` maps a table to its identifying column if that is not `id`."""
         self._guard, self._columns = threading.Lock(), columns or {}
         self._listeners: set[_Listener] = set()
         self.changing = 0
@@ -59,7 +60,7 @@ class RowEvents:
         """A number that grows when a statement that may change tables begins, and when it ends."""
 
     def inserted(self, database: str | None, rows: InsertedRows, *, since: int | None) -> None:
-        """Send an event about `rows`, whose insertion began in the generation `since`; None if they cannot be sure."""
+        """Send an event about `rows`. `since` is the generation at the start of their insertion; None if not sure."""
         named = _named(rows, self._columns) if self._listeners else None
         if named is None:
             return
@@ -108,7 +109,7 @@ class RowEvents:
 
 
 class _Listener:
-    """The lines that one client has not been sent yet."""
+    """The lines that have not been sent to a client yet."""
 
     def __init__(self, database: str) -> None:
         self.database = database
@@ -127,7 +128,7 @@ class _Listener:
                 self._loop.call_soon_threadsafe(self._woken.set)
 
     async def take(self) -> bytes:
-        """Return the new lines, `NOTHING` after a silence, or no bytes if the client left too many lines unread."""
+        """Return the new lines, `NOTHING` after `SILENCE`, or no bytes if the client left too many lines unread."""
         try:
             await asyncio.wait_for(self._woken.wait(), SILENCE)
         except TimeoutError:
@@ -139,7 +140,7 @@ class _Listener:
 
 
 def is_plain(settings: Iterable[str], rows: InsertedRows) -> bool:
-    """Return whether no setting of the request or the statement changes which rows are stored, and where."""
+    """Return whether no setting of the request or the statement changes which rows are stored, or where."""
     if not _SWITCHES.fullmatch(rows.settings):
         return False
     return _HARMLESS.issuperset(settings) and _HARMLESS.issuperset(switches(rows))
@@ -151,7 +152,7 @@ def switches(rows: InsertedRows) -> dict[str, str]:
 
 
 def parse_table(rows: InsertedRows) -> str | None:
-    """Return the table that `rows` go into, or None if the statement has more than its name."""
+    """Return the table that `rows` go into, or None if the INSERT names more than a table."""
     table = _TABLE.fullmatch(rows.head)
     return table and table[1].decode()
 

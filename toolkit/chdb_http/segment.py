@@ -65,7 +65,7 @@ class Batch:
 class Segment:
     """Insertions in the order in which they came, and marks of how far they are stored.
 
-    Everything written survives `kill -9`. It does not survive a loss of power, and neither do the engine's own files.
+    The file survives `kill -9`. A loss of power can take its end, as it can take the end of the engine's own files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,8 +76,6 @@ class Segment:
         """The last block of each table before a batch was stored, by the batch's key."""
         self.split: set[str] = set()
         """Keys of batches whose insertions are stored one by one."""
-        self.tried: set[str] = set()
-        """Keys of batches that this process has begun to store."""
         self.done: set[str] = set()
         """Keys of batches that this process has stored or set aside."""
         self.damaged: dict[int, bytes] = {}
@@ -98,19 +96,19 @@ class Segment:
 
     @property
     def number(self) -> int:
-        """Its place among the others."""
+        """The position of the segment in the log."""
         return int(self.path.name[:12])
 
     def takes(self, entry: Entry) -> bool:
-        """Whether the segment is small enough to be stored with another insertion."""
+        """Return whether the segment is small enough for another insertion."""
         return self.size + len(entry.rows) <= LARGEST and self.lines + entry.rows.count(b"\n") < MOST
 
     def add(self, entry: Entry) -> None:
-        """Write an insertion down. Raises OSError if the disk does not take it; then nothing has changed."""
+        """Write an insertion. Raises OSError if the disk is full; then nothing has changed."""
         self._write(entry.target, entry.rows)
 
     def mark(self, key: str, blocks: dict[str, int] | None = None) -> None:
-        """Write down that a batch is about to be stored on top of `blocks`; without them, that it is split.
+        """Write that a batch will be stored on top of `blocks`; without `blocks`, that it is split.
 
         A mark is written twice: without it, one damaged byte would let rows be stored twice.
         """

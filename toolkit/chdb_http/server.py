@@ -28,11 +28,11 @@ log = logging.getLogger("chdb_http")
 
 _QUERIES_AT_ONCE = 100  # ClickHouse's own default
 _DRAIN_SECONDS = 20
-# Seconds for the engine to close; what was acknowledged is in the write-ahead log. The shorter one is for a second
-# SIGTERM and for an end of the parent: the next start waits for this process.
+# Seconds for the engine to close; acknowledged rows are in the write-ahead log. The shorter one is for a second SIGTERM
+# and for an end of the parent, because the next start waits for this process.
 _END_SECONDS, _SOON_SECONDS = 15.0, 4.0
 _KEEP_ALIVE_SECONDS = (
-    3600  # longer than any client's pool keeps one: a client must never write into a closing connection
+    3600  # longer than any client keeps one, because a client must never write into a closing connection
 )
 _LONGEST_URL = 1 << 20
 
@@ -75,7 +75,7 @@ def serve(options: Options, listener: socket.socket, home: Path) -> None:
         _Server(_config(app), listener, options.parent_pid, engine.row_events).run([listener])
     finally:
         end_within(_END_SECONDS)
-        engine.write_log.close()  # before everything that still runs is killed
+        engine.write_log.close()  # before the running queries are killed
         _finish(engine, workers)
         engine.close()
 
@@ -121,7 +121,7 @@ class _Server(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         yield
-        for number in (signal.SIGTERM, signal.SIGINT):  # a late one must not cut off the closing of the engine
+        for number in (signal.SIGTERM, signal.SIGINT):  # a later signal must not interrupt the engine's shutdown
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
 
@@ -142,9 +142,9 @@ class _Server(uvicorn.Server):
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):  # a statement that a stop cuts
+    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):  # a stop cancelled a statement
         return False
-    return "without completing response" not in record.getMessage()  # that is how a connection is cut on purpose
+    return "without completing response" not in record.getMessage()  # a late error cuts the connection on purpose
 
 
 def _config(app: object) -> uvicorn.Config:

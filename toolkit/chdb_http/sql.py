@@ -1,7 +1,7 @@
-"""The few things that the server must know about SQL text, such as quoting and the format of a result."""
+"""Quote and parse SQL text as far as the server needs it, such as the format of a result."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,6 +37,11 @@ def quoted_name(name: str) -> str:
 def quoted_text(text: str) -> str:
     """Return any `text` as a string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def quoted_texts(texts: Iterable[str]) -> str:
+    """Return `texts` as an array of string literals."""
+    return "[{}]".format(", ".join(map(quoted_text, texts)))
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def reads_infile(sql: bytes) -> bool:
         return False
     head = _head_of(sql)
     if head is None:
-        return True  # not understood
+        return True  # its head cannot be parsed
     return head.last == b"FROM" and _next_word(sql, head.end) == b"INFILE"
 
 

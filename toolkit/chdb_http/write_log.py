@@ -1,4 +1,4 @@
-"""A write-ahead log: clients do not wait while the engine stores a row in a dozen tables."""
+"""A write-ahead log, so that clients do not wait while the engine stores a row in a dozen tables."""
 
 import errno
 import logging
@@ -13,6 +13,7 @@ from chdb_http import early_tables, replay, set_aside
 from chdb_http.connection import Connection
 from chdb_http.early_tables import Checker, EarlyTable
 from chdb_http.engine_error import EngineError, internal_error
+from chdb_http.part_checker import PartChecker
 from chdb_http.query import Counts
 from chdb_http.row_events import RowEvents
 from chdb_http.segment import MOST, NAME, Entry, Segment
@@ -20,16 +21,17 @@ from chdb_http.segment import MOST, NAME, Entry, Segment
 log = logging.getLogger("chdb_http")
 
 LINGER = 0.1
-"""Seconds that a row waits for others to be stored with, unless a statement needs it."""
+"""Seconds that a row waits so that it is stored together with others, unless a statement needs it earlier."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PAUSE = 1.0  # seconds between two attempts
-_LARGEST, _MOST_WAITING = 1 << 22, 1 << 23  # bytes; a client that sends more waits for the engine
+_IDLE = 5.0  # seconds without rows between two checks for a full disk
+_LARGEST, _MOST_WAITING = 1 << 22, 1 << 23  # bytes; larger insertions are stored by the engine at once
 
 
 class WriteLog:
-    """Rows are written to a file, and a thread has the engine store them, many at a time.
+    """Writes rows to a file, from which a thread stores them in the engine, many at a time.
 
-    A reader must call `settle` first. Then it sees no difference to rows that the engine stored at once.
+    A reader must call `settle` first. Then it reads the same as if the engine had stored each row immediately.
     """
 
     def __init__(
@@ -41,18 +43,19 @@ class WriteLog:
         *,
         restore: bool,
     ) -> None:
-        """Begin to store what a former process left in `directory`. Raises EngineError if that cannot be read.
+        """Begin to store the rows that an earlier process left. Raises EngineError if they cannot be read.
 
         Args:
-            directory: The log's files.
+            directory: The directory of the log.
             connect: Opens a connection to the engine.
-            events: Knows when a statement may change tables.
-            names: The tables whose rows are acknowledged early. The rows of a table may depend on those of former ones.
-            restore: Whether to store again what was set aside.
+            events: Counts statements that may change tables.
+            names: The tables whose rows are acknowledged early. The views of a table may read the tables before it.
+            restore: Whether to store the refused rows again.
         """
         self._directory, self._connect, self._events, self._names = directory, connect, events, tuple(names)
         self._changed, self._describing = threading.Condition(), threading.Lock()
         self._tables: dict[tuple[str, str], _Known] = {}
+        self._part_checker = PartChecker(directory)
         try:
             self._waiting = deque(_left_behind(directory, restore))
             self._open = Segment.after(directory, self._waiting[-1].number if self._waiting else 0)
@@ -68,14 +71,14 @@ class WriteLog:
 
     @property
     def trouble(self) -> str:
-        """Why the rows that wait cannot be stored now; empty if they can."""
+        """Why waiting rows cannot be stored now; empty if they can."""
         stuck = self.stuck
         return "" if stuck is None or self._closing else stuck.message
 
     def put(self, entry: Entry) -> Counts | None:
-        """Write an insertion down, and return the counts for it; after that, the client can be answered.
+        """Write an insertion to the log, and return its counts for the response to the client.
 
-        Return None if nothing was written: then the engine must store it, `beside` the log. Raises EngineError if the
+        Return None if nothing was written; then the engine must store it within `beside`. Raises EngineError if the
         disk is full.
         """
         size, lines = len(entry.rows), entry.rows.count(b"\n")
@@ -97,7 +100,7 @@ class WriteLog:
         return counts
 
     def settle(self) -> None:
-        """Return once everything that has been put is stored. Raises EngineError if the engine cannot store it now."""
+        """Wait until all logged rows are stored. Raises EngineError if the engine cannot store them now."""
         with self._changed:
             last, attempts = self._open.number - (not self._open.lines), self._attempts
             while (self._waiting or [self._open])[0].number <= last:
@@ -110,11 +113,11 @@ class WriteLog:
 
     @contextmanager
     def beside(self, name: str | None) -> Iterator[None]:
-        """For the time of an insertion that is not logged, into the table `name`, None if it is not known.
+        """Provide the time for an insertion that is not logged, into the table `name`; None if the table is unknown.
 
-        The insertion comes after all rows that were put before. While it may write where the log writes, the log stores
-        nothing, because it identifies its blocks by their numbers. Raises EngineError if the engine cannot store what
-        was put before.
+        All rows that were logged before are stored first. If the insertion may write to the log's tables, the log
+        stores nothing during it, because the log identifies its blocks by their numbers. Raises EngineError if the
+        engine cannot store the logged rows.
         """
         self.settle()
         if name is not None and not self._is_watched(name):
@@ -136,7 +139,7 @@ class WriteLog:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Store what waits, and take no more. The next start stores what the engine does not take now."""
+        """Store the waiting rows, and accept no more. The next start stores rows that cannot be stored now."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -153,7 +156,7 @@ class WriteLog:
                 self._rotate()
             self._open.add(entry)
         except OSError as error:
-            if error.errno in _FULL:  # the engine might store the row in its table, and fail before its views
+            if error.errno in _FULL:  # the engine might store the row in its table, but not in its views
                 raise EngineError(
                     "NOT_ENOUGH_SPACE", f"The write-ahead log cannot be written: {error}.", 243
                 ) from error
@@ -165,7 +168,7 @@ class WriteLog:
         return True
 
     def _known(self, database: str, name: str) -> "_Known":
-        """Return the table as it is since the last statement that may have changed it."""
+        """Return the description of a table after the last statement that may have changed it."""
         with self._describing:
             if self._closed:  # a connection would outlive the engine
                 return _Known(0, None, None)
@@ -195,7 +198,7 @@ class WriteLog:
         try:
             while self._next():
                 try:
-                    replay.store(self._waiting[0], self._connect, lambda *name: self._known(*name).table, self._names)
+                    self._store(self._waiting[0])
                     self._waiting[0].remove()
                 except Exception as error:
                     self._fail(_failure_of(error))
@@ -204,10 +207,14 @@ class WriteLog:
         except Exception as bug:
             self._give_up(internal_error(bug))
 
+    def _store(self, segment: Segment) -> None:
+        replay.store(segment, self._connect, lambda *name: self._known(*name).table, self._names, self._part_checker)
+
     def _next(self) -> bool:
-        """Return whether there is something to store. No other insertion runs where it is stored."""
+        """Wait for rows to store; return False at the end. No other insertion into their tables runs then."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._open.lines or self._closing)
+            while not self._changed.wait_for(lambda: self._waiting or self._open.lines or self._closing, _IDLE):
+                self._check_merges()
             if not (self._waiting or self._open.lines) or (self._closing and self.stuck):
                 return False
             self._changed.wait_for(lambda: self._waiting or self._wanted or self._closing, LINGER)
@@ -216,9 +223,22 @@ class WriteLog:
                 self._rotate()
             self._wanted = False
             self._changed.wait_for(lambda: self._beside == 0 or self._closing)
-            if self._beside:  # they may be killed before they are done
-                self._give_up(EngineError("QUERY_WAS_CANCELLED", "The server stops, and stores rows that wait later."))
+            if self._beside:  # the process may be killed before these insertions end
+                self._give_up(EngineError("QUERY_WAS_CANCELLED", "The next start stores the waiting rows."))
             return self._beside == 0
+
+    def _check_merges(self) -> None:
+        """Check new parts although no rows arrive, because a merge may have met a full disk."""
+        if self._beside or not self._part_checker.is_needed():
+            return
+        connection = self._connect()
+        try:
+            for table in [known.table for known in self._tables.values() if known.table]:
+                self._part_checker.reload_broken(connection, table.database, tuple(table.engines))
+        except EngineError as failure:
+            log.warning("The parts of tables cannot be checked now: %s", failure)
+        finally:
+            connection.close()
 
     def _rotate(self) -> None:
         self._waiting.append(self._open)
@@ -249,7 +269,7 @@ class WriteLog:
 @dataclass(frozen=True)
 class _Known:
     generation: int
-    """Of the row events, when the engine was asked."""
+    """The generation of the row events in which the table was described."""
     table: EarlyTable | None
     checker: Checker | None
 
@@ -259,7 +279,7 @@ def _left_behind(directory: Path, restore: bool) -> list[Segment]:
     if old := sorted(directory.glob("*.rows")):
         raise ValueError(
             f"{', '.join(path.name for path in old)} were written by an earlier version of t0dspy. Start that version "
-            "once with this directory, and stop it with Ctrl-C: then it stores them. To give these rows up, delete "
+            "once with this directory, and stop it with Ctrl-C, so that it stores them. To discard these rows, delete "
             "the files"
         )
     if restore:

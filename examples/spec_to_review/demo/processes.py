@@ -50,10 +50,10 @@ class Process:
         assert self.process.stdout is not None  # noqa: S101  (a pipe was asked for)
         found = self.process.stdout.readline()
         if not found:
-            raise DemoError(f"{self.name} ended with exit code {self.process.wait()}.\n{self.last_words()}")
+            raise DemoError(f"{self.name} ended with exit code {self.process.wait()}.\n{self.last_output()}")
         return found.rstrip("\n")
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """The end of its log."""
         lines = re.split(r"[\r\n]+", self.log.read_text(encoding="utf-8", errors="replace").strip())
         return "\n".join(lines[-15:]) + f"\n(all of it: {self.log})"
@@ -106,7 +106,7 @@ def run(
         watching.set()
         process.stop(patience=0.1)
     if code not in accept:
-        raise DemoError(f"{name} ended with exit code {code}.\n{said}{process.last_words()}")
+        raise DemoError(f"{name} ended with exit code {code}.\n{said}{process.last_output()}")
     return said
 
 

@@ -148,7 +148,7 @@ def serve(demo: Demo) -> None:
         ports = [f"--{name}-port=0" for name in ("gateway", "clickhouse", "programs")]
         process = demo.start("up", *t0dspy("up", *ports))
         if (said := process.line()) != "ready":
-            raise DemoError(f"t0dspy up said {said!r}.\n{process.last_words()}")
+            raise DemoError(f"t0dspy up said {said!r}.\n{process.last_output()}")
         urls: dict[str, str] = {}
         while "programs" not in urls:
             name, url = process.line().split()

@@ -11,8 +11,8 @@ from support.optimizing import METRIC, asker, run
 from support.scripted import as_optimizer, lm_of, model, models_of, skilled
 from t0dspy.errors import OptimizeError
 from t0dspy.flywheel.metrics import Metric
-from t0dspy.flywheel.models.budget import Budget, Ledger, Stop
-from t0dspy.flywheel.optimize.proposals import PATIENCE, Proposals
+from t0dspy.flywheel.models.budget import PATIENCE, Budget, Ledger, Stop
+from t0dspy.flywheel.optimize.proposals import Proposals
 from t0dspy.flywheel.optimize.search import Models
 from t0dspy.testing import RecordedRequest, Reply, Script, ScriptedUpstream
 

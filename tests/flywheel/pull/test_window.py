@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from t0dspy.runtime.episode import new_episode
 
 from support.production import LONG, Production, by_id, now, window
 from t0dspy.errors import SettingsError
 from t0dspy.flywheel.pull.window import length_of, rfc3339, time_of, timestamp_of, window_of
+from t0dspy.transport.episode import new_episode
 
 DAY = 86_400_000
 

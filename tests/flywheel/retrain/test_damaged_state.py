@@ -13,7 +13,7 @@ from t0dspy.flywheel.retrain.run_directory import Home, Last, RunDirectory, read
 def test_a_damaged_state_file_says_so(tmp_path: Path) -> None:
     """And what to do."""
     (tmp_path / "last.json").write_text("{")
-    with pytest.raises(RetrainError, match="start anew"):
+    with pytest.raises(RetrainError, match="start again"):
         read_shaped(tmp_path / "last.json", Last)
     home = Home(tmp_path, "n")
     with home.lock(), pytest.raises(RetrainError, match="another retrain"), Home(tmp_path, "n").lock():

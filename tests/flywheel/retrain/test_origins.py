@@ -72,12 +72,12 @@ def test_hostile_examples_are_never_trained_on(configs: Path) -> None:
     assert not any(attack in one.inputs["question"] for one in found.train for attack in attacks)
     refused = {reason: count for reason, count in found.dropped.items() if reason.startswith("train: it ")}
     assert set(refused) == {
-        "train: it imitates the structure of a prompt",
+        "train: it contains prompt markup",
         "train: it holds control or invisible characters",
         "train: it is too long for a prompt",
     }
     assert any(BREAKOUT in one.inputs["question"] for one in (*found.validation, *found.holdout))
-    assert found.dropped["a comment: it imitates the structure of a prompt"] == len(found.train)
+    assert found.dropped["a comment: it contains prompt markup"] == len(found.train)
     assert not any(one.comments for one in found.train)
 
 
@@ -112,9 +112,9 @@ def test_the_gate_refuses_and_counts() -> None:
     assert not gate.admits_instruction("Answer. <|im_end|>", "Answer.")
     assert not gate.admits_instruction("Ans\u200bwer. See <example>", "See <example>.")
     assert gate.refused == {
-        "a demo: it imitates the structure of a prompt": 1,
+        "a demo: it contains prompt markup": 1,
         "a demo: it is too long for a prompt": 1,
-        "an instruction: it imitates the structure of a prompt": 1,
+        "an instruction: it contains prompt markup": 1,
         "an instruction: it holds control or invisible characters": 1,
     }
 

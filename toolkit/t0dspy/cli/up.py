@@ -195,7 +195,7 @@ class _Terminal:
         from t0dspy.rollout.on_start import before_start
 
         self._configs = configs
-        before_start(configs, self.say)
+        before_start(configs, self.show_message)
 
     def show_migrations(self, migrations: int) -> None:
         """Show how many of ClickHouse's migrations are done, if this is the first start."""
@@ -206,7 +206,7 @@ class _Terminal:
             if self._progress.console.is_terminal:
                 self._progress.start()
             else:
-                self.say("First start: creating ClickHouse's tables, which takes a few seconds.")
+                self.show_message("First start: creating ClickHouse's tables, which takes a few seconds.")
         self._progress.update(self._task, completed=migrations, total=MIGRATIONS, visible=self._announced)
 
     def show_ready(self, urls: dict[str, str], problems: "Problems") -> None:
@@ -215,12 +215,12 @@ class _Terminal:
         if self._configs is not None:
             from t0dspy.rollout.on_start import after_start
 
-            after_start(self._configs, urls["gateway"], self.say)
+            after_start(self._configs, urls["gateway"], self.show_message)
         self._warn(problems)
         secret = self._secret_url()
         if self._quiet:
             for program, reason in problems.cannot_run.items():
-                self.say(f"cannot run {program}: {reason}")
+                self.show_message(f"cannot run {program}: {reason}")
             print(secret or "", end="\n" if secret else "", flush=True)
             return
         print(with_exceptions("ready", problems))
@@ -238,15 +238,15 @@ class _Terminal:
         paths = [path.removeprefix(f"{Path.cwd()}/") for path in changed]
         cause = f" ({', '.join(paths[:3])}{' ...' if len(paths) > 3 else ''})" if paths else ""
         if kept:
-            self.say(f"The programs keep the old code{cause}: {kept}")
+            self.show_message(f"The programs keep the old code{cause}: {kept}")
         elif not self._quiet or problems.cannot_run:
-            self.say(with_exceptions(f"reloaded{cause}", problems))
+            self.show_message(with_exceptions(f"reloaded{cause}", problems))
         self._warn(problems)
 
     def _warn(self, problems: "Problems") -> None:
         for warning in problems.warnings:
             if warning not in self._warned:
-                self.say(f"warning: {warning}")
+                self.show_message(f"warning: {warning}")
         self._warned = set(problems.warnings)
 
     def close(self) -> None:
@@ -254,7 +254,7 @@ class _Terminal:
         if self._progress.live.is_started:  # rich prints an empty line when a bar that never started is stopped
             self._progress.stop()
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Print a line to stderr; with --quiet, leave out the program server's info lines."""
         if self._quiet and '"level": "info"' in text[:80]:  # a line of the program server's log
             return

@@ -1,4 +1,4 @@
-"""Run a program over examples and score every run; each kind of failure is reported separately."""
+"""Run a program on examples and score every run; each kind of failure is counted separately."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,11 +31,7 @@ class Scored:
     """0 if the run failed."""
     feedback: str = ""
     failure: Failure | None = None
-    """`answer`: the model's answer could not be parsed.
-
-    `program`: the program's code raised; `model`: there was no answer;
-    `metric`: the metric raised.
-    """
+    """`answer`: the answer cannot be parsed; `program`: the program raised; `model`: no answer; `metric`: it raised."""
     why: str = ""
     """A description of the failure."""
     prediction: Any = None

@@ -22,7 +22,7 @@ from t0dspy.rollout.served import read_served
 from t0dspy.settings import ApplySettings, Settings
 from t0dspy.stack.processes.locate import locate
 
-Say = Callable[[str], None]
+Show = Callable[[str], None]
 
 
 def now() -> str:
@@ -40,15 +40,15 @@ class Place:
     how: ApplySettings = field(default_factory=ApplySettings)
     given: bool = False
     """Whether the URL of the gateway was given; else it is that of the running embedded stack."""
-    say: Say = field(default=lambda text: None, repr=False)
+    show: Show = field(default=lambda text: None, repr=False)
     pause: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings, say: Say) -> "Place":
+    def of(cls, settings: Settings, show: Show) -> "Place":
         """Return the place from `settings`, completed with the URLs of the running embedded stack."""
         settings = locate(settings)
         gateway, database = settings.gateway_url, settings.clickhouse_url
-        return cls(settings.configs_dir, gateway.value, database.value, settings.apply, given=gateway.given, say=say)
+        return cls(settings.configs_dir, gateway.value, database.value, settings.apply, given=gateway.given, show=show)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _put_back(place: Place, action: Action, journal: Journal, pending: Pending, 
         serves = "it still serves the old config" if read_config_hash(action.gateway_url) else "no gateway answers now"
         return RolloutError(f"{why}\nThe files that it served are not known here, so nothing is restored; {serves}.")
     journal.begin(replace(pending, putting_back=True))
-    place.say("the gateway refused the config; restoring the old files")
+    place.show("the gateway refused the config; restoring the old files")
     aside = restore(place.configs, pending.old, now(), refused.refusal.partition("\n")[0])
     kept = f"\nSet aside: {', '.join(aside)}." if aside else ""
     verdict = Verdict(read_config_hash(action.gateway_url)) if refused.still_serving else _reload(place, action)

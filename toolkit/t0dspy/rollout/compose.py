@@ -40,11 +40,11 @@ class Restart:
             self._container.reload()
             ended = self._container.status in _GONE or self._container.attrs["RestartCount"] > self._restarts
             if ended:
-                return ended_verdict(self._container.attrs.get("State", {}), self._last_words(), self.target)
+                return ended_verdict(self._container.attrs.get("State", {}), self._read_last_output(), self.target)
         now = read_config_hash(self.gateway_url)
         return None if now is None else Verdict(now)
 
-    def _last_words(self) -> str:
+    def _read_last_output(self) -> str:
         lines: list[str] = self._container.logs(tail=20).decode("utf-8", "replace").splitlines()
         texts = [line.strip() for line in lines if line.strip()]
         errors = [line for line in texts if "error" in line.lower() or line.startswith("t0dspy: ")]

@@ -96,7 +96,7 @@ def rollback(
         RolloutError: the gateway refused the change, and the old shares are back.
         UnconfirmedError: the gateway could not be reached; the shares are written, and nothing is undone.
     """
-    place = Place.of(load_settings(configs=configs, gateway_url=gateway_url), say=lambda text: None)
+    place = Place.of(load_settings(configs=configs, gateway_url=gateway_url), show=lambda text: None)
     return undo(place, name, to, applying=apply, reason=reason)
 
 
@@ -177,18 +177,18 @@ def finish(place: Place) -> None:
         with journal.hold(seconds=0):
             _finish(place, journal, choose(place))
     except RolloutError as error:
-        place.say(f"`{pending.what}` is not confirmed: {error}")
+        place.show(f"`{pending.what}` is not confirmed: {error}")
 
 
 def _finish(place: Place, journal: Journal, action: Action) -> None:
     pending = journal.read_pending()
     if pending is None:
         return
-    place.say(f"`{pending.what}` was interrupted before the gateway confirmed it; finishing it now.")
+    place.show(f"`{pending.what}` was interrupted before the gateway confirmed it; finishing it now.")
     try:
         (put_back if pending.putting_back else apply)(place, action, journal, pending)
     except RolloutError as error:  # refused: the old files are back; unconfirmed: the change stays pending
-        place.say(str(error))
+        place.show(str(error))
 
 
 def _change(place: Place, name: str, plan: Callable[[ExportedProgram], Planned], applying: bool, verb: str) -> Changed:

@@ -7,7 +7,7 @@ FROM (
         id_uint,
         sum(if(left_out = '', greatest(1 / {rows:UInt64}, weight / {bytes:UInt64}), 0)) OVER (ORDER BY id_uint) AS filled
     FROM (
-        SELECT left_out, id_uint, size + {stage_bytes:UInt64} / count() OVER () AS weight FROM (/* candidates.sql */)
+        SELECT left_out, id_uint, size + {stage_bytes:UInt64} / count() OVER () AS weight FROM (/* part_candidates.sql */)
     )
 )
 GROUP BY left_out, if(left_out = '', toUInt64(filled * 0.999999), 0)

@@ -91,7 +91,7 @@ class Row(NamedTuple):
     """The hash of the gateway's config, in the format of its `/status`."""
     function: str
     feedback: str = ""
-    """A JSON array of the feedback, see `feedback.sql`; empty if there is none."""
+    """A JSON array of the feedback, see `part_feedback.sql`; empty if there is none."""
 
 
 @dataclass(frozen=True)

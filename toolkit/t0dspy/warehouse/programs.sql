@@ -5,5 +5,5 @@ SELECT
 FROM {table:Identifier}
 WHERE function_name = {function:String}
     AND toUInt128(id) BETWEEN {first:UInt128} AND {last:UInt128}
-    AND id IN (SELECT id FROM (/* portion_members.sql */))
+    AND id IN (SELECT id FROM (/* part_portion_members.sql */))
 ORDER BY toUInt128(id)

@@ -1,4 +1,4 @@
-"""Load the SQL of the questions: one per `.sql` file, which may include others."""
+"""Load the SQL of the questions: one per `.sql` file. The `part_*.sql` files are included in questions only."""
 
 import re
 from functools import cache
@@ -10,7 +10,7 @@ _IF = re.compile(r"^(.*?) *-- if (\w+)\n", re.MULTILINE)
 
 @cache
 def question(name: str, given: frozenset[str] = frozenset()) -> str:
-    """Return the SQL of the question `name`, with `/* other.sql */` replaced by the other question.
+    """Return the SQL of the question `name`, with `/* part_other.sql */` replaced by that file's SQL.
 
     A line that ends with `-- if limit` is included only if the parameter `limit` is in `given`, the names of parameters
     with a value. So conditions that are not needed do not slow down the query. Values are ClickHouse's own parameters,

@@ -2,5 +2,5 @@
 SELECT
     toString(id) AS inference, toString(episode_id) AS episode, variant_name, input, output, tags,
     toString(snapshot_hash) AS snapshot, function_name
-FROM (/* portion_stages.sql */)
+FROM (/* part_portion_stages.sql */)
 ORDER BY toUInt128(id)

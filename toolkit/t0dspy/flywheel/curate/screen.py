@@ -13,7 +13,7 @@ from typing import Any
 from t0dspy.compiler.delimiters import NAMES, skeleton
 
 CONTROL = "it holds control or invisible characters"
-MARKUP = "it imitates the structure of a prompt"
+MARKUP = "it contains prompt markup"
 LENGTH = "it is too long for a prompt"
 
 COMMENT_CHARACTERS = 2_000

@@ -4,7 +4,7 @@ MinHash (Broder, "On the resemblance and containment of documents", 1997) over s
 Unicode compatibility normalization and case folding, so it needs no words and works for any script. Each field is
 sketched by itself, and the fields' minima are combined: two inputs agree in a place only if all their fields do. So
 their likeness is the product of the fields' resemblances, and inputs that share a long document but ask different
-questions are not alike. One byte of each minimum is kept (Li and König, "b-Bit Minwise Hashing", 2010).
+questions are not near-duplicates. One byte of each minimum is kept (Li and König, "b-Bit Minwise Hashing", 2010).
 
 Candidates are found by bands (locality-sensitive hashing by Indyk and Motwani, as in Leskovec, Rajaraman and Ullman,
 "Mining of Massive Datasets", section 3.4). There are 32 bands of 8 bytes. Two inputs of likeness 0.8 share a band with

@@ -1,4 +1,4 @@
-"""Find the sketches that are alike without comparing all pairs."""
+"""Find near-duplicate sketches without comparing all pairs."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _SALTS = np.arange(1, BANDS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15
 
 
 def are_alike(first: Sketch, second: Sketch, similarity: float) -> bool:
-    """Return whether two inputs are near-duplicates: they share a band, and their likeness is at least `similarity`.
+    """Return whether two inputs are near-duplicates: they share a band, and their similarity is at least `similarity`.
 
     The result depends on the two sketches alone, so it is the same in every run and in any order.
     """
@@ -21,7 +21,7 @@ def are_alike(first: Sketch, second: Sketch, similarity: float) -> bool:
 
 
 class SketchIndex:
-    """A growing collection of sketches that finds those that are alike to a given one."""
+    """A growing collection of sketches that finds the near-duplicates of a given sketch."""
 
     def __init__(self, similarity: float, known: Sequence[Sketch] = ()) -> None:
         """Start with the sketches `known`, which get the numbers 0, 1, and so on; each takes about 700 bytes.
@@ -47,7 +47,7 @@ class SketchIndex:
         return number + len(self._known.sketches)
 
     def find(self, sketch: Sketch) -> list[int]:
-        """Return the numbers of the sketches that are alike to this one, smallest first."""
+        """Return the numbers of the near-duplicates of this sketch, smallest first."""
         salted, offset = _salted(as_array(sketch)), len(self._known.sketches)
         met = sorted({number for band in salted.tolist() for number in self._by_band.get(band, ())})
         known = self._alike(sketch, self._known.sketches, self._known.met(salted))

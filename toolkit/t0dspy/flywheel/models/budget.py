@@ -8,7 +8,7 @@ from typing import Any
 from t0dspy.errors import OptimizeError, SettingsError, T0dspyError
 
 PATIENCE = 10
-"""After this many failed calls in a row, each with its retries, the run ends because the model is considered down."""
+"""A run ends after this many failures in a row: of calls, each with its retries, or of its first proposals."""
 
 
 class Stop(BaseException):

@@ -1,10 +1,7 @@
 """Count the instructions that a prompt model proposed, and the proposals that failed."""
 
 from t0dspy.errors import NothingProposedError
-from t0dspy.flywheel.models.budget import Stop
-
-PATIENCE = 10
-"""A search ends after this many failed proposals without a single success."""
+from t0dspy.flywheel.models.budget import PATIENCE, Stop
 
 _EXCERPT = 300
 
@@ -32,7 +29,7 @@ class Proposals:
         self.reasons.append(" ".join(reason.split())[:_EXCERPT])
 
     def check_patience(self, calls: int) -> None:
-        """Raise `Stop` if the first ten proposals all failed, because the rest would cost money in vain.
+        """Raise `Stop` if the first `PATIENCE` proposals all failed, because the rest would cost money in vain.
 
         Args:
             calls: model calls so far, for the message.

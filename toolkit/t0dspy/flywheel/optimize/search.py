@@ -1,4 +1,4 @@
-"""Run an optimizer of DSPy's on a copy of the incumbent; a new optimizer is a new line in `OPTIMIZERS`."""
+"""Run one of DSPy's optimizers on a copy of the incumbent. `OPTIMIZERS` has one entry per optimizer."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from t0dspy.flywheel.optimize.trials import Trials
 
 @dataclass(frozen=True)
 class Data:
-    """The data that an optimizer may use; nothing of the holdout is in it."""
+    """The data that an optimizer may use, without the holdout."""
 
     train: Sequence[dspy.Example]
     validation: Sequence[dspy.Example]
@@ -28,7 +28,7 @@ class Data:
     gate: Gate = field(default_factory=Gate)
     """Refuses text that may not enter a prompt."""
     sources: Sources = field(default_factory=Sources)
-    """Remembers which example each bootstrapped demo was made from; the search fills it."""
+    """Records the source example of each bootstrapped demo; the search fills it."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _check_optuna() -> None:
 
 @dataclass(frozen=True)
 class _Functions:
-    """The functions in which one optimizer differs from another."""
+    """The functions of one optimizer."""
 
     run: Callable[[Search], None]
     expected: Callable[[OptimizeOptions, int, int, int, int], tuple[int, int]]

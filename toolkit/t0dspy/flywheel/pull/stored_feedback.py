@@ -19,7 +19,7 @@ class StoredFeedback:
         """Read the feedback of a row.
 
         Args:
-            stored: the JSON that `feedback.sql` makes; empty if there is no feedback.
+            stored: the JSON that `part_feedback.sql` makes; empty if there is no feedback.
             caller: the user of the inference, who is the rater of feedback without a rater of its own; None if unknown.
             demonstration: reads a stored demonstration and the names of its fields that nobody gave; None if it cannot.
         """

@@ -143,11 +143,11 @@ class RunDirectory:
             lines = path.read_text(encoding="utf-8").split("\n")
             return [PulledExample.from_object(json.loads(line), str(path)) for line in lines if line]
         except (OSError, ValueError, TypeError, AttributeError, RecursionError, SettingsError) as error:
-            raise RetrainError(f"{path}: cannot be read ({error}). Start anew, without --resume.") from error
+            raise RetrainError(f"{path}: cannot be read ({error}). Start again without --resume.") from error
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON in the file at `path`; None where there is no file.
+    """Return the JSON in the file at `path`; None if the file does not exist.
 
     Raises:
         RetrainError: it cannot be read.
@@ -157,11 +157,11 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise RetrainError(f"{path}: cannot be read ({error}). Remove it to start anew.") from error
+        raise RetrainError(f"{path}: cannot be read ({error}). Remove it, and start again.") from error
 
 
 def read_shaped(path: Path, kind: type[T]) -> T | None:
-    """Return the JSON in the file at `path` as `kind`; None where there is no file.
+    """Return the JSON in the file at `path` as `kind`; None if the file does not exist.
 
     Raises:
         RetrainError: it cannot be read, or is not what t0dspy wrote; names the key.
@@ -172,11 +172,11 @@ def read_shaped(path: Path, kind: type[T]) -> T | None:
     try:
         return to_dataclass(kind, raw, known_only=False)
     except ShapeError as error:
-        raise RetrainError(f"{path}: cannot be read ({error}). Remove it to start anew.") from error
+        raise RetrainError(f"{path}: cannot be read ({error}). Remove it, and start again.") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put `text` in the place of the file at `path`; a kill leaves the old one or the new one.
+    """Replace the file at `path` with `text`; after a kill, it is the old file or the new one.
 
     Raises:
         RetrainError: the disk refuses.

@@ -160,7 +160,7 @@ def resume(task: Task) -> Task | None:
     try:
         return replace(task, now=datetime.fromisoformat(known.until), version=known.incumbent)
     except ValueError as error:
-        raise RetrainError(f"{path}: until is not a time ({error}). Remove it to start anew.") from error
+        raise RetrainError(f"{path}: until is not a time ({error}). Remove it, and start again.") from error
 
 
 def _beginning(task: Task) -> dict[str, str]:
@@ -173,7 +173,7 @@ def _beginning(task: Task) -> dict[str, str]:
 
 
 def asked_options(task: Task) -> dict[str, Any]:
-    """Return the options that make two runs different."""
+    """Return the options that two runs must share to count as the same run."""
     return {**asdict(task.options), "resume": None, "threads": None, "replace": None}
 
 

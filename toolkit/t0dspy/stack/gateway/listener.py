@@ -1,4 +1,4 @@
-"""Receive news of stored rows from the stack's ClickHouse. Any other ClickHouse must be queried for its rows."""
+"""Receive row events from the stack's ClickHouse. Any other ClickHouse must be queried for its rows."""
 
 import asyncio
 import json
@@ -11,18 +11,18 @@ import httpx
 
 from chdb_http.row_events import CONTENT_TYPE, PATH
 
-PATIENCE = 0.5
-"""Seconds to wait for news of a row before its table is queried."""
+EVENT_PATIENCE = 0.5
+"""Seconds to wait for a row's event before its table is queried."""
 
 _PAUSE = 1.0
 _MOST_KEPT = 10_000
 
 
 class Listener:
-    """Keeps the news of stored rows that ClickHouse sends.
+    """Keeps the row events that ClickHouse sends.
 
-    News of a row counts only if a query has found an earlier row of the same table after its news, if both pieces of
-    news are sure, and if no statement that may have changed tables has run since then.
+    The event of a row counts only if a query has found an earlier row of the same table after that row's event, if both
+    events are sure, and if no statement that may have changed tables has run since then.
     """
 
     def __init__(self, url: httpx.URL, auth: httpx.BasicAuth | None, groups: Iterable[tuple[str, ...]]) -> None:
@@ -33,29 +33,29 @@ class Listener:
         self._auth = auth
         self._url = url.copy_with(path=PATH).copy_merge_params({"database": url.path.strip("/") or "default"})
         self._groups = {table: group for group in groups for table in group}
-        self._news: OrderedDict[_Row, _News] = OrderedDict()
+        self._events: OrderedDict[_Row, _Event] = OrderedDict()
         self._confirmed: set[str] = set()
         self._changes = 0
         self._waiting: dict[_Row, asyncio.Future[None]] = {}
         self.connected = False
-        """Whether ClickHouse sends news."""
+        """Whether ClickHouse sends row events."""
         self._task = asyncio.get_running_loop().create_task(self._listen())
 
-    async def wait_until_stored(self, id: str, group: tuple[str, ...]) -> bool:
-        """Wait for news of a row, and return whether it is known to be stored in a table of `group`.
+    async def wait_for_event(self, id: str, group: tuple[str, ...]) -> bool:
+        """Wait for the event of a row, and return whether it is known to be stored in a table of `group`.
 
-        False means that it is not known: the news may come later, or ClickHouse sends none.
+        False means that it is not known: the event may come later, or ClickHouse sends none.
         """
-        if self.connected and (group, id) not in self._news:
-            await self._wait_for_news((group, id))
-        news = self._news.get((group, id))
-        return self._is_fresh(news) and news.table in self._confirmed
+        if self.connected and (group, id) not in self._events:
+            await self._wait((group, id))
+        event = self._events.get((group, id))
+        return self._is_fresh(event) and event.table in self._confirmed
 
     def confirm(self, id: str, group: tuple[str, ...]) -> None:
-        """Note that a query has found the row, so that later news of its table counts."""
-        news = self._news.get((group, id))
-        if self._is_fresh(news):
-            self._confirmed.add(news.table)
+        """Note that a query has found the row, so that later events of its table count."""
+        event = self._events.get((group, id))
+        if self._is_fresh(event):
+            self._confirmed.add(event.table)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -63,13 +63,13 @@ class Listener:
         with suppress(asyncio.CancelledError):
             await self._task
 
-    def _is_fresh(self, news: "_News | None") -> TypeGuard["_News"]:
-        return news is not None and news.sure and news.changes == self._changes
+    def _is_fresh(self, event: "_Event | None") -> TypeGuard["_Event"]:
+        return event is not None and event.sure and event.changes == self._changes
 
-    async def _wait_for_news(self, row: "_Row") -> None:
-        news = self._waiting.setdefault(row, asyncio.get_running_loop().create_future())
+    async def _wait(self, row: "_Row") -> None:
+        arrived = self._waiting.setdefault(row, asyncio.get_running_loop().create_future())
         try:
-            await asyncio.wait({news}, timeout=PATIENCE)
+            await asyncio.wait({arrived}, timeout=EVENT_PATIENCE)
         finally:
             self._waiting.pop(row, None)
 
@@ -85,12 +85,12 @@ class Listener:
                 finally:
                     self.connected = False
                     self._forget()
-                    for news in self._waiting.values():
-                        _wake(news)
+                    for waiting in self._waiting.values():
+                        _wake(waiting)
                 await asyncio.sleep(_PAUSE)
 
     async def _receive(self, http: httpx.AsyncClient) -> bool:
-        """Receive news until the connection ends; return False if this ClickHouse does not send news."""
+        """Receive events until the connection ends; return False if this ClickHouse does not send events."""
         async with http.stream("GET", self._url) as answer:
             if answer.status_code >= 500:
                 return True
@@ -101,19 +101,19 @@ class Listener:
                 self.connected = True
         return True
 
-    def _handle(self, news: dict[str, Any]) -> None:
-        if news.get("changed"):
+    def _handle(self, event: dict[str, Any]) -> None:
+        if event.get("changed"):
             self._forget()
-        elif group := self._groups.get(news.get("table", "")):
-            row = group, news["id"]
-            self._news[row] = _News(news["table"], news["sure"], self._changes)
+        elif group := self._groups.get(event.get("table", "")):
+            row = group, event["id"]
+            self._events[row] = _Event(event["table"], event["sure"], self._changes)
             if row in self._waiting:
                 _wake(self._waiting[row])
-            if len(self._news) > _MOST_KEPT:
-                self._news.popitem(last=False)
+            if len(self._events) > _MOST_KEPT:
+                self._events.popitem(last=False)
 
     def _forget(self) -> None:
-        """Invalidate all news and confirmations so far."""
+        """Invalidate all events and confirmations so far."""
         self._changes += 1
         self._confirmed.clear()
 
@@ -121,20 +121,20 @@ class Listener:
 _Row = tuple[tuple[str, ...], str]
 
 
-class _News(NamedTuple):
-    """News of a row."""
+class _Event(NamedTuple):
+    """The event of a row."""
 
     table: str
     sure: bool
     changes: int
-    """The number of invalidations before this news."""
+    """The number of invalidations before this event."""
 
 
 def _parse(line: str) -> dict[str, Any]:
-    news = json.loads(line)
-    if not isinstance(news, dict) or ("table" in news and not news.keys() >= {"id", "sure"}):
+    event = json.loads(line)
+    if not isinstance(event, dict) or ("table" in event and not event.keys() >= {"id", "sure"}):
         raise ValueError(line)
-    return news
+    return event
 
 
 def _wake(waiting: "asyncio.Future[None]") -> None:

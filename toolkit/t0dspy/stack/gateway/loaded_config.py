@@ -5,7 +5,7 @@ once, rows have a time in the future, so they are ignored.
 """
 
 from t0dspy.errors import GatewayError
-from t0dspy.stack.gateway.witness import ClickHouse
+from t0dspy.stack.gateway.row_watcher import ClickHouse
 
 _EPOCH = "1970-01-01 00:00:00.000000"
 

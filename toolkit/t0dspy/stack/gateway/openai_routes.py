@@ -31,7 +31,7 @@ async def relay_openai(gateway: Gateway, body: bytes, request: Request) -> Respo
         streaming = answer.headers.get("content-type", "").startswith("text/event-stream")
         if not streaming:
             await answer.aread()
-            await _wait_until_stored(gateway, answer, body)
+            await _require_stored(gateway, answer, body)
             return _to_response(answer)
     finally:
         if not streaming:
@@ -58,10 +58,10 @@ async def _send(native: Native, body: bytes, request: Request, *, stream: bool) 
         raise refusal(502, f"The gateway's server did not answer: {error!r}") from error
 
 
-async def _wait_until_stored(gateway: Gateway, answer: httpx.Response, body: bytes) -> None:
+async def _require_stored(gateway: Gateway, answer: httpx.Response, body: bytes) -> None:
     if answer.status_code == 200 and not _is_dry(body):
         try:
-            await gateway.wait_until_stored("inference", answer.json()["id"])
+            await gateway.require_stored("inference", answer.json()["id"])
         except Refusal as lost:
             raise _openai_shaped(lost) from lost
 
@@ -71,7 +71,7 @@ async def _pass_events(gateway: Gateway, answer: httpx.Response, body: bytes, se
     async for event in _events(answer):
         if event.startswith(_DONE) and first and not broken and not _is_dry(body):
             try:
-                await gateway.wait_until_stored("inference", first)
+                await gateway.require_stored("inference", first)
             except Refusal as lost:
                 await send(b"data: " + _openai_shaped(lost).body + b"\n\n")
         chunk = _data(event)

@@ -36,7 +36,7 @@ from t0dspy.stack.gateway.loaded_config import config_hash_since, read_clock, wa
 from t0dspy.stack.gateway.refusals import is_about_config
 from t0dspy.stack.gateway.reports import Reporter
 from t0dspy.stack.gateway.routes import application
-from t0dspy.stack.gateway.witness import ClickHouse
+from t0dspy.stack.gateway.row_watcher import ClickHouse
 
 _CHECK_EVERY = 2.0
 """Seconds between two checks whether rows can be stored."""
@@ -138,14 +138,14 @@ async def serve(options: Options) -> None:
     await outer.wait_started()
     await inner.wait_started()
     if warning := await warn_of_future_rows(clickhouse):
-        reporter.say("note", warning)
-    reporter.say("ready", gateway.generations.current.config_hash)
+        reporter.write("note", warning)
+    reporter.write("ready", gateway.generations.current.config_hash)
     health = asyncio.create_task(_report_trouble(clickhouse, reporter))
     drain = asyncio.create_task(_drain(outer, inner, gateway, reloader, health))
     cutting = asyncio.create_task(cut.wait())
     await asyncio.wait({drain, cutting}, return_when=asyncio.FIRST_COMPLETED)
     if not drain.done():
-        reporter.say("cut", str(gateway.background.cut()))
+        reporter.write("cut", str(gateway.background.cut()))
         await asyncio.wait({drain}, timeout=_CLOSING)
     if not drain.done():
         # Workaround (tensorzero 2026.6): the embedded gateway cannot be closed while a provider does not answer;
@@ -161,9 +161,9 @@ async def _report_trouble(clickhouse: ClickHouse, reporter: Reporter) -> None:
     while True:
         trouble = await clickhouse.trouble()
         if trouble and not before:
-            reporter.say("note", f"Rows cannot be stored now, and /health says so: {trouble}")
+            reporter.write("note", f"Rows cannot be stored now, and /health says so: {trouble}")
         elif before and not trouble:
-            reporter.say("note", "Rows can be stored again.")
+            reporter.write("note", "Rows can be stored again.")
         before = trouble
         await asyncio.sleep(_CHECK_EVERY)
 
@@ -225,7 +225,7 @@ def _on_signals(outer: _Listener, gateway: Gateway, reloader: "Reloader", report
             cut.set()
             return
         stopping.set()
-        reporter.say("draining", str(gateway.generations.current.in_flight))
+        reporter.write("draining", str(gateway.generations.current.in_flight))
         outer.stop()
 
     loop = asyncio.get_running_loop()
@@ -283,10 +283,10 @@ class Reloader:
                 new = await load(self._options, self._gateway.clickhouse)
             except (T0dspyError, OSError) as error:
                 refused = not isinstance(error, NotLoadedError | OSError) and is_about_config(str(error))
-                self._reporter.say("kept" if refused else "unloaded", str(error), began)
+                self._reporter.write("kept" if refused else "unloaded", str(error), began)
             else:
                 self._gateway.generations.swap(new)
-                self._reporter.say("reloaded", new.config_hash, began)
+                self._reporter.write("reloaded", new.config_hash, began)
 
 
 def _options(argv: Sequence[str] | None) -> Options:
@@ -318,6 +318,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(serve(options))
     except (T0dspyError, OSError) as error:
-        Reporter(options.report_fd).say("failed", str(error))
+        Reporter(options.report_fd).write("failed", str(error))
         return 1
     return 0

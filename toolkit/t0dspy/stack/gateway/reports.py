@@ -38,7 +38,7 @@ class Reporter:
     def __init__(self, fd: int | None) -> None:
         self._fd = fd
 
-    def say(self, event: Event, text: str = "", began: float = 0.0) -> None:
+    def write(self, event: Event, text: str = "", began: float = 0.0) -> None:
         """Write one report; do nothing if the supervisor is gone."""
         if self._fd is None:
             return

@@ -69,7 +69,7 @@ async def _inference(gateway: Gateway, body: bytes, _: Request) -> Response:
     async with gateway.generations.current.lease() as native:
         answer = await native.inference(params)
         if not params.get("dryrun"):
-            await gateway.wait_until_stored("inference", answer["inference_id"])
+            await gateway.require_stored("inference", answer["inference_id"])
     return _json(answer)
 
 
@@ -100,7 +100,7 @@ async def _send_chunks(gateway: Gateway, stream: AsyncIterator[Json], send: Send
         await send(b"data: " + to_json(chunk) + b"\n\n")
     if keep and inference and not broken:  # a broken stream is not an answer, so its row need not be stored
         try:
-            await gateway.wait_until_stored("inference", inference)
+            await gateway.require_stored("inference", inference)
         except Refusal as lost:
             await send(b"data: " + lost.body + b"\n\n")
     await send(b"data: [DONE]\n\n")
@@ -113,7 +113,7 @@ async def _feedback(gateway: Gateway, body: bytes, _: Request) -> Response:
         feedback = await native.feedback(params)
         if not params.get("dryrun"):
             target = params.get("inference_id") or params.get("episode_id")
-            await gateway.wait_until_stored(_feedback_kind(params), feedback, str(UUID(str(target))))
+            await gateway.require_stored(_feedback_kind(params), feedback, str(UUID(str(target))))
     return _json({"feedback_id": feedback})
 
 

@@ -16,8 +16,8 @@ _PREFIX = re.compile(r"^(?:t0dspy|chdb_http): ")
 class Child:
     """A child process with its output and its reports."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, say: Callable[[str], None]) -> None:
-        self.name, self.process, self._say = name, process, say
+    def __init__(self, name: str, process: asyncio.subprocess.Process, show: Callable[[str], None]) -> None:
+        self.name, self.process, self._show = name, process, show
         self.reports: asyncio.Queue[Report] = asyncio.Queue()
         self.ended = asyncio.create_task(process.wait())
         self._silent: deque[str] | None = deque(maxlen=30)
@@ -28,7 +28,7 @@ class Child:
         cls,
         name: str,
         command: Sequence[str],
-        say: Callable[[str], None],
+        show: Callable[[str], None],
         *,
         env: Mapping[str, str],
         fds: tuple[int, ...] = (),
@@ -39,7 +39,7 @@ class Child:
         Args:
             name: the part of the stack.
             command: the command line.
-            say: called with each line of output after `start_relaying`.
+            show: called with each line of output after `start_relaying`.
             env: the environment of the process.
             fds: file descriptors that the process inherits.
             reporting: whether the command gets `--report-fd` for its reports, and a pipe as its standard input, to
@@ -56,7 +56,7 @@ class Child:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # only the supervisor gets Ctrl-C; it stops the parts in order
         )
-        child = cls(name, process, say)
+        child = cls(name, process, show)
         if reporting:
             os.close(theirs)
             child._readers.append(asyncio.create_task(child._read_reports(ours)))
@@ -71,10 +71,10 @@ class Child:
         """Relay further output of the process; with `from_start`, also the output from its start."""
         for line in self._silent or () if from_start else ():
             if not line.startswith("ready "):
-                self._say(line)
+                self._show(line)
         self._silent = None
 
-    async def last_words(self) -> str:
+    async def read_last_line(self) -> str:
         """Return the last line of output of a process that ended during its start."""
         await asyncio.wait(self._readers, timeout=1)
         lines = [_PREFIX.sub("", line) for line in self._silent or () if line.strip()]
@@ -114,7 +114,7 @@ class Child:
         while chunk := await _line(self.process.stdout):
             line = chunk.decode(errors="replace").rstrip("\n")
             if self._silent is None:
-                self._say(line)
+                self._show(line)
             else:
                 self._silent.append(line)
 

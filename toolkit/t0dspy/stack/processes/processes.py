@@ -20,7 +20,7 @@ from t0dspy.errors import GatewayError, StackError
 from t0dspy.readiness.problems import Problems, as_server_status, find_problems
 from t0dspy.stack.gateway.refusals import refusal_message
 from t0dspy.stack.gateway.reports import Report
-from t0dspy.stack.gateway.witness import EARLY_TABLES, ClickHouse
+from t0dspy.stack.gateway.row_watcher import EARLY_TABLES, ClickHouse
 from t0dspy.stack.processes import credentials, data_dir, ports, programs
 from t0dspy.stack.processes.child import Child
 from t0dspy.stack.processes.data_dir import Load, Running
@@ -38,8 +38,8 @@ MIGRATIONS = 47
 class Parts:
     """Starts, watches and ends the processes of one stack."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], None], preparing: Callable[[int], None]) -> None:
-        self._plan, self._say, self._preparing = plan, say, preparing
+    def __init__(self, plan: Plan, show: Callable[[str], None], preparing: Callable[[int], None]) -> None:
+        self._plan, self._show, self._preparing = plan, show, preparing
         self._children: dict[str, Child] = {}
         self._sockets: list[socket.socket] = []
         self._paths = ExitStack()
@@ -77,7 +77,7 @@ class Parts:
             data_dir.write_run_file(self._plan.data_dir, self.running())
         except OSError as error:
             path = self._plan.data_dir / data_dir.RUN_FILES["gateway" if "gateway" in self.urls else "clickhouse"]
-            self._say(f"{path} cannot be written ({error.strerror}), so other commands do not know the latest state.")
+            self._show(f"{path} cannot be written ({error.strerror}), so other commands do not know the latest state.")
 
     def running(self) -> Running:
         """Return the description of this stack for its run file."""
@@ -128,11 +128,11 @@ class Parts:
             StackError: a part ended by itself.
         """
         endings = {child.ended: child for child in self._children.values()}
-        news = asyncio.create_task(self._relay_reports())
+        relay = asyncio.create_task(self._relay_reports())
         try:
             done, _ = await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            news.cancel()
+            relay.cancel()
         child = endings[done.pop()]
         raise StackError(
             f"The part {child.name} (process {child.pid}) has ended by itself: {_ending(child)}. The stack stops."
@@ -140,14 +140,14 @@ class Parts:
 
     async def drain(self) -> None:
         """Stop the parts in order; their requests in flight may take `plan.drain` seconds in total."""
-        news = asyncio.create_task(self._relay_reports())
+        relay = asyncio.create_task(self._relay_reports())
         clock = asyncio.get_running_loop().time
         end = clock() + self._plan.drain
         for name in ("gateway", "programs", "clickhouse"):
             if name in self._children:
                 await self._children[name].stop(patience=max(_LEAST, end - clock()), grace=_GRACE)
         await asyncio.sleep(0)  # a last report
-        news.cancel()
+        relay.cancel()
 
     async def end(self) -> None:
         """Stop all running parts at once, except that ClickHouse has 10 seconds to close its files."""
@@ -228,7 +228,7 @@ class Parts:
 
     async def _wait_for_gateway(self, child: Child) -> None:
         while (report := await child.reports.get()).event == "note":
-            self._say(report.text)
+            self._show(report.text)
         if report.event == "failed":
             raise StackError(refusal_message(self._plan.configs, report.text))
 
@@ -243,7 +243,7 @@ class Parts:
         self, name: str, command: list[str], fds: tuple[int, ...] = (), *, reporting: bool = False
     ) -> Child:
         env = self._environment(name)
-        child = await Child.start(name, command, self._say, env=env, fds=fds, reporting=reporting)
+        child = await Child.start(name, command, self._show, env=env, fds=fds, reporting=reporting)
         self._children[name] = child
         return child
 
@@ -269,7 +269,7 @@ class Parts:
         if task.done():
             return task.result()
         task.cancel()
-        raise StackError(f"The part {child.name} could not start: {await child.last_words()}")
+        raise StackError(f"The part {child.name} could not start: {await child.read_last_line()}")
 
     async def _count_migrations(self, database: str) -> None:
         tables = ClickHouse(database)
@@ -286,7 +286,7 @@ class Parts:
                 self._load = load
                 self._write_run_file()  # `apply` reads the result of its reload from it
             if text := _news(report, self._plan):
-                self._say(text)
+                self._show(text)
 
 
 def _load(report: Report, plan: Plan) -> Load | None:

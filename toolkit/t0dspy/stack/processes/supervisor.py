@@ -17,7 +17,7 @@ from t0dspy.stack.processes.watched_files import Stamps, changes, read_stamps
 INTERRUPTED = 130
 
 
-class Audience(Protocol):
+class Display(Protocol):
     """Shows the events of a stack to the user."""
 
     def show_migrations(self, migrations: int) -> None:
@@ -35,16 +35,16 @@ class Audience(Protocol):
             problems: the problems after the reload.
         """
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Show a message."""
 
 
 class Supervisor:
     """Runs a stack until a signal stops it or a part ends by itself."""
 
-    def __init__(self, plan: Plan, audience: Audience) -> None:
-        self._plan, self._audience = plan, audience
-        self._parts = Parts(plan, audience.say, audience.show_migrations)
+    def __init__(self, plan: Plan, display: Display) -> None:
+        self._plan, self._display = plan, display
+        self._parts = Parts(plan, display.show_message, display.show_migrations)
         self._stop, self._stop_at_once = asyncio.Event(), asyncio.Event()
         self._changed: list[str] | None = None
         """The files whose change requests a reload; None if no reload is requested."""
@@ -86,9 +86,10 @@ class Supervisor:
             try:
                 kept = await self._parts.reload_programs()
             except OSError as error:  # such as a full disk; the stack continues
-                self._audience.say(f"The outcome of the reload cannot be written to stack.json ({error.strerror}).")
+                reason = f"The outcome of the reload cannot be written to stack.json ({error.strerror})."
+                self._display.show_message(reason)
             else:
-                self._audience.show_reload(changed, kept, self._parts.problems)
+                self._display.show_reload(changed, kept, self._parts.problems)
 
     async def _watch_files(self, known: Stamps) -> None:
         assert self._plan.watched is not None  # noqa: S101 - the only caller checked it
@@ -121,7 +122,7 @@ class Supervisor:
             if shortage := explain(str(error), self._plan.data_dir):
                 raise StackError(shortage) from error
             raise
-        self._audience.show_ready(self._parts.urls, self._parts.problems)
+        self._display.show_ready(self._parts.urls, self._parts.problems)
         self._started = True
         if self._changed is not None:  # requested during the start
             self._request_reload(())

@@ -21,9 +21,9 @@ WHERE function_name = {function:String}
     AND toUInt128(id) < {until:UInt128}
     AND (
         toUInt128(id) >= {since:UInt128}
-        OR id IN (/* feedback_targets.sql */) OR episode_id IN (/* feedback_targets.sql */) -- if late
-        OR id IN (/* runs_with_stage_feedback.sql */) -- if graded
+        OR id IN (/* part_feedback_targets.sql */) OR episode_id IN (/* part_feedback_targets.sql */) -- if late
+        OR id IN (/* part_runs_with_stage_feedback.sql */) -- if graded
     )
     AND has({versions:Array(String)}, extract(variant_name, '^v[0-9]+')) -- if versions
     AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)}) -- if tag_keys
-    AND id IN (/* metric_matches.sql */) -- if metric_names
+    AND id IN (/* part_metric_matches.sql */) -- if metric_names

@@ -1,8 +1,8 @@
 """Wait until rows are stored in ClickHouse.
 
 The gateway writes feedback in the background and ignores errors of its inserts, so its answer does not prove that a row
-is stored. A `Witness` queries the rows, or receives news of them from the stack's own ClickHouse. Many requests share a
-query: while one query runs, the ids for the next one are collected.
+is stored. A `RowWatcher` queries the rows, or receives row events from the stack's own ClickHouse. Many requests share
+a query: while one query runs, the ids for the next one are collected.
 """
 
 import asyncio
@@ -43,9 +43,9 @@ _TABLES = {
     "comment": ("CommentFeedback",),
     "demonstration": ("DemonstrationFeedback",),
 }
-"""The tables of the rows themselves, which ClickHouse's news names. A query for an id must scan them."""
+"""The tables of the rows themselves, which row events name. A query for an id must scan them."""
 EARLY_TABLES = {table: "inference_id" if kind == "model" else "id" for kind in _TABLES for table in _TABLES[kind]}
-"""The tables that the gateway writes with every call, each with the column that identifies a row in the news.
+"""The tables that the gateway writes with every call, each with the column that identifies a row in row events.
 
 The embedded ClickHouse acknowledges their rows early. Views of feedback read inferences, so inferences come first.
 """
@@ -119,11 +119,11 @@ class _Expected:
     seen: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Witness:
-    """Waits for rows to be stored, by ClickHouse's news or by queries for many rows at once."""
+class RowWatcher:
+    """Waits for rows to be stored, by ClickHouse's row events or by queries for many rows at once."""
 
     def __init__(self, clickhouse: ClickHouse) -> None:
-        """Start to listen for news. It needs a running event loop."""
+        """Start to listen for row events. It needs a running event loop."""
         self._clickhouse = clickhouse
         self._listener = Listener(clickhouse.url, clickhouse.auth, _TABLES.values())
         self._expected: dict[str, list[_Expected]] = defaultdict(list)
@@ -139,7 +139,7 @@ class Witness:
         """
         # Workaround (tensorzero 2026.6): the gateway writes feedback in the background and ignores failed inserts;
         # remove when its answer waits for the insert.
-        if await self._listener.wait_until_stored(id, _TABLES[kind]):
+        if await self._listener.wait_for_event(id, _TABLES[kind]):
             return True
         stored = await self._query_until_stored(kind, id, target)
         if stored:
@@ -147,7 +147,7 @@ class Witness:
         return stored
 
     async def close(self) -> None:
-        """Stop listening for news."""
+        """Stop listening for row events."""
         await self._listener.close()
 
     async def _query_until_stored(self, kind: str, id: str, target: str) -> bool:

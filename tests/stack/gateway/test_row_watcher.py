@@ -1,4 +1,4 @@
-"""Who waits for a row hears of it from the stack's own ClickHouse, and asks where it cannot hear."""
+"""A row counts as stored by a row event of the stack's own ClickHouse, or by a query of any other ClickHouse."""
 
 import asyncio
 import itertools
@@ -18,13 +18,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from t0dspy.runtime.episode import new_episode
 
 from chdb_http import row_events
 from support.clickhouse import Server
-from t0dspy.stack.gateway import listener, witness
-from t0dspy.stack.gateway.witness import ClickHouse, Witness
+from t0dspy.stack.gateway import listener, row_watcher
+from t0dspy.stack.gateway.row_watcher import ClickHouse, RowWatcher
 from t0dspy.stack.processes import ports
+from t0dspy.transport.episode import new_episode
 
 EPISODE = str(uuid.uuid4())
 
@@ -68,29 +68,29 @@ def inference(server: Server, **more: Any) -> str:
 
 
 @asynccontextmanager
-async def witness_of(url: str) -> Any:
-    """A witness that listens, if there is somebody to listen to, and the ClickHouse that it asks."""
+async def watcher_of(url: str) -> Any:
+    """A watcher that receives row events, if the server sends any, and the ClickHouse that it queries."""
     clickhouse = Counted(f"{url}/tensorzero")
-    seeing = Witness(clickhouse)
+    watcher = RowWatcher(clickhouse)
     try:
-        await listening(seeing)
-        yield seeing, clickhouse
+        await listening(watcher)
+        yield watcher, clickhouse
     finally:
-        await seeing.close()
+        await watcher.close()
         await clickhouse.close()
 
 
-async def listening(seeing: Witness) -> None:
-    """Return when it hears, or when it has found that there is nothing to be heard."""
+async def listening(watcher: RowWatcher) -> None:
+    """Return when it receives row events, or when it has found that the server sends none."""
     async with asyncio.timeout(20):
-        while not (seeing._listener.connected or seeing._listener._task.done()):
+        while not (watcher._listener.connected or watcher._listener._task.done()):
             await asyncio.sleep(0.01)
 
 
-async def believed(seeing: Witness, server: Server) -> None:
+async def believed(watcher: RowWatcher, server: Server) -> None:
     """Return once what is told of inferences is believed: one was asked for, and the next one was not."""
     for _ in range(2):
-        assert await seeing.wait_until_stored("inference", await in_thread(inference, server))
+        assert await watcher.wait_until_stored("inference", await in_thread(inference, server))
 
 
 async def in_thread(work: Callable[..., str], *arguments: Any, **more: Any) -> str:
@@ -101,16 +101,18 @@ def test_the_first_row_is_asked_for_and_the_next_are_heard_of(server: Server) ->
     """Of each table; large rows too, and rows that are stored while somebody waits for them."""
 
     async def story() -> None:
-        async with witness_of(server.url) as (seeing, clickhouse):
-            assert await seeing.wait_until_stored("inference", await in_thread(inference, server))
+        async with watcher_of(server.url) as (watcher, clickhouse):
+            assert await watcher.wait_until_stored("inference", await in_thread(inference, server))
             assert clickhouse.asked == 1
             for size in (10, 1000, 500_000):
-                assert await seeing.wait_until_stored("inference", await in_thread(inference, server, input="x" * size))
+                assert await watcher.wait_until_stored(
+                    "inference", await in_thread(inference, server, input="x" * size)
+                )
             assert clickhouse.asked == 1
             for turn in range(3):
                 target = await in_thread(inference, server)
                 row = {"target_id": target, "metric_name": "good", "value": True, "tags": {}}
-                assert await seeing.wait_until_stored(
+                assert await watcher.wait_until_stored(
                     "boolean", await in_thread(write, server, "BooleanMetricFeedback", row), target
                 )
                 assert clickhouse.asked == 2, turn
@@ -119,33 +121,33 @@ def test_the_first_row_is_asked_for_and_the_next_are_heard_of(server: Server) ->
 
 
 def test_the_model_inferences_of_an_inference_are_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are found by the inference's id, by a query and by news; another inference's do not count."""
-    monkeypatch.setattr(witness, "PATIENCE", 1.0)
+    """They are found by the inference's id, by a query and by a row event; another inference's do not count."""
+    monkeypatch.setattr(row_watcher, "PATIENCE", 1.0)
 
     async def story() -> None:
-        async with witness_of(server.url) as (seeing, clickhouse):
+        async with watcher_of(server.url) as (watcher, clickhouse):
             for _ in range(2):
                 id = await in_thread(inference, server)
                 await in_thread(write, server, "ModelInference", {"inference_id": id, "raw_request": "{}"})
-                assert await seeing.wait_until_stored("model", id)
+                assert await watcher.wait_until_stored("model", id)
             assert clickhouse.asked == 1
             alone = await in_thread(inference, server)
-            assert await seeing.wait_until_stored("inference", alone)
-            assert not await seeing.wait_until_stored("model", alone)
+            assert await watcher.wait_until_stored("inference", alone)
+            assert not await watcher.wait_until_stored("model", alone)
 
     asyncio.run(story())
 
 
 def test_a_row_that_never_comes_is_not_seen(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much else is heard of."""
-    monkeypatch.setattr(witness, "PATIENCE", 1.0)
+    monkeypatch.setattr(row_watcher, "PATIENCE", 1.0)
 
     async def story() -> None:
-        async with witness_of(server.url) as (seeing, _):
-            assert await seeing.wait_until_stored("inference", await in_thread(inference, server))
-            never = asyncio.create_task(seeing.wait_until_stored("inference", new_episode()))
+        async with watcher_of(server.url) as (watcher, _):
+            assert await watcher.wait_until_stored("inference", await in_thread(inference, server))
+            never = asyncio.create_task(watcher.wait_until_stored("inference", new_episode()))
             for _ in range(5):
-                assert await seeing.wait_until_stored("inference", await in_thread(inference, server))
+                assert await watcher.wait_until_stored("inference", await in_thread(inference, server))
             assert await never is False
 
     asyncio.run(story())
@@ -153,15 +155,15 @@ def test_a_row_that_never_comes_is_not_seen(server: Server, monkeypatch: pytest.
 
 def test_a_view_that_is_gone_is_noticed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was believed of a table is forgotten when somebody changes tables: the next row is asked for."""
-    monkeypatch.setattr(witness, "PATIENCE", 1.0)
+    monkeypatch.setattr(row_watcher, "PATIENCE", 1.0)
 
     async def story() -> None:
-        async with witness_of(server.url) as (seeing, clickhouse):
-            await believed(seeing, server)
+        async with watcher_of(server.url) as (watcher, clickhouse):
+            await believed(watcher, server)
             assert clickhouse.asked == 1
             await in_thread(server.run, "DROP TABLE ChatInferenceByIdView SYNC", database="tensorzero")
             for _ in range(2):
-                assert not await seeing.wait_until_stored("inference", await in_thread(inference, server))
+                assert not await watcher.wait_until_stored("inference", await in_thread(inference, server))
 
     asyncio.run(story())
 
@@ -172,15 +174,15 @@ def test_a_clickhouse_that_starts_again_is_heard_again(data: Path) -> None:
     async def story() -> None:
         port = ports.find_free("127.0.0.1", 0, "clickhouse")
         with Server(data, port=port) as server:
-            async with witness_of(server.url) as (seeing, clickhouse):
-                await believed(seeing, server)
+            async with watcher_of(server.url) as (watcher, clickhouse):
+                await believed(watcher, server)
                 before = clickhouse.asked
                 await asyncio.to_thread(server.stop)
                 with Server(data, port=port) as again:
-                    await listening(seeing)
-                    assert await seeing.wait_until_stored("inference", await in_thread(inference, again))
+                    await listening(watcher)
+                    assert await watcher.wait_until_stored("inference", await in_thread(inference, again))
                     assert clickhouse.asked == before + 1
-                    assert await seeing.wait_until_stored("inference", await in_thread(inference, again))
+                    assert await watcher.wait_until_stored("inference", await in_thread(inference, again))
                     assert clickhouse.asked == before + 1
 
     asyncio.run(story())
@@ -188,30 +190,30 @@ def test_a_clickhouse_that_starts_again_is_heard_again(data: Path) -> None:
 
 def test_what_was_believed_is_forgotten_with_the_connection(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What happened to the tables while nobody listened is not known."""
-    monkeypatch.setattr(witness, "PATIENCE", 1.0)
+    monkeypatch.setattr(row_watcher, "PATIENCE", 1.0)
 
     async def story() -> None:
         port = ports.find_free("127.0.0.1", 0, "clickhouse")
         with Server(data, port=port) as server:
-            async with witness_of(server.url) as (seeing, _):
-                await believed(seeing, server)
+            async with watcher_of(server.url) as (watcher, _):
+                await believed(watcher, server)
                 await asyncio.to_thread(server.stop)
                 with Server(data, port=port) as again:
                     await in_thread(again.run, "DROP TABLE ChatInferenceByIdView SYNC", database="tensorzero")
-                    await listening(seeing)
-                    assert not await seeing.wait_until_stored("inference", await in_thread(inference, again))
+                    await listening(watcher)
+                    assert not await watcher.wait_until_stored("inference", await in_thread(inference, again))
 
     asyncio.run(story())
 
 
 def test_who_waits_is_told_when_nobody_speaks_any_more(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """News that can come no more are not waited for."""
-    monkeypatch.setattr(listener, "PATIENCE", 60.0)
+    """An event that cannot arrive any more is not waited for."""
+    monkeypatch.setattr(listener, "EVENT_PATIENCE", 60.0)
 
     async def story() -> None:
-        async with witness_of(server.url) as (seeing, _):
+        async with watcher_of(server.url) as (watcher, _):
             waiting = asyncio.create_task(
-                seeing._listener.wait_until_stored(new_episode(), ("ChatInference", "JsonInference"))
+                watcher._listener.wait_for_event(new_episode(), ("ChatInference", "JsonInference"))
             )
             await asyncio.sleep(0.1)
             await asyncio.to_thread(server.stop)
@@ -226,37 +228,37 @@ def test_nothing_is_waited_for_while_others_write(server: Server) -> None:
 
     async def story() -> None:
         await in_thread(server.run, "CREATE TABLE default.own (n UInt8) ENGINE = Memory")
-        async with witness_of(server.url) as (seeing, _):
+        async with watcher_of(server.url) as (watcher, _):
             slow = asyncio.create_task(in_thread(server.run, "INSERT INTO default.own SELECT sleep(3)"))
             await asyncio.sleep(0.3)
             for _ in range(3):
                 id = await in_thread(inference, server)
                 began = time.monotonic()
-                assert await seeing.wait_until_stored("inference", id)
-                assert time.monotonic() - began < listener.PATIENCE
+                assert await watcher.wait_until_stored("inference", id)
+                assert time.monotonic() - began < listener.EVENT_PATIENCE
             await slow
             id = await in_thread(inference, server)
             await in_thread(server.run, "INSERT INTO default.own VALUES (1)")
             began = time.monotonic()
-            assert await seeing.wait_until_stored("inference", id)
-            assert time.monotonic() - began < listener.PATIENCE
+            assert await watcher.wait_until_stored("inference", id)
+            assert time.monotonic() - began < listener.EVENT_PATIENCE
 
     asyncio.run(story())
 
 
 def test_an_id_of_another_kind_is_not_seen(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stored comment is no inference, however much inferences are believed."""
-    monkeypatch.setattr(witness, "PATIENCE", 1.0)
+    monkeypatch.setattr(row_watcher, "PATIENCE", 1.0)
 
     async def story() -> None:
-        async with witness_of(server.url) as (seeing, _):
+        async with watcher_of(server.url) as (watcher, _):
             for _ in range(2):
                 target = await in_thread(inference, server)
-                assert await seeing.wait_until_stored("inference", target)
+                assert await watcher.wait_until_stored("inference", target)
                 row = {"target_id": target, "target_type": "inference", "value": "fine", "tags": {}}
                 comment = await in_thread(write, server, "CommentFeedback", row)
-                assert await seeing.wait_until_stored("comment", comment, target)
-            assert not await seeing.wait_until_stored("inference", comment)
+                assert await watcher.wait_until_stored("comment", comment, target)
+            assert not await watcher.wait_until_stored("inference", comment)
 
     asyncio.run(story())
 
@@ -267,14 +269,14 @@ def test_a_password_in_the_url(data: Path) -> None:
 
     async def sees(url: str, server: Server) -> bool:
         clickhouse = Counted(url)
-        seeing = Witness(clickhouse)
+        watcher = RowWatcher(clickhouse)
         try:
-            await listening(seeing)
+            await listening(watcher)
             server.http.auth = ("ada", "s3cret")
-            assert seeing._listener.connected
-            return bool(await seeing.wait_until_stored("inference", await in_thread(inference, server)))
+            assert watcher._listener.connected
+            return bool(await watcher.wait_until_stored("inference", await in_thread(inference, server)))
         finally:
-            await seeing.close()
+            await watcher.close()
             await clickhouse.close()
 
     with Server(data, **options) as server:
@@ -287,13 +289,13 @@ def test_any_other_clickhouse_is_asked(server: Server) -> None:
     """One that tells nothing, as ClickHouse's own server: every row is looked up, and none is waited for."""
 
     async def story() -> None:
-        async with silent(server.url) as url, witness_of(url) as (seeing, clickhouse):
+        async with silent(server.url) as url, watcher_of(url) as (watcher, clickhouse):
             for number in itertools.count(1):
                 id = await in_thread(inference, server)
                 began = time.monotonic()
-                assert await seeing.wait_until_stored("inference", id)
+                assert await watcher.wait_until_stored("inference", id)
                 assert clickhouse.asked == number
-                assert time.monotonic() - began < listener.PATIENCE
+                assert time.monotonic() - began < listener.EVENT_PATIENCE
                 if number == 3:
                     return
 
@@ -302,7 +304,7 @@ def test_any_other_clickhouse_is_asked(server: Server) -> None:
 
 @asynccontextmanager
 async def silent(url: str) -> Any:
-    """The URL of a server that passes on queries to `url`, and knows nothing of news."""
+    """The URL of a server that passes on queries to `url`, and has no route for row events."""
 
     async def passed_on(request: Request) -> Response:
         if request.url.path == row_events.PATH:
