@@ -12,6 +12,7 @@ import pytest
 import zstandard
 
 from support.clickhouse import Server
+from t0dspy.transport.episode import new_episode
 
 TARGET = "01a1f8fb-7866-7ac2-942b-9bd3241bca61"
 INSERT = "INSERT INTO BooleanMetricFeedback {} FORMAT JSONEachRow\n"
