@@ -83,6 +83,10 @@ class Predictor:
     """The program's name of its own LM, a key of `CompiledProgram.lms`; None if no LM is set."""
     kept: bool = False
     """Whether it is a predictor, or a module that contains predictors, that stays in Python."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Other settings, under the names that a provider gets, for which a variant has no key."""
+    covered: "Sequence[Predictor]" = ()
+    """The predictors in a kept module, or the kept predictor itself."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ class CompiledPredictor:
     """The program's name of its own LM, a key of `CompiledProgram.lms`; None if no LM is set."""
     kept: bool = False
     """Whether it stays in Python; then it has no templates. A kept module that contains predictors counts as one."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of its calls, under the names that a provider gets, for which a variant has no key."""
 
     @property
     def demo_turns(self) -> int:

@@ -1,6 +1,6 @@
 """Compile a predictor to templates, schemas and state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dspy
@@ -26,8 +26,13 @@ def compile_predictor(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm
     Raises:
         CompileError: the result cannot be written to a file.
     """
+    return _writable(predictor, lambda: _compile(predictor, adapters, lm, model))
+
+
+def _writable(predictor: Predictor, compile: Callable[[], CompiledPredictor]) -> CompiledPredictor:
+    """Return what `compile` returns; refuse the predictor with a reason if that cannot be written to a file."""
     try:
-        compiled = _compile(predictor, adapters, lm, model)
+        compiled = compile()
         canonical([compiled.templates, compiled.state], allow_nan=False).encode("utf-8")
     except UnicodeEncodeError as error:
         reason = f"holds {error.object[error.start]!r}, which UTF-8 cannot encode."
@@ -38,6 +43,28 @@ def compile_predictor(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm
     else:
         return compiled
     raise CompileError.because(predictor.path, reason, "Remove it from its instructions, descriptions or demos.")
+
+
+def compile_kept(predictor: Predictor) -> CompiledPredictor:
+    """Compile a kept predictor or module: only the states of the predictors that it covers.
+
+    Raises:
+        CompileError: a state cannot be written to a file.
+    """
+    return _writable(
+        predictor,
+        lambda: CompiledPredictor(
+            path=predictor.path,
+            contract=Contract("chat", {}, {}),
+            model=predictor.model or "",
+            sampling=predictor.sampling,
+            json_mode={},
+            templates={},
+            state={covered.path: predictor_state(covered) for covered in predictor.covered},
+            lm=predictor.lm,
+            kept=True,
+        ),
+    )
 
 
 def _compile(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm: Any, model: str) -> CompiledPredictor:
@@ -54,6 +81,7 @@ def _compile(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm: Any, mo
         templates={text.text: prompt_templates(predictor.path, signature, text) for text in texts},
         state=predictor_state(predictor),
         lm=predictor.lm,
+        extra=predictor.extra,
     )
 
 

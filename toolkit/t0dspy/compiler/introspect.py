@@ -1,20 +1,24 @@
 """List the predictors of a live DSPy program, and refuse what cannot be compiled, with name and reason."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import dspy
 import pydantic
 from pydantic.fields import FieldInfo
 
+from t0dspy.artifact.lms import ADDRESS_KEYS
+from t0dspy.compiler.keep import Kept, paths_of
 from t0dspy.compiler.made_at_run_time import creations_in
-from t0dspy.compiler.sampling import shorthand_of, variant_settings
+from t0dspy.compiler.sampling import sampling_of
 from t0dspy.compiler.schema import is_text_output
 from t0dspy.errors import CompileError, Refusal
 from t0dspy.model import Predictor
 
 _UNSERVABLE = {
-    "RLM": ("rewrites its instructions for every call.", "Export the predictors around it and run it in Python."),
+    "RLM": ("rewrites its instructions for every call.", "Use dspy.ReAct with a tool."),
     "Flex": ("is code that an optimizer writes, not a prompt.", "Use dspy.Predict or dspy.ChainOfThought."),
     "ReActV2": (
         "sends native tool calls, which an exported prompt cannot contain.",
@@ -39,25 +43,56 @@ TAKEN_NAMES = frozenset(("self", "demos", "config", "lm", "new_signature"))
 """Keywords of a dspy.Predict call: an input with such a name never reaches the prompt."""
 
 
-def predictors_of(program: dspy.Module) -> list[Predictor]:
-    """Return the predictors of `program`, in DSPy's order.
+def predictors_of(program: dspy.Module, keep: Sequence[str] = ()) -> list[Predictor]:
+    """Return the predictors of `program`, in DSPy's order, and after them the kept modules.
+
+    Args:
+        program: the live program.
+        keep: the paths of predictors and modules that stay in Python; a module covers the predictors inside it.
 
     Raises:
         CompileError: if the program cannot be served; it lists every reason.
     """
+    kept = Kept(program, keep)
+    refusals = [problem.offering_keep() for problem in problems_of(program) if not kept.covers(problem.module)]
+    if refusals:
+        raise CompileError(list(dict.fromkeys(refusals)))
+    compiled = [(path, predict) for path, predict in program.named_predictors() if not kept.covers(predict)]
+    return [
+        *(_predictor(path, predict) for path, predict in compiled),
+        *(_kept(program, path, module) for path, module in kept.modules.items()),
+    ]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A reason why a predictor or module cannot be compiled."""
+
+    path: str
+    module: dspy.Module
+    """The predictor or module that can be kept instead."""
+    refusal: Refusal
+
+    def offering_keep(self) -> Refusal:
+        """Return the refusal with `--keep PATH` as a further remedy."""
+        keep = f"Or pass --keep {shlex.quote(self.path)}, so that it runs in Python through DSPy."
+        return replace(self.refusal, remedy=f"{self.refusal.remedy} {keep}")
+
+
+def problems_of(program: dspy.Module) -> list[Problem]:
+    """Return every reason why a part of `program` cannot be compiled."""
     named = list(program.named_predictors())
-    refusals = [*_refused_modules(program), *_hidden(program, named), *_made_while_running(program)]
-    if not named and not refusals:
-        refusals.append(Refusal("the program", "has no predictors.", "Export a dspy.Module with a dspy.Predict in it."))
+    problems = [*_refused_modules(program), *_hidden(program, named), *_made_while_running(program)]
+    if not named and not problems:
+        refusal = Refusal("the program", "has no predictors.", "Export a dspy.Module with a dspy.Predict in it.")
+        return [Problem("self", program, refusal)]
     inside = _inside_unservable(program)
     for path, predict in named:
-        if id(predict) in inside:
-            continue  # its module has been refused already
-        refusals += [*refused_fields(path, signature_of(predict)), *_taken_names(path, signature_of(predict))]
-        refusals += _refused_settings(path, predict)
-    if refusals:
-        raise CompileError(refusals)
-    return [_predictor(path, predict) for path, predict in named]
+        if id(predict) not in inside:  # else its module has been refused already
+            refusals = [*refused_fields(path, signature_of(predict)), *_taken_names(path, signature_of(predict))]
+            refusals += _refused_config(path, predict)
+            problems += [Problem(path, predict, refusal) for refusal in refusals]
+    return problems
 
 
 def modules_of(program: dspy.Module, kind: type[dspy.Module] = dspy.Module) -> list[tuple[str, dspy.Module]]:
@@ -93,9 +128,23 @@ def _taken_names(path: str, signature: type[dspy.Signature]) -> Iterator[Refusal
 
 
 def _predictor(path: str, predict: dspy.Predict) -> Predictor:
-    settings, _ = variant_settings(lm_of(predict), predict.config)
+    sampling = sampling_of(lm_of(predict), predict.config)
     demos = tuple(_demo(demo, signature_of(predict)) for demo in predict.demos)
-    return Predictor(path, signature_of(predict), demos, shorthand_of(lm_of(predict), predict.config)[0], settings)
+    return Predictor(path, signature_of(predict), demos, None, sampling.keys, extra=sampling.extra)
+
+
+def _kept(program: dspy.Module, path: str, module: dspy.Module) -> Predictor:
+    """Return the kept predictor or module at `path`, with the predictors that it covers."""
+    inside = {id(predict) for _, predict in modules_of(module, dspy.Predict)}
+    covered = tuple(
+        _predictor(name, predict)
+        for name, predict in paths_of(program).items()
+        if id(predict) in inside and isinstance(predict, dspy.Predict)
+    )
+    if not isinstance(module, dspy.Predict):
+        return Predictor(path, dspy.Signature, (), None, {}, kept=True, covered=covered)
+    sampling = {**covered[0].sampling, **covered[0].extra}
+    return Predictor(path, signature_of(module), (), None, sampling, kept=True, covered=covered)
 
 
 def _demo(demo: Any, signature: type[dspy.Signature]) -> Mapping[str, Any]:
@@ -105,24 +154,24 @@ def _demo(demo: Any, signature: type[dspy.Signature]) -> Mapping[str, Any]:
     return {name: value for name, value in values.items() if name in signature.fields or name == "augmented"}
 
 
-def _refused_modules(program: dspy.Module) -> Iterator[Refusal]:
-    for path, module in modules_of(program):
-        location = path.removeprefix("self.")
+def _refused_modules(program: dspy.Module) -> Iterator[Problem]:
+    for location, module in paths_of(program).items():
         for kind in type(module).__mro__:
             if kind.__module__.startswith("dspy.") and kind.__name__ in _UNSERVABLE:
                 reason, remedy = _UNSERVABLE[kind.__name__]
-                yield Refusal(location, f"dspy.{kind.__name__} {reason}", remedy)
+                yield Problem(location, module, Refusal(location, f"dspy.{kind.__name__} {reason}", remedy))
                 break
         if "forward" in vars(module):
             reason = "its `forward` was replaced on the instance, as KNNFewShot does, so its prompts differ per call."
-            yield Refusal(location, reason, "Compile with BootstrapFewShot or MIPROv2 instead.")
-        if isinstance(module, dspy.Predict) and getattr(module, "fields", None):
-            yield Refusal(
-                location, "it has decision criteria, which a template cannot print.", "Use plain output types."
+            yield Problem(
+                location, module, Refusal(location, reason, "Compile with BootstrapFewShot or MIPROv2 instead.")
             )
+        if isinstance(module, dspy.Predict) and getattr(module, "fields", None):
+            reason = "it has decision criteria, which a template cannot print."
+            yield Problem(location, module, Refusal(location, reason, "Use plain output types."))
 
 
-def _hidden(program: dspy.Module, named: Sequence[tuple[str, dspy.Predict]]) -> Iterator[Refusal]:
+def _hidden(program: dspy.Module, named: Sequence[tuple[str, dspy.Predict]]) -> Iterator[Problem]:
     visible = {id(predict) for _, predict in named}
     refused = _inside_unservable(program)
     for path, predict in modules_of(program, dspy.Predict):
@@ -132,12 +181,14 @@ def _hidden(program: dspy.Module, named: Sequence[tuple[str, dspy.Predict]]) -> 
                 "container inside a container, so optimizers and saved states do not include it."
             )
             remedy = "Set `_compiled = False` on the submodule, or keep predictors in one flat list or dict."
-            yield Refusal(path.removeprefix("self."), reason, remedy)
+            location = path.removeprefix("self.")
+            yield Problem(location, predict, Refusal(location, reason, remedy))
     modules = modules_of(program)
     packages, known = {_package(module) for _, module in modules} - {"dspy"}, {id(module) for _, module in modules}
     for path, module in modules:
         if not isinstance(module, dspy.Predict):
-            yield from _out_of_sight(path, module, packages, known)
+            for refusal in _out_of_sight(path, module, packages, known):
+                yield Problem(path.removeprefix("self."), module, refusal)
 
 
 def _package(value: Any) -> str:
@@ -181,15 +232,12 @@ def _inside_unservable(program: dspy.Module) -> set[int]:
     }
 
 
-def _made_while_running(program: dspy.Module) -> Iterator[Refusal]:
-    seen = set()
+def _made_while_running(program: dspy.Module) -> Iterator[Problem]:
     for path, module in modules_of(program):
-        if type(module) in seen or type(module).__module__.startswith("dspy."):
-            continue
-        seen.add(type(module))
-        location = path.removeprefix("self.") if path != "self" else type(module).__name__
-        for creation in creations_in(module):
-            yield Refusal(location, creation.reason, creation.remedy)
+        if not type(module).__module__.startswith("dspy."):
+            location = path.removeprefix("self.") if path != "self" else type(module).__name__
+            for creation in creations_in(module):
+                yield Problem(path.removeprefix("self."), module, Refusal(location, creation.reason, creation.remedy))
 
 
 def _refused_type(field: str, info: FieldInfo) -> Iterator[Refusal]:
@@ -200,7 +248,7 @@ def _refused_type(field: str, info: FieldInfo) -> Iterator[Refusal]:
         yield Refusal(
             field,
             f"type dspy.{custom.__name__} is sent to a model as more than text.",
-            "Give the field a JSON type, or keep this predictor out of the exported program.",
+            "Give the field a JSON type.",
         )
         return
     try:
@@ -219,7 +267,10 @@ def _custom_types(annotation: Any) -> Iterator[type]:
         yield from _custom_types(inner)
 
 
-def _refused_settings(path: str, predict: dspy.Predict) -> Iterator[Refusal]:
-    for setting in variant_settings(lm_of(predict), predict.config)[1]:
-        remedy = "Remove it from the predictor's config or its LM, or set it on the model in tensorzero.toml."
-        yield Refusal(f"{path}, setting {setting.name!r}", f"{setting.reason}.", remedy)
+def _refused_config(path: str, predict: dspy.Predict) -> Iterator[Refusal]:
+    for name in ("model", *ADDRESS_KEYS):
+        if predict.config.get(name) is not None:
+            reason = "is not an option of a call that the gateway can carry, because it selects another LM."
+            yield Refusal(
+                f"{path}, setting {name!r}", reason, "Give the predictor an LM of its own: set_lm(dspy.LM(...))."
+            )

@@ -174,7 +174,7 @@ class _Plan:
         return PredictorEntry(
             self.function_of[predictor.path],
             predictor.model,
-            predictor.sampling,
+            {**predictor.sampling, **predictor.extra},
             predictor.demo_turns,
             predictor.lm,
             tuple(predictor.templates),

@@ -20,7 +20,7 @@ def json_mode_of(signature: type[dspy.Signature], adapter: dspy.Adapter, lm: Any
         lm: the predictor's LM in DSPy; None if no LM is set.
     """
     body = captured_body(signature, adapter, lm) if isinstance(lm, dspy.LM) else None
-    if body is None or not _fits_toml(body.get("response_format", {})):
+    if body is None or not fits_toml(body.get("response_format", {})):
         return {"json_mode": output_schema(signature)[1]}
     if "response_format" not in body:  # DSPy's catalog does not know the model, so that DSPy sends none
         return {"json_mode": "off"}
@@ -62,10 +62,10 @@ class _Capture:
         raise ConnectionError("this request is not sent")
 
 
-def _fits_toml(value: Any) -> bool:
+def fits_toml(value: Any) -> bool:
     """Return whether TOML can hold `value`, which must have no null and no integer beyond 64 bits."""
     if isinstance(value, dict):
-        return all(map(_fits_toml, value.values()))
+        return all(map(fits_toml, value.values()))
     if isinstance(value, list):
-        return all(map(_fits_toml, value))
+        return all(map(fits_toml, value))
     return value is not None and not (isinstance(value, int) and abs(value) >= 2**63)

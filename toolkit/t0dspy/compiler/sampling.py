@@ -1,8 +1,11 @@
 """Translate a predictor's LM and config to the model and the sampling settings of a variant."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from t0dspy.artifact.lms import LmIdentity
 
 VARIANT_KEYS = {
     "temperature": "temperature",
@@ -26,6 +29,7 @@ CONNECTION_KEYS = frozenset(
     (
         *("api_key", "api_base", "base_url", "api_version", "headers", "extra_headers", "organization", "model_list"),
         *("timeout", "num_retries", "cache", "rollout_id", "azure_ad_token", "aws_region_name", "vertex_project"),
+        *("project", "extra_query", "custom_llm_provider", "azure_ad_token_provider", "prompt_cache"),
     )
 )
 """Settings to reach a provider. The model's table in tensorzero.toml has them, and secrets must not be exported."""
@@ -46,31 +50,49 @@ _SHORTHANDS = {
 """DSPy's provider prefix -> TensorZero's shorthand for the same provider."""
 
 
+PROVIDER_KEYS = frozenset(
+    (
+        *("logit_bias", "logprobs", "top_logprobs", "top_k", "top_a", "min_p", "user", "metadata", "store"),
+        *("safety_identifier", "prompt_cache_key", "prediction", "modalities", "audio", "parallel_tool_calls"),
+        *("tool_choice", "response_format", "web_search_options", "repetition_penalty", "moderation", "provider"),
+    )
+)
+"""Settings that a provider gets as they are, for which a variant has no key. Other names may be those of secrets."""
+
+NOT_IN_VARIANTS = frozenset(("n", "num_generations"))
+"""Settings that the gateway refuses even in `extra_body`, because it returns one answer."""
+
+
 @dataclass(frozen=True)
-class Setting:
-    """A sampling setting that a variant does not support, and the reason."""
+class Sampling:
+    """The settings of a predictor, divided by the way in which a variant holds them."""
 
-    name: str
-    reason: str
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    """Variant keys and values."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Settings under the names that the provider gets, for which a variant has no key: they go to `extra_body`."""
+    omitted: tuple[str, ...] = ()
+    """Names of settings that a variant cannot hold at all."""
 
 
-def variant_settings(lm: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[Setting]]:
-    """Return the variant keys for a predictor's `config` and `lm` (None if unset), and the unsupported settings.
+def sampling_of(lm: Any, config: Mapping[str, Any]) -> Sampling:
+    """Return the settings that a predictor's `config` and `lm` (None if unset) give a call.
 
     The predictor's config overrides its LM, as in DSPy. Values of None are omitted.
     """
-    wanted = {**getattr(lm, "kwargs", {}), **config}
-    settings: dict[str, Any] = {}
-    refused = []
-    for name, value in wanted.items():
+    keys: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    omitted = []
+    for name, value in {**getattr(lm, "kwargs", {}), **config}.items():
         if value is None or name in CONNECTION_KEYS or (name in ("n", "num_generations") and value == 1):
             continue
-        reason = _why_not(name, value)
-        if reason:
-            refused.append(Setting(name, reason))
+        if _fits_variant(name, value):
+            keys[VARIANT_KEYS[name]] = [value] if name == "stop" and isinstance(value, str) else value
+        elif name in VARIANT_KEYS.keys() | PROVIDER_KEYS | NOT_IN_VARIANTS and _is_json(value):
+            extra[name] = value
         else:
-            settings[VARIANT_KEYS[name]] = [value] if name == "stop" and isinstance(value, str) else value
-    return settings, refused
+            omitted.append(name)
+    return Sampling(keys, extra, tuple(omitted))
 
 
 def connection_keys(lm: Any, config: Mapping[str, Any]) -> list[str]:
@@ -80,20 +102,13 @@ def connection_keys(lm: Any, config: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in set_here.keys() & (CONNECTION_KEYS - quiet) if set_here[name] is not None)
 
 
-def shorthand_of(lm: Any, config: Mapping[str, Any]) -> tuple[str | None, str]:
-    """Return TensorZero's shorthand for the model that `lm` and `config` select, or None and the reason."""
-    if lm is None:
-        return None, "it has no LM and DSPy has no configured LM"
-    name = str(getattr(lm, "model", ""))
-    provider, _, model = name.partition("/")
-    wanted = {**getattr(lm, "kwargs", {}), **config}
-    address = next((key for key in ("api_base", "base_url") if wanted.get(key)), None)
-    if address:
-        return None, f"its LM {name!r} has a custom address ({address}), for which there is no shorthand"
-    if getattr(lm, "model_type", "chat") != "chat":
-        return None, f"its LM {name!r} is of model_type {lm.model_type!r}, but the gateway calls chat completions"
+def shorthand_of(lm: LmIdentity) -> tuple[str | None, str]:
+    """Return TensorZero's shorthand for the model that certainly answers for `lm`, or None and the reason."""
+    provider, _, model = lm.model.partition("/")
+    if lm.address is not None:
+        return None, "it has an address of its own (api_base), for which there is no shorthand"
     if not model or provider not in _SHORTHANDS:
-        return None, f"there is no TensorZero shorthand for its LM {name!r}"
+        return None, "there is no TensorZero shorthand for it"
     return f"{_SHORTHANDS[provider]}::{model}", ""
 
 
@@ -104,21 +119,23 @@ def dspy_name_of(model: str) -> str:
     return f"{prefix}/{name}"
 
 
-def _why_not(name: str, value: Any) -> str:
-    shown = f"is {value!r}" if isinstance(value, int | float) else f"is a {type(value).__name__}"  # no secrets
-    if name in ("n", "num_generations"):
-        return f"requests {value!r} completions per call, but the gateway returns one"
-    if name not in VARIANT_KEYS:
-        return "has no counterpart in a TensorZero variant"
-    if name in _INTEGERS and (isinstance(value, bool) or not isinstance(value, int)):
-        return f"{shown}, not an integer"
-    if name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
-        return f"{shown}, not a number"
-    if name == "stop" and not _are_texts(value):
-        return f"{shown}, not a string or a list of strings"
-    texts = name in ("reasoning_effort", "service_tier", "verbosity")
-    return f"{shown}, not a string" if texts and not isinstance(value, str) else ""
+def _fits_variant(name: str, value: Any) -> bool:
+    if name in _NUMBERS:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if name in _INTEGERS:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if name == "stop":
+        return _are_texts(value)
+    return name in VARIANT_KEYS and isinstance(value, str)
 
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(text, str) for text in value))
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from t0dspy.artifact.variants import variant_name
+from t0dspy.compiler.response_format import fits_toml
+from t0dspy.compiler.sampling import NOT_IN_VARIANTS
 from t0dspy.model import CompiledPredictor, LmEntry, Text
 
 MAIN_LM = "main"
@@ -56,8 +58,21 @@ def variants_of(
 
 def _candidate(predictor: CompiledPredictor, version: str, prefix: str, *, retries: bool) -> Variant:
     settings = {} if predictor.kept else {**predictor.sampling, **predictor.json_mode}
+    if retries:  # other clients call it
+        settings |= _extra_body(predictor)
     text = next(iter(predictor.templates), None)
     return Variant(version, predictor.model, settings, template_files(predictor, prefix, text), retries)
+
+
+def _extra_body(predictor: CompiledPredictor) -> dict[str, Any]:
+    """Return the settings that a variant has no key for, as a variant sends them to the provider."""
+    entries = [
+        {"pointer": f"/{name}", "value": value}
+        for name, value in predictor.extra.items()
+        if name not in NOT_IN_VARIANTS and fits_toml(value)
+    ]
+    written = [*predictor.json_mode.get("extra_body", ()), *entries]
+    return {"extra_body": written} if written else {}
 
 
 def _for_runtime(predictor: CompiledPredictor, name: str, model: str, prefix: str, text: Text | None) -> Variant:
