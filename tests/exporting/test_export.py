@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,11 @@ def test_a_failed_proof_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -
     """Neither on the first export nor on a later one."""
     real = parity.compare
 
-    def spoiled(version: str, form: Any, subjects: Any, files: Any, **more: Any) -> Any:
-        files = {path: text.replace("Answer", "Guess") if "system" in path else text for path, text in files.items()}
-        return real(version, form, subjects, files, inputs=1)
+    def spoiled(program: Any, exported: Any, version: str, **more: Any) -> Any:
+        files = {
+            path: text.replace("Answer", "Guess") if "system" in path else text for path, text in exported.files.items()
+        }
+        return real(program, replace(exported, files=files), version, inputs=1)
 
     monkeypatch.setattr(parity, "compare", spoiled)
     with pytest.raises(WireInequalityError, match="Guess"):
