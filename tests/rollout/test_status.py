@@ -31,6 +31,7 @@ def test_json_tells_the_same(project: Project, run: Run) -> None:
         "awaits_review": False,
         "code_changed": "",
         "live": {},
+        "fallbacks": {"calls": 0, "repeated": 0},
     }
     assert shown["history"][-1]["reason"] == "it is better"
     away = json.loads(run("traffic", "question", "--json", "--gateway-url", "http://127.0.0.1:9").out)
@@ -51,7 +52,7 @@ def test_scores_are_shown(project: Project, run: Run) -> None:
         "f1": 0.25,
     }
     path.write_text(json.dumps(manifest))
-    assert "  good  validation 0.9  holdout 0.812 (was 0.5)  f1 0.25  -\n" in run("traffic", "question").out
+    assert "  good  validation 0.9  holdout 0.812 (was 0.5)  f1 0.25  -     -\n" in run("traffic", "question").out
 
 
 def test_live_ratings_are_shown(project: Project, run: Run) -> None:
@@ -70,10 +71,28 @@ def test_live_ratings_are_shown(project: Project, run: Run) -> None:
         "v2": {},
         "v3": {},
     }
-    assert "  good 0.5 (2)  score 0.25 (1)\n" in run("traffic", "question").out
+    assert "  good 0.5 (2)  score 0.25 (1)  " in run("traffic", "question").out
     gone = run("traffic", "question", "--clickhouse-url", "http://127.0.0.1:9/tensorzero")
     assert gone.code == 0
     assert "good" not in gone.out
+
+
+def test_json_fallbacks_are_counted_for_their_version(project: Project, run: Run) -> None:
+    """A second call that asks for JSON belongs to the version whose answer could not be parsed; tests do not count."""
+
+    def fallbacks() -> dict[str, tuple[int, int]]:
+        versions = json.loads(run("traffic", "question", "--json").out)["versions"]
+        return {one["version"]: (one["fallbacks"]["calls"], one["fallbacks"]["repeated"]) for one in versions}
+
+    before = fallbacks()
+    project.call("question", {"question": "of a client without the runtime, which cannot ask again"})
+    for variant in ("v1__main", "v1__main", "v1__main_json"):
+        project.call("question", {"question": "why"}, variant_name=variant)
+    project.call("question", {"question": "why"}, variant_name="v2__main_json", tags={"t0dspy::test": "1"})
+    assert fallbacks() == {**before, "v1": (before["v1"][0] + 2, before["v1"][1] + 1)}
+    out = run("traffic", "question").out
+    assert f"  {before['v1'][1] + 1} of {before['v1'][0] + 2}\n" in out
+    assert "asked again: calls of a predictor whose answer DSPy could not parse" in out
 
 
 def test_a_clickhouse_that_hangs_is_not_waited_for(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

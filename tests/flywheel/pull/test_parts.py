@@ -163,6 +163,31 @@ def test_inputs_of_older_rows(kind: str) -> None:
         assert reader.arguments(json.dumps(stored)) == {"q": "x"}
 
 
+def test_inputs_behind_texts() -> None:
+    """What DSPy printed in another way than its type is pulled as the value that the program passed."""
+    reader = Reader("chat", {"properties": {"q": {"type": "string"}}}, OUTPUTS)
+    arguments = {"q": {"t0dspy::text": "None", "t0dspy::value": None}, "r": {"t0dspy::text": None}, "s": 1}
+    stored = {"messages": [{"role": "user", "content": [{"type": "template", "arguments": arguments}]}]}
+    assert reader.arguments(json.dumps(stored)) == {"q": None, "s": 1}
+
+
+@pytest.mark.parametrize(
+    ("type", "as_json", "text"),
+    [
+        ("chat", False, "[[ ## answer ## ]]\nyes"),
+        ("chat", True, '{"answer": "yes"}'),
+        ("xml", False, "<answer>yes</answer>"),
+        ("xml", True, '```json\n{"answer": "yes"}\n```'),
+    ],
+)
+def test_answers_are_read_in_the_text_that_was_asked_for(type: Any, as_json: bool, text: str) -> None:
+    """DSPy's JSON fallback asks a function of another type for JSON."""
+    reader = Reader(type, {"properties": {}}, OUTPUTS)
+    stored = json.dumps([{"type": "text", "text": text}])
+    assert reader.answer(stored, as_json=as_json) == {"answer": "yes"}
+    assert reader.answer(stored, as_json=not as_json) is None
+
+
 @pytest.mark.parametrize("stored", ["", "null", "[]", "7", '{"raw":null,"parsed":null}', '{"raw":7}', "[" * 5000])
 def test_answers_that_are_none(stored: str) -> None:
     assert Reader("json", {"properties": {}}, OUTPUTS).answer(stored) is None
