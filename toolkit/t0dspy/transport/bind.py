@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import dspy
 
-from t0dspy.compiler.introspect import modules_of
+from t0dspy.compiler.keep import paths_of
 from t0dspy.transport.dspy34 import install
 from t0dspy.transport.hooks import Deployment, hook
 from t0dspy.transport.inputs import Bound, bind_predictor
@@ -22,11 +22,10 @@ def bind(program: dspy.Module, deployment: Deployment, kept: Collection[str] = (
         RunError: the installed version of DSPy is not supported.
     """
     install()
-    paths = {id(predict): path for path, predict in program.named_predictors()}
-    for location, module in modules_of(program):
-        path = location.removeprefix("self.")
-        if id(module) in paths and isinstance(module, dspy.Predict):
-            hook(module, deployment, bind_predictor(paths[id(module)], module))
+    listed = dict(program.named_predictors())
+    for path, module in paths_of(program).items():
+        if isinstance(module, dspy.Predict) and path in listed:
+            hook(module, deployment, bind_predictor(path, module))
         elif path in kept:
             hook(module, deployment, Bound(path))
     if not isinstance(program, dspy.Predict) and "self" not in kept:

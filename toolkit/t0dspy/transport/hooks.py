@@ -21,6 +21,7 @@ from t0dspy.transport.adapter import settings_for
 from t0dspy.transport.call import PredictorCall
 from t0dspy.transport.default_lm import default_settings
 from t0dspy.transport.inputs import Bound, call_inputs, with_version_state
+from t0dspy.transport.prompt import ServedPredictor
 from t0dspy.transport.run import Run, current_run
 
 _METHODS = ("forward", "aforward")
@@ -66,6 +67,13 @@ class _Base:
             raise RuntimeError(f"the module of this {self.name} is gone")
         return module
 
+    def _predictor(self, run: Run) -> ServedPredictor | None:
+        """Return what the version has for this module; None if a kept module around it is being called."""
+        around = calls.current_call()
+        if self.bound is None or (around is not None and around.predictor.entry.kept):
+            return None
+        return run.served.predictors.get(self.bound.path)
+
     @contextmanager
     def active(self, module: dspy.Module, kwargs: dict[str, Any]) -> Iterator["_Active"]:
         """Set DSPy's settings for one call, and yield the call; translate errors at its end."""
@@ -74,8 +82,8 @@ class _Base:
         if top or run is None:
             run = self.deployment.begin()
         call, changes = None, settings_for(run.served) if top else {}
-        if self.bound is not None and calls.current_call() is None:  # a kept module covers its predictors
-            predictor = run.served.predictors[self.bound.path]
+        predictor = self._predictor(run)
+        if self.bound is not None and predictor is not None:
             kwargs = with_version_state(self.bound, predictor, module, kwargs)
             call = PredictorCall(predictor, call_inputs(module, kwargs))
             changes[calls.SETTING] = call
