@@ -87,6 +87,8 @@ class Predictor:
     """Other settings, under the names that a provider gets, for which a variant has no key."""
     covered: "Sequence[Predictor]" = ()
     """The predictors in a kept module, or the kept predictor itself."""
+    sends_files: bool = False
+    """Whether a kept predictor has images, sounds or files among its fields."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class CompiledPredictor:
     """Whether it stays in Python; then it has no templates. A kept module that contains predictors counts as one."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Settings of its calls, under the names that a provider gets, for which a variant has no key."""
+    sends_files: bool = False
+    """Whether it sends images, sounds or files."""
 
     @property
     def demo_turns(self) -> int:

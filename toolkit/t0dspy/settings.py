@@ -49,7 +49,11 @@ class ProgramSettings:
     signature: str | None = None
     """The program's contract: `"spec -> review"`, or the import path of a signature class."""
     model: str | None = None
-    """The TensorZero model of its predictors."""
+    """The TensorZero model of its LM."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The same by predictor, LM or attribute, if the program has several LMs."""
+    keep: tuple[str, ...] = ()
+    """The paths of predictors and modules that stay in Python."""
     adapter: Text | None = None
     """The adapter text of its prompts."""
     demos: DemoPlace | None = None
@@ -128,7 +132,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "gold": get_args(Gold),
 }
 _NUMBERS = ("stage_timeout", "run_timeout", "timeout")
-_LISTS = ("command",)
+_LISTS = {"command": "['kubectl', 'rollout', ...]", "keep": "['see', 'chat']"}
+"""Key of a list of strings -> an example."""
 _SWITCHES = ("stages_only", "strict", "review")
 _COUNTS = ("min_examples", "min_feedback", "min_holdout", "max_demos")
 _RANGES = {"confidence": (0.5, 1.0), "min_improvement": (0.0, math.inf), "metric_threshold": (-math.inf, math.inf)}
@@ -145,6 +150,8 @@ class Settings:
     clickhouse_url: Setting
     programs: Mapping[str, ProgramSettings] = field(default_factory=dict)
     apply: ApplySettings = field(default_factory=ApplySettings)
+    models: Mapping[str, str] = field(default_factory=dict)
+    """DSPy's name of an LM, with `@ADDRESS` if several have it -> the TensorZero model, for all programs."""
     file: Path | None = None
     """The settings file; None if there is none."""
 
@@ -175,7 +182,9 @@ def load_settings(
     file, table = _read(directory)
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
     _check_keys(
-        table, [*DEFAULTS, "programs", "apply", *(key for key in tables if key == "stack")], f"{file}, [tool.t0dspy]"
+        table,
+        [*DEFAULTS, "programs", "apply", "models", *(key for key in tables if key == "stack")],
+        f"{file}, [tool.t0dspy]",
     )
     plain = {name: _pick(name, flags.get(name), environment, table, file) for name in DEFAULTS}
     programs = {
@@ -185,7 +194,8 @@ def load_settings(
         for name, program in _table(table.get("programs", {}), f"{file}, [tool.t0dspy.programs]").items()
     }
     apply = _apply(table.get("apply", {}), f"{file}, [tool.t0dspy.apply]")
-    return Settings(**plain, programs=programs, apply=apply, file=file)
+    models = _names(table.get("models", {}), f"{file}, [tool.t0dspy.models]")
+    return Settings(**plain, programs=programs, apply=apply, models=models, file=file)
 
 
 def _read(directory: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -248,9 +258,7 @@ def _check(key: str, value: Any, location: str) -> Any:
         return float(value)
     if key in _LISTS:
         if not isinstance(value, list) or not value:
-            raise SettingsError(
-                f"{location}: is {value!r}; write a list of strings, such as ['kubectl', 'rollout', ...]."
-            )
+            raise SettingsError(f"{location}: is {value!r}; write a list of strings, such as {_LISTS[key]}.")
         return tuple(_text(item, location) for item in value)
     choices = _CHOICES.get(key)
     if choices and value not in choices:
@@ -329,12 +337,17 @@ def _prices(value: Any, location: str) -> dict[str, dict[str, float]]:
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(_COUNTS, _count),
     **dict.fromkeys(_MODELS, _model),
+    "models": lambda value, location: _names(value, location),
     "prices": _prices,
     "score_range": _range,
     "yearly_risk": _yearly_risk,
     "yearly_decisions": _decisions,
     "curate": lambda value, location: _table(value, location),
 }
+
+
+def _names(value: Any, location: str) -> dict[str, str]:
+    return {name: _text(text, f"{location}, {name}") for name, text in _table(value, location).items()}
 
 
 def _table(value: Any, location: str) -> dict[str, Any]:

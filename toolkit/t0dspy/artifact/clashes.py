@@ -30,11 +30,12 @@ def check(configs: Path, directory: Path, manifest: Manifest, compiled: Compiled
             if name in _table(path, config, "functions"):
                 raise SettingsError(f"{path} has a function {name!r} already. Export under another --name.")
     known = {name for path, config in others if not _is_ours(path) for name in _table(path, config, "models")}
-    for predictor in compiled.predictors:
-        if "::" not in predictor.model and predictor.model not in known:
+    users = [(predictor.path, predictor.model) for predictor in compiled.predictors]
+    for user, model in [*users, *((f"the LM {lm.lm}", lm.model) for lm in compiled.lms.values())]:
+        if "::" not in model and model not in known:
             listed = f"it defines {', '.join(sorted(known))}" if known else "it defines none"
             raise SettingsError(
-                f"model {predictor.model!r} of {predictor.path}: no [models.{predictor.model}] in {configs}/**/*.toml "
+                f"model {model!r} of {user}: no [models.{model}] in {configs}/**/*.toml "
                 f"({listed}). Add it, or name a provider's model such as openai::gpt-4o-mini."
             )
 

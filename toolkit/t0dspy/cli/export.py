@@ -24,7 +24,19 @@ def export(
         Path | None, typer.Option(metavar="FILE", help="A state saved with program.save('x.json').")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="The TensorZero model, such as openai::gpt-4o-mini.")
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]MODEL",
+            help="The TensorZero model, such as openai::gpt-4o-mini. If the program has several LMs: NAME=MODEL, "
+            "repeatable, where NAME is a predictor, an LM such as openai/gpt-4o, or the attribute that holds it.",
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PREDICTOR",
+            help="A predictor or module that stays in Python, because no template can hold its prompt; repeatable.",
+        ),
     ] = None,
     adapter: Annotated[
         options.Adapter | None,
@@ -70,10 +82,13 @@ def export(
 
     settings = options.read_settings(configs, gateway_url, clickhouse_url)
     run_apply = options.prepare_apply(settings, quiet) if apply and not dry_run else None
+    all_models, models = options.parse_models(model or [])
     given = ExportOptions(
         name=name,
         state=state,
-        model=model,
+        model=all_models,
+        models=models,
+        keep=keep or (),
         adapter=adapter.value if adapter else None,
         demos=demos.value if demos else None,
         signature=signature,

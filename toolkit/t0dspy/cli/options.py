@@ -1,6 +1,6 @@
 """Options that several verbs share, and their combination with the settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -113,11 +113,31 @@ def prepare_apply(settings: Settings, quiet: bool) -> "Callable[[str], Applied]"
     return lambda action: apply_written(place, action, before)
 
 
+def parse_models(flags: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+    """Return the model for every LM, None if no flag names it, and the models by name, from the values of `--model`.
+
+    Raises:
+        SettingsError: two flags name a model for every LM, or a flag lacks a part.
+    """
+    from t0dspy.errors import SettingsError
+
+    alone, named = [flag for flag in flags if "=" not in flag], {}
+    if len(alone) > 1:
+        raise SettingsError(f"--model {alone[0]} and --model {alone[1]}: write NAME=MODEL to name several models.")
+    for flag in flags:
+        name, equals, model = flag.rpartition("=")
+        if equals and not (name and model):
+            raise SettingsError(f"--model {flag}: write NAME=MODEL, such as draft=openai::gpt-4o-mini.")
+        if equals:
+            named[name] = model
+    return (alone[0] if alone else None), named
+
+
 def with_program_settings(program: str, given: "ExportOptions", settings: Settings) -> tuple[str, "ExportOptions"]:
     """Return the import path of `program` and the export options, completed from the program's settings.
 
     Args:
-        program: a name from the settings, or an import path, for which `given` is returned unchanged.
+        program: a name from the settings, or an import path, for which only the project's models are added.
         given: the options from the command line, which take precedence.
         settings: the project's settings.
 
@@ -134,12 +154,15 @@ def with_program_settings(program: str, given: "ExportOptions", settings: Settin
                 f"no program {program!r} in {file} (configured: {known}), and it is not an import path such as "
                 "app.review:program."
             )
-        return program, given
+        return program, replace(given, lms=settings.models)
     known_settings = settings.programs[program]
     base = settings.file.parent if settings.file else Path()
     filled: dict[str, Any] = {
         "name": given.name or program,
         "state": given.state or (base / known_settings.state if known_settings.state else None),
+        "models": {**known_settings.models, **given.models},
+        "lms": settings.models,
+        "keep": given.keep or known_settings.keep,
         "stages_only": given.stages_only or known_settings.stages_only,
         "stage_timeout": known_settings.stage_timeout,
         "run_timeout": known_settings.run_timeout,

@@ -106,7 +106,7 @@ def _adapter_options(form: PromptForm) -> dict[str, Any]:
 
 
 def _compile_contract(signature: type[dspy.Signature], *, direct: bool) -> ProgramContract:
-    refusals = list(refused_fields("the program", signature))
+    refusals = list(refused_fields("the program", signature, prints_inputs=direct))
     if refusals:
         raise CompileError(refusals)
     inputs = input_schema(signature)

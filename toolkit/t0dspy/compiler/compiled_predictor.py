@@ -63,6 +63,7 @@ def compile_kept(predictor: Predictor) -> CompiledPredictor:
             state={covered.path: predictor_state(covered) for covered in predictor.covered},
             lm=predictor.lm,
             kept=True,
+            sends_files=predictor.sends_files,
         ),
     )
 

@@ -39,6 +39,8 @@ _UNSERVABLE = {
 UNLOADABLE_NAMES = frozenset(("true", "false", "none", "True", "False", "None", "not"))
 """Field names that MiniJinja reads as literals or operators, not as variables."""
 
+_FILES = (dspy.Image, dspy.Audio, dspy.File)
+
 TAKEN_NAMES = frozenset(("self", "demos", "config", "lm", "new_signature"))
 """Keywords of a dspy.Predict call: an input with such a name never reaches the prompt."""
 
@@ -110,14 +112,20 @@ def lm_of(predict: dspy.Predict) -> Any:
     return predict.lm or dspy.settings.lm
 
 
-def refused_fields(location: str, signature: type[dspy.Signature]) -> Iterator[Refusal]:
-    """Yield the reasons why the fields of `signature` cannot become a schema and a template."""
+def refused_fields(location: str, signature: type[dspy.Signature], *, prints_inputs: bool = True) -> Iterator[Refusal]:
+    """Yield the reasons why the fields of `signature` cannot become a schema and a template.
+
+    Args:
+        location: the predictor, or the program.
+        signature: its signature.
+        prints_inputs: whether a template prints the inputs, so that they must be text.
+    """
     for name, info in signature.fields.items():
         field = f"{location}, field {name!r}"
         if name in UNLOADABLE_NAMES or not name.isascii() or name.startswith("_"):
             yield Refusal(field, "is a name the gateway's templates cannot use.", "Rename the field.")
         else:
-            yield from _refused_type(field, info)
+            yield from _refused_type(field, info, text=prints_inputs or name in signature.output_fields)
 
 
 def _taken_names(path: str, signature: type[dspy.Signature]) -> Iterator[Refusal]:
@@ -141,10 +149,12 @@ def _kept(program: dspy.Module, path: str, module: dspy.Module) -> Predictor:
         for name, predict in paths_of(program).items()
         if id(predict) in inside and isinstance(predict, dspy.Predict)
     )
+    fields = [info for each in covered for info in each.signature.fields.values()]
+    files = any(issubclass(kind, _FILES) for info in fields for kind in _custom_types(info.annotation))
+    kept = Predictor(path, dspy.Signature, (), None, {}, kept=True, covered=covered, sends_files=files)
     if not isinstance(module, dspy.Predict):
-        return Predictor(path, dspy.Signature, (), None, {}, kept=True, covered=covered)
-    sampling = {**covered[0].sampling, **covered[0].extra}
-    return Predictor(path, signature_of(module), (), None, sampling, kept=True, covered=covered)
+        return kept
+    return replace(kept, signature=signature_of(module), sampling={**covered[0].sampling, **covered[0].extra})
 
 
 def _demo(demo: Any, signature: type[dspy.Signature]) -> Mapping[str, Any]:
@@ -240,10 +250,10 @@ def _made_while_running(program: dspy.Module) -> Iterator[Problem]:
                 yield Problem(path.removeprefix("self."), module, Refusal(location, creation.reason, creation.remedy))
 
 
-def _refused_type(field: str, info: FieldInfo) -> Iterator[Refusal]:
+def _refused_type(field: str, info: FieldInfo, *, text: bool) -> Iterator[Refusal]:
     if is_text_output(info):
         return
-    custom = next(_custom_types(info.annotation), None)
+    custom = next(_custom_types(info.annotation), None) if text else None
     if custom is not None:
         yield Refusal(
             field,

@@ -8,16 +8,18 @@ from typing import Any
 
 import dspy
 
-from t0dspy.artifact import bundle, rollout_toml
+from t0dspy.artifact import bundle, rollout_toml, user_config
 from t0dspy.artifact.bundle import MANIFEST
 from t0dspy.artifact.exported import ExportedProgram, program_directory
 from t0dspy.compiler import adapters
 from t0dspy.compiler.compile import compile_program
+from t0dspy.compiler.lm_models import Models
 from t0dspy.compiler.naming import validate_name
 from t0dspy.compiler.next_version import contract_differences
 from t0dspy.errors import CompileError, ContractError
 from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.exporting.step import ExportStep, Progress
+from t0dspy.exporting.storage import check_storage
 from t0dspy.model import CompiledProgram, PromptForm
 from t0dspy.program.load import code_hash, load_program, require_program
 from t0dspy.program.signatures import load_signature
@@ -66,7 +68,8 @@ def export(
         notes += version_notes(state, str(options.state))
         notes += _adapter_notes(options)
     progress(f"compiling {name}")
-    compiled = _compile(live, reference, options)
+    compiled = _compile(live, reference, options, Path(configs))
+    check_storage(compiled, Path(configs))
     programs = program_directory(Path(configs), name).parent
     name = _free_name(programs, name, compiled, options)
     start = partial(ExportStep, live, compiled, programs / name, options, reference)
@@ -79,14 +82,15 @@ def export(
         return work.run(notes, progress, parity_progress)
 
 
-def _compile(live: dspy.Module, reference: str | None, options: ExportOptions) -> CompiledProgram:
+def _compile(live: dspy.Module, reference: str | None, options: ExportOptions, configs: Path) -> CompiledProgram:
     signature = options.signature
     if isinstance(signature, str):
         signature = load_signature(signature, live)
     return compile_program(
         live,
         form=_form(options),
-        model=options.model,
+        models=Models(options.model, options.models, options.lms, user_config.models(configs)),
+        keep=options.keep,
         signature=signature,
         stages_only=options.stages_only,
         code_hash=code_hash(live, reference),

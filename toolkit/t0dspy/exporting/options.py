@@ -20,7 +20,14 @@ class ExportOptions:
     state: Path | None = None
     """A state saved with `program.save("x.json")`."""
     model: str | None = None
-    """The TensorZero model of every predictor, such as `openai::gpt-4o-mini`."""
+    """The TensorZero model of the program's LM, such as `openai::gpt-4o-mini`."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The same by name, if the program has several LMs: a predictor's path, an LM's name in DSPy such as
+    `openai/gpt-4o` (with `@ADDRESS` if several have it), or the name of the attribute or variable that holds it."""
+    lms: Mapping[str, str] = field(default_factory=dict)
+    """The same for all programs of a project; a name that this program lacks is not an error."""
+    keep: Sequence[str] = ()
+    """The paths of predictors and modules that stay in Python."""
     adapter: Text | None = None
     """The adapter text; that of the configured DSPy adapter by default."""
     demos: DemoPlace | None = None

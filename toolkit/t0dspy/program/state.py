@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import dspy
 
+from t0dspy.compiler.keep import paths_of
 from t0dspy.compiler.sampling import CONNECTION_KEYS, VARIANT_KEYS
 from t0dspy.errors import StateError
 from t0dspy.program.dspy_version import installed_dspy, is_same_minor
@@ -85,6 +86,12 @@ def with_state(program: dspy.Module, state: Mapping[str, Any], origin: str) -> t
     """
     program = program.deepcopy()
     predictors = dict(program.named_predictors())
+    hidden = paths_of(program)  # a kept module may have predictors that DSPy does not list
+    predictors |= {
+        path: predict
+        for path in state
+        if path not in predictors and isinstance(predict := hidden.get(path), dspy.Predict)
+    }
     older = saved_by(state) or ""
     if older.startswith("2."):
         origin = f"{origin} (saved by DSPy {older}, whose programs have other predictors and fields)"

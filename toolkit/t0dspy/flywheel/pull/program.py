@@ -27,13 +27,17 @@ class PulledProgram:
     def readers(self) -> Mapping[str, Reader]:
         """Return function -> how to read its inferences."""
         functions = self.exported.manifest.functions
-        return {name: Reader(entry.type, *self.exported.schemas(name)) for name, entry in functions.items()}
+        return {
+            name: Reader(entry.type, *self.exported.schemas(name))
+            for name, entry in functions.items()
+            if not entry.blank  # a kept predictor has no fields that the gateway knows
+        }
 
     @cached_property
     def predictors(self) -> Mapping[str, Reader]:
         """Return predictor -> how its inferences read under its contract in the newest version."""
         newest = self.exported.version(self.exported.manifest.newest or "")
-        return {path: self.readers[entry.function] for path, entry in newest.predictors.items()}
+        return {path: self.readers[entry.function] for path, entry in newest.predictors.items() if not entry.kept}
 
     def runs_on_server(self, version: str) -> bool:
         """Return whether the runs of a variant's version may have stages; true for a version that is not known here."""

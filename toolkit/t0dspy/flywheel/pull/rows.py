@@ -46,7 +46,7 @@ class ExampleBuilder:
         if self._program.exported.manifest.functions[row.function].blank:
             return self._leave_out("stage_kept")
         path = self._program.exported.manifest.predictor_of(row.function, row.variant)
-        if path not in self._pulled.predictors:
+        if path not in self._pulled.predictors or row.function not in self._program.readers:
             return self._leave_out("stage_gone")
         reader, now = self._program.readers[row.function], self._pulled.predictors[path]
         inputs = reader.arguments(row.input)

@@ -215,6 +215,8 @@ def _schemas(exported: ExportedProgram) -> Schemas | None:
         return None
     newest = exported.version(manifest.newest or "").predictors
     stages = {
-        path: Schemas(*exported.schemas(entry.function)) for path, entry in newest.items() if entry.function != name
+        path: Schemas(*exported.schemas(entry.function))
+        for path, entry in newest.items()
+        if entry.function != name and not entry.kept
     }
     return replace(Schemas(*exported.schemas(name)), stages=stages)

@@ -6,6 +6,8 @@ from dataclasses import replace
 import dspy
 
 from t0dspy.artifact.exported import ExportedProgram
+from t0dspy.artifact.lms import entry_identity
+from t0dspy.artifact.manifest import VersionEntry
 from t0dspy.artifact.rollout_toml import with_share
 from t0dspy.exporting.export import export
 from t0dspy.exporting.options import Export, ExportOptions
@@ -81,10 +83,13 @@ def _export_options(task: Task) -> ExportOptions:
     return ExportOptions(
         name=task.name,
         model=task.program_settings.model or _served_model(task),
+        models={**_served_models(task), **task.program_settings.models},
+        lms=task.settings.models,
+        keep=[path for path, predictor in _served(task).predictors.items() if predictor.kept],
         adapter=task.form.adapter,
         demos=task.form.demos,
         signature=task.program_settings.signature,
-        stages_only=task.exported.version(task.version).served_by is None,
+        stages_only=_served(task).served_by is None,
         import_path=manifest.program,
         stage_timeout=task.program_settings.stage_timeout or manifest.deadlines["stage"],
         run_timeout=task.program_settings.run_timeout or manifest.deadlines["run"],
@@ -98,7 +103,16 @@ def _lineage_json(task: Task, gathered: Gathered) -> str:
     return json.dumps(parts, indent=0) + "\n"
 
 
+def _served(task: Task) -> VersionEntry:
+    return task.exported.version(task.version)
+
+
 def _served_model(task: Task) -> str | None:
     """Return the TensorZero model of the incumbent if all of its predictors have the same one."""
-    models = {predictor.model for predictor in task.exported.version(task.version).predictors.values()}
+    models = {predictor.model for predictor in _served(task).predictors.values()}
     return models.pop() if len(models) == 1 else None
+
+
+def _served_models(task: Task) -> dict[str, str]:
+    """Return the models of the incumbent's LMs by name, which the winner has too."""
+    return {entry_identity(lm).label: lm.model for lm in _served(task).lms.values()}
