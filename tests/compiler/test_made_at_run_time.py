@@ -1,8 +1,12 @@
 """A predictor or a prompt that is made while a program runs is refused."""
 
+import inspect
+import pathlib
 from typing import Any
 
 import dspy
+import jsonschema
+import pydantic
 import pytest
 
 from support.refusals import Base, Directly, refusals
@@ -166,7 +170,7 @@ class OtherSignature(Base):
 
 class OtherDemos(Base):
     def forward(self, question: str) -> Any:
-        return self.steps[0](question=question, demos=[])
+        return self.steps[0](question=question, demos=[{"question": "a", "answer": "b"}])
 
 
 class InHelper(Base):
@@ -174,13 +178,13 @@ class InHelper(Base):
         return self.ask(question)
 
     def ask(self, question: str) -> Any:
-        return self.step(question=question, demos=[])
+        return self.step(question=question, demos=[{"question": "a", "answer": "b"}])
 
 
 class InLoop(Base):
     def forward(self, question: str) -> Any:
         for step in self.steps:
-            question = step(question=question, demos=[]).answer
+            question = step(question=question, demos=[{"question": "a", "answer": "b"}]).answer
         return question
 
 
@@ -199,3 +203,57 @@ def test_prompts_replaced_at_call_time(kind: type[dspy.Module]) -> None:
     assert len(found) == 1
     assert "calls a predictor with its own" in found[0]
     assert "Create a second predictor in `__init__` for the other prompt." in found[0]
+
+
+class Doc(pydantic.BaseModel):
+    text: str
+
+    @classmethod
+    def from_row(cls, row: str) -> Any:
+        return cls(text=row)
+
+
+class OtherClassmethod(Base):
+    def forward(self, question: str) -> Any:
+        return self.step(question=Doc.from_row(question).text)
+
+
+class StandardLibrary(Base):
+    def forward(self, question: str) -> Any:
+        jsonschema.validate({"at": str(pathlib.Path.cwd())}, {"type": "object"})
+        return self.step(question=f"{question} {inspect.signature(Doc.from_row)}")
+
+
+class Shadowed(Base):
+    def forward(self, question: str) -> Any:
+        def call(self: Any, cls: Any) -> Any:
+            return cls(self)
+
+        cls = dict
+        return self.step(question=call(question, str) + str(cls(a=1)))
+
+
+class OwnPrompt(Base):
+    def forward(self, question: str) -> Any:
+        self.step(question=question, demos=[])
+        return self.step(question=question, demos=self.step.demos, signature=self.step.signature)
+
+
+class Best(Base):
+    def forward(self, question: str) -> Any:
+        return dspy.BestOfN(self.step, N=2, reward_fn=lambda *_: 1.0, threshold=1.0)(question=question)
+
+
+class ManyAnswers(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = dspy.Predict("question -> answer", n=5)
+
+    def forward(self, question: str) -> Any:
+        return self.step(question=question, config={"logit_bias": {"1": 2}})
+
+
+@pytest.mark.parametrize("kind", [OtherClassmethod, StandardLibrary, Shadowed, OwnPrompt, Best, ManyAnswers])
+def test_what_looks_like_a_predictor_made_at_run_time(kind: type[dspy.Module]) -> None:
+    """A class that is not the program's, installed code, and the prompt that is exported anyway."""
+    assert refusals(kind()) == []

@@ -74,12 +74,12 @@ def _reachable(module: dspy.Module) -> list[FunctionType]:
     seen: list[FunctionType] = []
     while waiting:
         function = waiting.pop()
-        if not isinstance(function, FunctionType) or function in seen or _is_foreign(function):
+        if not isinstance(function, FunctionType) or function in seen or _is_foreign(function, kind):
             continue
         seen.append(function)
         tree = parsed(function)
         if tree:
-            names = _names_in(function, tree, kind)
+            names = _names_in(function, tree, module)
             for node in ast.walk(tree):
                 waiting += _called_functions(node, names, kind)
     return seen
@@ -96,9 +96,11 @@ def _called_functions(node: ast.AST, names: dict[str, Any], kind: type) -> list[
     return [resolve(node.func, names)] if isinstance(node, ast.Call) else []
 
 
-def _names_in(function: FunctionType, tree: ast.AST, owner: Any) -> dict[str, Any]:
-    """Return the known values of names inside `function` of `owner` (a module or its class), from its source."""
-    names = {**function.__globals__, "self": owner, "cls": owner if isinstance(owner, type) else type(owner)}
+def _names_in(
+    function: FunctionType, tree: ast.FunctionDef | ast.AsyncFunctionDef, owner: dspy.Module
+) -> dict[str, Any]:
+    """Return the known values of names inside `function`, which a call of `owner` runs, from its source."""
+    names = {**function.__globals__, **dict.fromkeys(_local_names(tree)), **_bound(function, tree, owner)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             source = vars(sys.modules.get(node.module or "", object))
@@ -108,24 +110,61 @@ def _names_in(function: FunctionType, tree: ast.AST, owner: Any) -> dict[str, An
     return names
 
 
+def _local_names(tree: ast.AST) -> Iterator[str]:
+    """Yield the parameters and the assigned variables of a function and of the functions inside it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def _bound(function: FunctionType, tree: ast.FunctionDef | ast.AsyncFunctionDef, owner: dspy.Module) -> dict[str, Any]:
+    """Return the first parameter of a method of `owner` with its value: the module, or its class in a classmethod."""
+    first = next(iter([*tree.args.posonlyargs, *tree.args.args]), None)
+    for value in (value for base in type(owner).__mro__ for value in vars(base).values()) if first else ():
+        if isinstance(value, classmethod) and value.__func__ is function:
+            return {first.arg: type(owner)} if first else {}
+        if first and function in (value, getattr(value, "fget", None)):
+            return {first.arg: owner}
+    return {}
+
+
 def _first(items: Any) -> Any:
     return items[0] if isinstance(items, list | tuple) and items else None
 
 
-def _is_foreign(function: FunctionType) -> bool:
-    return function.__module__.partition(".")[0] in ("dspy", "builtins", "typing", "json", "re")
+def _is_foreign(function: FunctionType, kind: type) -> bool:
+    """Return whether `function` is part of DSPy, of Python or of an installed package other than the program's own."""
+    package = function.__module__.partition(".")[0]
+    if package == kind.__module__.partition(".")[0]:
+        return package == "dspy"
+    file = function.__code__.co_filename
+    return package == "dspy" or package in sys.stdlib_module_names or "site-packages" in file or "dist-packages" in file
 
 
 def _creation(names: dict[str, Any], function: FunctionType, call: ast.Call) -> Iterator[Creation]:
     made = resolve(call.func, names)
     line = f"line {function.__code__.co_firstlineno + call.lineno - 1}"
-    if isinstance(made, type) and issubclass(made, dspy.Module):
+    if isinstance(made, type) and issubclass(made, dspy.Module) and made is not dspy.BestOfN:
+        # BestOfN makes no predictor, and its copies of a deployed module stay deployed.
         label = f"dspy.{made.__name__}" if made.__module__.startswith("dspy.") else made.__name__
         reason = f"`{function.__name__}` creates a {label} at {line}, so optimizers and exports do not include it."
         yield Creation(reason, "Create it in `__init__` and keep it on `self`.")
     if isinstance(call.func, ast.Attribute) and call.func.attr in _CALLS:
         made = resolve(call.func.value, names)
-    replaced = [word.arg for word in call.keywords if word.arg in _REPLACING]
-    if replaced and isinstance(made, dspy.Predict | dspy.ChainOfThought):
+    if not isinstance(made, dspy.Predict | dspy.ChainOfThought):
+        return
+    predict = made if isinstance(made, dspy.Predict) else made.predict
+    replaced = [word.arg for word in call.keywords if word.arg in _REPLACING and not _is_own(word, predict, names)]
+    if replaced:
         reason = f"`{function.__name__}` calls a predictor with its own {replaced[0]!r} at {line}."
         yield Creation(reason, "Create a second predictor in `__init__` for the other prompt.")
+
+
+def _is_own(word: ast.keyword, predict: dspy.Predict, names: dict[str, Any]) -> bool:
+    """Return whether the keyword of a call of `predict` has the signature or the demos that the predictor has."""
+    own = getattr(predict, word.arg or "")
+    if isinstance(word.value, ast.List) and not word.value.elts:
+        return bool(own == [])
+    return resolve(word.value, names) is own
