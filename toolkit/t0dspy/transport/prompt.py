@@ -9,7 +9,7 @@ import dspy
 from t0dspy.artifact.manifest import PredictorEntry
 from t0dspy.compiler.arguments import Arguments
 from t0dspy.compiler.static_text import StaticText
-from t0dspy.errors import ProgramError, shown
+from t0dspy.errors import ProgramError
 from t0dspy.model import Text
 
 
@@ -62,8 +62,9 @@ class ServedPredictor:
         for index, prompt in enumerate(self.prompts):
             if prompt.holds(contents):
                 return index
+        subject = "the predictor" if self.path == "self" else f"predictor {self.path!r}"
         raise ProgramError(
-            f"predictor {shown(self.path)!r} was about to send a prompt that is not the exported one: "
+            f"{subject} was about to send a prompt that is not the exported one: "
             f"{self._difference(contents)}. The program changed its signature, demos or adapter at run time. Export "
             f"the prompt that it sends, or keep the predictor in Python with --keep {self.path}."
         )
