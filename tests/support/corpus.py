@@ -20,17 +20,19 @@ PROGRAMS = Path(__file__).parents[1] / "programs"
 
 CHAT_TURNS, CHAT_SYSTEM = PromptForm("chat", "turns"), PromptForm("chat", "system")
 JSON_TURNS, JSON_SYSTEM = PromptForm("json", "turns"), PromptForm("json", "system")
-EVERY_FORM = (CHAT_TURNS, CHAT_SYSTEM, JSON_TURNS, JSON_SYSTEM)
+XML_TURNS, XML_SYSTEM = PromptForm("xml", "turns"), PromptForm("xml", "system")
+EVERY_FORM = (CHAT_TURNS, CHAT_SYSTEM, JSON_TURNS, JSON_SYSTEM, XML_TURNS, XML_SYSTEM)
+MOST_FORMS = (CHAT_TURNS, CHAT_SYSTEM, JSON_TURNS, JSON_SYSTEM)
 
 FORMS: dict[str, tuple[PromptForm, ...]] = {
     "plain": (CHAT_TURNS, JSON_SYSTEM),
-    "chain_of_thought": EVERY_FORM,
-    "typed": (CHAT_TURNS, JSON_TURNS),
+    "chain_of_thought": MOST_FORMS,
+    "typed": (CHAT_TURNS, JSON_TURNS, XML_TURNS),
     "choices": (CHAT_SYSTEM, JSON_TURNS),
     "nested": (CHAT_TURNS, JSON_TURNS),
     "untyped": (CHAT_TURNS, JSON_SYSTEM),
     "react": (CHAT_TURNS, JSON_TURNS),
-    "five_stages": EVERY_FORM,
+    "five_stages": MOST_FORMS,
     "containers": (CHAT_TURNS,),
     "best_of_n": (CHAT_TURNS, JSON_TURNS),
     "comparison": (CHAT_SYSTEM, JSON_TURNS),
@@ -40,10 +42,10 @@ FORMS: dict[str, tuple[PromptForm, ...]] = {
     "hostile_text": EVERY_FORM,
     "demos": EVERY_FORM,
     "sampling": (CHAT_TURNS, JSON_SYSTEM),
-    "optional_inputs": (CHAT_SYSTEM, JSON_TURNS),
+    "optional_inputs": (CHAT_SYSTEM, JSON_TURNS, XML_SYSTEM),
     "twenty": (JSON_TURNS,),
 }
-"""Program -> its forms. Programs with demos come in all four, since only demos make the places differ."""
+"""Program -> its forms. Programs with demos come in most or all, since only demos make the places differ."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "untyped": {"signature": "context: list[str], question: str -> answer: str"},

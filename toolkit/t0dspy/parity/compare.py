@@ -131,13 +131,19 @@ class _Pair:
         self.report = PredictorReport(path, predictor.entry.function)
         if entry.form.demos == "system" and plain.demos:
             self.report.unlike_stock[DEMO_TURNS] += 1
-        version = deployment.served.version
-        by_gateway = entry.served_by == "gateway"
-        self.client = PlainClient(predictor, version, deployment.gateway, recorder) if by_gateway else None
+        self.client = PlainClient(
+            predictor, deployment.served.version, deployment.gateway, recorder, self._clients_report(entry)
+        )
         self.answer = ""
         """An answer that DSPy parses; empty if none is known."""
         self.accepted: Mapping[str, Any] | None = None
         """The first inputs that DSPy sent."""
+
+    def _clients_report(self, entry: VersionEntry) -> PredictorReport:
+        """Return the report on clients without our runtime: only mismatches if they need not call this predictor."""
+        if entry.served_by == "gateway":
+            return self.report
+        return PredictorReport(self.path, self.report.function, mismatches=self.report.mismatches)
 
     def inputs(self, examples: Sequence[Inputs], count: int) -> Iterator[Given]:
         """Yield the inputs of the comparison."""
@@ -162,9 +168,9 @@ class _Pair:
         self.report.requests += len(direct.requests)
         if direct.texts() != served.texts():
             self.report.mismatches.append(_mismatch(given.values, direct, served))
-        if self.client is not None and given.source != "wild":
+        if self.client.wants(given):
             filled = call_inputs(self.plain, given.values)
-            self.client.compare(given.values, filled, direct.requests[0].body, self.report)
+            self.client.compare(given.values, filled, direct.requests[0].body)
 
     def compare_answers(self) -> None:
         """Replay answers both ways and compare the outcomes."""

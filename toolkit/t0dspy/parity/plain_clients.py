@@ -1,4 +1,4 @@
-"""Compare what a client other than our runtime makes the gateway send, for a function that needs no Python."""
+"""Compare what a client other than our runtime makes the gateway send with what DSPy sends."""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ import jsonschema_rs
 from localkit.scripted_upstream import ScriptedUpstream
 from t0dspy.artifact.text_values import is_text_value, to_plain
 from t0dspy.compiler.schema import input_schema
-from t0dspy.gateway import HttpGateway
+from t0dspy.gateway import HttpGateway, input_messages
 from t0dspy.parity import wire
 from t0dspy.parity.generate import without_defaults
+from t0dspy.parity.inputs import Given
 from t0dspy.parity.report import JSON_FALLBACK, KEY_ORDER, RESPONSE_FORMAT, Mismatch, PredictorReport
 from t0dspy.transport.prompt import ServedPredictor
 
@@ -19,25 +20,36 @@ _SPELLED = {"max_tokens": "max_completion_tokens", "stop_sequences": "stop"}
 """A variant's name of a sampling setting -> its name in a request, where they differ."""
 
 
+EVERY = 4
+"""One of so many generated inputs is sent by a plain client too; our runtime uses the same templates for all."""
+
+
 class PlainClient:
     """A client that sends typed arguments to the variant of a version, without any option."""
 
     def __init__(
-        self, predictor: ServedPredictor, version: str, gateway: HttpGateway, recorder: ScriptedUpstream
+        self,
+        predictor: ServedPredictor,
+        version: str,
+        gateway: HttpGateway,
+        recorder: ScriptedUpstream,
+        report: PredictorReport,
     ) -> None:
+        """Take what the client calls, and the report to which results are added."""
         self._predictor, self._version, self._gateway, self._recorder = predictor, version, gateway, recorder
+        self._report = report
+        self._seen = 0
         self._schema = input_schema(predictor.signature) if predictor.signature is not None else {}
         self._validator = jsonschema_rs.Draft202012Validator(self._schema)
         self._sent = 0
 
-    def compare(
-        self,
-        inputs: Mapping[str, Any],
-        filled: Mapping[str, Any],
-        direct: Mapping[str, Any],
-        report: PredictorReport,
-    ) -> None:
-        """Send `inputs` and compare with the body that DSPy sends; add the result to `report`.
+    def wants(self, given: Given) -> bool:
+        """Return whether these inputs are compared: demos, examples, and some of the generated ones."""
+        self._seen += given.source == "generated"
+        return given.source in ("demo", "example") or (given.source == "generated" and self._seen % EVERY == 0)
+
+    def compare(self, inputs: Mapping[str, Any], filled: Mapping[str, Any], direct: Mapping[str, Any]) -> None:
+        """Send `inputs` and compare with the body that DSPy sends; add the result to the report.
 
         A value that does not fit its type cannot be sent, because the gateway answers 400. Every second request omits
         default values in objects, as clients in other languages do.
@@ -46,8 +58,8 @@ class PlainClient:
             inputs: the inputs of the call.
             filled: the same with the defaults that DSPy fills in, which the template fills in for clients.
             direct: the body.
-            report: the report to add to.
         """
+        report = self._report
         if not all(isinstance(message["content"], str) for message in direct["messages"]):
             return  # DSPy makes parts of text that looks like its marker of custom types; real text does not
         typed, _ = self._predictor.prompts[0].arguments.render(filled)
@@ -64,18 +76,17 @@ class PlainClient:
             {
                 "model": f"tensorzero::function_name::{self._predictor.entry.function}",
                 "tensorzero::variant_name": self._version,
-                "messages": [{"role": "user", "content": [_template("user", arguments)]}],
+                "messages": _messages(arguments, self._predictor.entry.demo_turns),
             }
         )
         if completion.status != 200:
             report.mismatches.append(Mismatch("refused", dict(arguments), str(completion.body)))
             return
         report.plain_requests += 1
-        self._compare(arguments, direct, self._recorder.requests[-1].body, report)
+        self._compare(arguments, direct, self._recorder.requests[-1].body)
 
-    def _compare(
-        self, arguments: dict[str, Any], direct: Mapping[str, Any], served: Mapping[str, Any], report: PredictorReport
-    ) -> None:
+    def _compare(self, arguments: dict[str, Any], direct: Mapping[str, Any], served: Mapping[str, Any]) -> None:
+        report = self._report
         sampling = {_SPELLED.get(key, key) for key in self._predictor.entry.sampling}
         given, sent = wire.normal(direct), wire.normal(served)
         for key in sorted(given.keys() - sent.keys() - sampling - {"response_format"}):
@@ -93,5 +104,10 @@ class PlainClient:
         return bool(self._validator.is_valid(to_plain(arguments)))
 
 
-def _template(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "tensorzero::template", "name": name, "arguments": dict(arguments)}
+def _messages(arguments: Mapping[str, Any], demo_turns: int) -> list[dict[str, Any]]:
+    """Return the messages of a call in the form of the gateway's OpenAI route."""
+    messages = input_messages(arguments, demo_turns)
+    return [
+        {**message, "content": [{**block, "type": f"tensorzero::{block['type']}"} for block in message["content"]]}
+        for message in messages
+    ]
