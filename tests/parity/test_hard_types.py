@@ -162,6 +162,21 @@ def test_reasoning_and_code_are_outputs_as_text(output: str, adapter: str, tmp_p
     assert report.predictors[0].answers
 
 
+@pytest.mark.parametrize("adapter", ["chat", "json", "xml"])
+@pytest.mark.parametrize("known", [True, False])
+def test_reasoning_that_the_model_gives_by_itself_is_not_in_the_prompt(
+    adapter: str, known: bool, tmp_path: Path
+) -> None:
+    """DSPy takes the output out of the prompt for a model that reasons, also if only the export knew the model."""
+    outputs = {"why": (dspy.Reasoning, dspy.OutputField()), "answer": (str, dspy.OutputField())}
+    program = dspy.Predict(dspy.Signature({"value": (str, dspy.InputField()), **outputs}, "Look at the value."))
+    with dspy.context(lm=dspy.LM("openai/o3-mini", temperature=None, max_tokens=None) if known else None):
+        t0dspy.export(program, tmp_path, name="hard", model="openai::o3-mini", adapter=adapter, demos="turns")
+    assert "why" not in ExportedProgram.read(tmp_path, "hard").file("v1/system.minijinja")
+    report = t0dspy.verify("hard", configs=tmp_path, program=program, inputs=5)
+    assert report.equal, parity.explain(report, adapter)
+
+
 def test_a_parser_that_stumbles_does_so_on_both_sides(tmp_path: Path) -> None:
     """DSPy's parser raises a TypeError on an object in the place of an enum; that is no difference."""
     report = compared(str, tmp_path, answer=(Rights, dspy.OutputField()))
@@ -189,17 +204,30 @@ def test_passages_as_a_default_print_as_passages(tmp_path: Path) -> None:
     assert report.equal, parity.explain(report, "passages")
 
 
-def test_what_dspy_itself_cannot_be_called_with_is_said(tmp_path: Path) -> None:
-    """DSPy's own check of a TypedDict raises: nothing can be compared, and the message says why."""
+def test_inputs_that_dspy_itself_refuses_are_counted(tmp_path: Path) -> None:
+    """DSPy's own check of a TypedDict raises on both sides, and the report has the reason."""
     report = compared(Row, tmp_path)
-    assert not report.equal
-    assert "DSPy sends nothing: TypeError: TypedDict" in parity.explain(report, "a typed dict")
+    assert report.equal, parity.explain(report, "a typed dict")
+    (reason,) = report.predictors[0].skipped
+    assert reason.startswith("generated: DSPy sends nothing: TypeError: TypedDict")
 
 
-def test_skipped_inputs_are_counted_once(tmp_path: Path) -> None:
-    """A demo that is no complete input is one skipped input."""
+def test_a_demo_that_lacks_an_input_is_sent_too(tmp_path: Path) -> None:
+    """DSPy takes a call without an input, so that a demo that is no complete input is compared like any other."""
     program = dspy.Predict("question: str, context: str -> answer: str")
     program.demos = [{"question": "?", "answer": "!"}, {"question": "?", "context": "c", "answer": "!"}]
     t0dspy.export(program, tmp_path, name="hard", model="openai::m", verify=False, adapter="chat", demos="system")
     report = t0dspy.verify("hard", configs=tmp_path, program=program, inputs=1)
-    assert dict(report.predictors[0].skipped) == {"demo: 'context' is a required property": 1}
+    assert report.equal, parity.explain(report, "a demo")
+    assert not report.predictors[0].skipped
+
+
+def test_an_example_that_the_gateway_cannot_send_is_a_mismatch(tmp_path: Path) -> None:
+    """What DSPy sends and the export does not is no skipped input."""
+    program = dspy.Predict("question: str -> answer: str")
+    t0dspy.export(program, tmp_path, name="hard", model="openai::m", verify=False, adapter="chat", demos="turns")
+    template = tmp_path / "programs" / "hard" / "v1" / "user.minijinja"
+    template.write_text("{{ question.no.such }}")
+    report = t0dspy.verify("hard", configs=tmp_path, program=program, examples=[{"question": 7}], inputs=0)
+    assert not report.equal
+    assert report.mismatches[0][1].arguments == {"question": 7}

@@ -166,7 +166,7 @@ def test_unbroken_it_is_equal_for_clients(form: str, exported: Callable[..., Pat
     """Clients without the runtime are compared too where the gateway answers alone."""
     report = t0dspy.verify("pump", configs=exported(form, alone), program=alone(), inputs=INPUTS)
     assert report.equal, parity.explain(report, form)
-    assert report.predictors[0].plain_requests > INPUTS
+    assert report.predictors[0].plain_requests > INPUTS // 2
 
 
 @pytest.mark.parametrize("what", FOR_CLIENTS)

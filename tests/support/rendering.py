@@ -8,6 +8,7 @@ from typing import Any
 
 import dspy
 
+from support.recorded_gateway import gateway_with_recorder
 from t0dspy.artifact import rollout_toml
 from t0dspy.artifact.manifest import Manifest
 from t0dspy.compiler.arguments import Arguments
@@ -15,7 +16,6 @@ from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.next_version import DEADLINES, Origin, next_version
 from t0dspy.gateway import Gateway, input_messages
 from t0dspy.model import PromptForm
-from t0dspy.parity.sandbox import gateway_with_recorder
 from t0dspy.testing import ScriptedUpstream
 
 MODEL = "openai::gpt-4o-mini"

@@ -8,6 +8,7 @@ from dspy.adapters.utils import serialize_for_json
 
 from t0dspy.compiler.prompt_templates import prompt_templates
 from t0dspy.compiler.response_format import json_mode_of
+from t0dspy.compiler.sampling import dspy_name_of
 from t0dspy.compiler.schema import input_schema, output_schema
 from t0dspy.compiler.static_text import static_text
 from t0dspy.errors import CompileError
@@ -71,7 +72,8 @@ def compile_kept(predictor: Predictor) -> CompiledPredictor:
 def _compile(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm: Any, model: str) -> CompiledPredictor:
     signature = predictor.signature
     inputs = input_schema(signature)
-    texts = [static_text(adapter, signature, predictor.demos, lm) for adapter in adapters]
+    served_lm = lm or dspy.LM(dspy_name_of(model))  # the runtime's default for a predictor without an LM
+    texts = [static_text(adapter, signature, predictor.demos, served_lm) for adapter in adapters]
     exported = texts[0].text
     return CompiledPredictor(
         path=predictor.path,

@@ -93,7 +93,7 @@ def _pairs(
     served = program.deepcopy()
     kept = {path for path, predictor in entry.predictors.items() if predictor.kept}
     bind(served, deployment, kept)
-    lms = {path: default_lm(deployment.served, stage) for path, stage in deployment.served.predictors.items()}
+    lms = {path: default_lm(entry.lms, stage) for path, stage in entry.predictors.items()}
     plain = Plain(lms).prepare(program.deepcopy())
     served_predictors = dict(served.named_predictors())
     for path, predict in plain.named_predictors():
@@ -160,17 +160,24 @@ class _Pair:
             self._find_answer(given)
         self.recorder.script = "" if fallback else self.answer
         direct, served = self._call(self.plain, given.values), self._call(self.served, given.values)
-        if not direct.requests and not served.requests and direct.outcome == served.outcome:
-            if given.source != "wild":
-                self.report.skipped[f"{given.source}: DSPy sends nothing: {direct.outcome.text[:200]}"] += 1
+        if not direct.requests and not served.requests:
+            self._compare_unsent(given, direct, served)
             return
         self.accepted = self.accepted or given.values
         self.report.requests += len(direct.requests)
         if direct.texts() != served.texts():
             self.report.mismatches.append(_mismatch(given.values, direct, served))
-        if self.client.wants(given):
+        elif self.client.wants(given):
             filled = call_inputs(self.plain, given.values)
             self.client.compare(given.values, filled, direct.requests[0].body)
+
+    def _compare_unsent(self, given: Given, direct: _Sent, served: _Sent) -> None:
+        if direct.outcome != served.outcome:
+            kind = "refused" if served.outcome.refusal is not None else "answer"
+            detail = f"DSPy sends nothing: {direct.outcome.text}\nserved sends nothing: {served.outcome.text}"
+            self.report.mismatches.append(Mismatch(kind, dict(given.values), detail))
+        elif given.source != "wild":
+            self.report.skipped[f"{given.source}: DSPy sends nothing: {direct.outcome.text[:200]}"] += 1
 
     def compare_answers(self) -> None:
         """Replay answers both ways and compare the outcomes."""

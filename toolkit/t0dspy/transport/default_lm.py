@@ -1,13 +1,15 @@
 """The LM of a predictor for which the program's code configures none, as the version recorded it."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import dspy
 
+from t0dspy.artifact.manifest import PredictorEntry
 from t0dspy.compiler.sampling import dspy_name_of
-from t0dspy.model import canonical
+from t0dspy.model import LmEntry, canonical
 from t0dspy.transport.prompt import ServedPredictor
 from t0dspy.transport.run import ServedVersion
 
@@ -29,13 +31,17 @@ def default_settings(served: ServedVersion, predictor: ServedPredictor | None) -
     if dspy.settings.lm is not None and not dspy.settings.get(MARK):
         return {}
     predictor = predictor or next(iter(served.predictors.values()))
-    return {"lm": default_lm(served, predictor), MARK: True}
+    return {"lm": default_lm(served.lms, predictor.entry), MARK: True}
 
 
-def default_lm(served: ServedVersion, predictor: ServedPredictor) -> dspy.LM:
-    """Return the LM that the version was exported with for `predictor`, with its sampling settings."""
-    entry = predictor.entry
-    lm = served.lms.get(entry.lm or "")
+def default_lm(lms: Mapping[str, LmEntry], entry: PredictorEntry) -> dspy.LM:
+    """Return the LM that a predictor was exported with, with its sampling settings.
+
+    Args:
+        lms: the LMs of the version.
+        entry: the predictor in this version.
+    """
+    lm = lms.get(entry.lm or "")
     settings: dict[str, Any] = {_TO_DSPY.get(name, name): value for name, value in entry.sampling.items()}
     if lm is None:
         name, type, address = dspy_name_of(entry.model), "chat", None

@@ -12,6 +12,7 @@ from t0dspy.compiler.arguments import Arguments
 from t0dspy.compiler.introspect import lm_of, signature_of
 from t0dspy.compiler.static_text import static_text
 from t0dspy.errors import BundleError
+from t0dspy.transport.default_lm import default_lm
 from t0dspy.transport.prompt import Prompt, ServedPredictor
 from t0dspy.transport.run import ServedVersion
 
@@ -66,8 +67,9 @@ def _serve(
     signature = signature_of(predict)
     adapter: Any = make_adapter(version.form, version.adapter)
     adapters = [adapter, fallback_adapter(adapter)][: len(stage.texts)]
+    lm = lm_of(predict) or default_lm(version.lms, stage)
     prompts = [
-        Prompt(static_text(each, signature, predict.demos, lm_of(predict)), Arguments(signature, text))
+        Prompt(static_text(each, signature, predict.demos, lm), Arguments(signature, text))
         for each, text in zip(adapters, stage.texts, strict=True)
     ]
     return ServedPredictor(path, stage, prompts, signature, list(predict.demos))
