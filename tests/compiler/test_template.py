@@ -195,7 +195,8 @@ def test_names_that_mean_something_in_templates_print_their_value(recorder: Scri
     with served(program, recorder, stages_only=True) as gateway:
         for name in WORKING:
             for inputs in _inputs(name):
-                got = gateway.messages(f"steps[{name!r}]", _named(name), inputs)
+                arguments = adapters.json_arguments(_named(name), inputs)
+                got = gateway.request(f"steps[{name!r}]", arguments)["messages"]
                 assert got == formatted(adapters.served_adapter(CHAT), _named(name), [], {"many": [], **inputs})
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from dspy._vendor.lm15.registry import lookup
 from dspy.clients import execution
 
+from t0dspy.artifact.lms import LmIdentity
 from t0dspy.errors import RunError
 from t0dspy.model import digest
 from t0dspy.transport.dspy34 import install
@@ -59,8 +60,8 @@ class Redirect:
 
     def address(self, model: str, model_type: str, clients: Mapping[str, Any]) -> str:
         """Return the base URL for an LM; LMs with other names or addresses have others."""
-        own = next((clients[key] for key in _CLIENT_ADDRESSES if clients.get(key)), None)
-        return f"{self.url}/{lm_key(model, model_type, own)}"
+        identity = LmIdentity.of(model, {**clients, "model_type": model_type})
+        return f"{self.url}/{lm_key(model, model_type, identity.address)}"
 
 
 def lm_key(model: str, model_type: str, address: str | None) -> str:
