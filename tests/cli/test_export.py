@@ -196,7 +196,8 @@ def test_a_hand_edit_is_named(run: Callable[..., Any], path: str, change: str) -
     ran = run(*QUICK)
     assert ran.code == 0
     assert f"{edited} {'was changed by hand' if change == 'edit' else 'is missing'}" in ran.err
-    ran = run(*QUICK, "--adapter", "chat", "--model", "openai::gpt-4o")
+    other = ["openai::gpt-4o" if word == "openai::gpt-4o-mini" else word for word in QUICK]
+    ran = run(*other, "--adapter", "chat")
     if path == "program.toml":
         assert ran.code == 1
         assert str(edited) in ran.err

@@ -30,6 +30,17 @@ PROGRAM = f"""
         program.plan.demos = [{{"question": "q", "steps": ["s"], "api_key": CANARY}}]
         return program
 
+    def headers():
+        program = Two()
+        secrets = dict(api_key=CANARY, headers={{"a": CANARY}}, extra_headers={{"x": CANARY}}, api_version=CANARY)
+        program.set_lm(dspy.LM("openai/x", **secrets))
+        return program
+
+    def address():
+        program = Two(api_base=f"http://127.0.0.1:9/{{CANARY}}")
+        program.set_lm(dspy.LM("openai/x"))
+        return program
+
     def elsewhere():
         program = Two()
         program.set_lm(dspy.LM("openai/x", api_base=f"http://user:{{CANARY}}@host/v1", api_key=CANARY))
@@ -50,6 +61,8 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     [
         ("good", ["--model", "openai::x"], 0),
         ("good", ["--model", "openai::x", "--json", "--adapter", "json"], 0),
+        ("headers", ["--model", "openai::x"], 1),
+        ("address", ["--model", "openai::x"], 1),
         ("elsewhere", [], 1),
         ("elsewhere", ["--model", "openai::x"], 0),
         ("unknown_settings", ["--model", "openai::x"], 4),  # DSPy sends nothing, so nothing can be compared

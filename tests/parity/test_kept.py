@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import dspy
+import numpy as np
 import pytest
+from dspy.teleprompt import KNNFewShot
 
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.errors import CompileError
@@ -82,6 +84,14 @@ def hidden() -> dspy.Module:
     return Around(inner)
 
 
+def knn() -> dspy.Module:
+    def vectorizer(texts: Any) -> Any:
+        return np.ones((len(texts), 2), dtype=np.float32)
+
+    trainset = [dspy.Example(question="a", answer="b").with_inputs("question")]
+    return Around(KNNFewShot(1, trainset, vectorizer=vectorizer).compile(dspy.Predict("question -> answer")))
+
+
 QUESTION = {"question": "Why?"}
 IMAGE = {"image": dspy.Image("data:image/png;base64,aGk="), **QUESTION}
 HISTORY = {"history": dspy.History(messages=[{"question": "a", "answer": "b"}]), **QUESTION}
@@ -92,6 +102,9 @@ PROGRAMS: list[tuple[Callable[[], dspy.Module], list[str], dict[str, Any]]] = [
     (refine, ["inner"], QUESTION),
     (lambda: Around(dspy.ReActV2("question -> answer", tools=[search])), ["inner"], QUESTION),
     (hidden, ["inner"], QUESTION),
+    (knn, ["inner"], QUESTION),
+    (lambda: dspy.Refine(dspy.Predict("question -> answer"), 2, reward, 1.0), ["self"], QUESTION),
+    (lambda: dspy.ReActV2("question -> answer", tools=[search]), ["self"], QUESTION),
     (AtRunTime, ["self"], QUESTION),
 ]
 
@@ -118,7 +131,7 @@ def test_kept_predictors_run_as_in_dspy(
     with pytest.raises(CompileError, match=f"Or pass --keep {keep[0]}"):
         exported(make(), tmp_path / "refused", [])
     program = make()
-    tree = exported(program, tmp_path / "configs", keep, signature="question -> answer" if keep == ["self"] else None)
+    tree = exported(program, tmp_path / "configs", keep, signature="question -> answer" if make is AtRunTime else None)
     entry = tree.version("v1")
     assert [path for path, predictor in entry.predictors.items() if predictor.kept] == keep
     assert all(tree.manifest.functions[entry.predictors[path].function].blank for path in keep)

@@ -1,6 +1,6 @@
 """Check that the gateway can carry what DSPy would send for an LM. This depends on the internals of DSPy 3.4."""
 
-import os
+from collections.abc import Mapping
 from typing import Any
 
 import dspy
@@ -19,19 +19,24 @@ def why_unusable(lm: Any) -> str | None:
     return None
 
 
-def why_not_carried(lm: dspy.LM) -> str | None:
+def why_not_carried(lm: dspy.LM, config: Mapping[str, Any]) -> str | None:
     """Return why the runtime cannot send the requests of `lm` through the gateway; None if it can.
 
-    Functions that the gateway serves alone do not need this, because then the gateway writes the request.
+    Functions that only clients of the gateway call do not need this, because then the gateway writes the request.
+
+    Args:
+        lm: the LM.
+        config: options of the call, such as a predictor's config.
     """
-    prefix = lm.model.partition("/")[0].upper()
+    if lm._engine_spec == "litellm":
+        return "sends its requests through LiteLLM (engine='litellm')"
     try:
-        call = execution.prepare(lm, None, [{"role": "user", "content": "x"}], {})
-        backend, _, _ = execution._select_engine(lm, call, False)
-    except Exception as error:  # DSPy's own checks raise many kinds
-        return f"cannot send its requests with DSPy's own engine ({error})"
-    if not isinstance(backend, LM15Engine):
-        if any(os.getenv(f"{prefix}_{name}") for name in ("API_BASE", "BASE_URL")):
-            return None  # the reason may be this environment, and the program may be served in another
-        return "sends its requests through LiteLLM or code of its own, because of its engine, provider or an option"
-    return None
+        native = lm.copy(engine="lm15")  # "auto" also looks at the environment, which the program server does not share
+        call = execution.prepare(native, None, [{"role": "user", "content": "x"}], dict(config))
+        backend, request, _ = execution._select_engine(native, call, False)
+        carried = isinstance(backend, LM15Engine) and request is not None
+        if isinstance(backend, LM15Engine) and request is not None:
+            backend.plan(request)
+    except Exception:  # DSPy's own checks raise many kinds, whose messages may hold values
+        carried = False
+    return None if carried else "sends its requests through LiteLLM or own code, because of its provider or an option"

@@ -72,6 +72,10 @@ def is_only_its_predictor(program: dspy.Module) -> bool:
     return inner is not None and is_only_its_predictor(inner)
 
 
+_OF_A_SIGNATURE = (dspy.ReAct, dspy.ReActV2, dspy.RLM, dspy.CodeAct, dspy.ProgramOfThought)
+"""DSPy modules that take the inputs of their signature and return its outputs."""
+
+
 def read_contract(program: dspy.Module) -> type[dspy.Signature]:
     """Return the contract of `program`, from DSPy's own modules or from the source of `forward`.
 
@@ -82,9 +86,9 @@ def read_contract(program: dspy.Module) -> type[dspy.Signature]:
         return signature_of(program)
     if type(program) is dspy.ChainOfThought:
         return signature_of(program.predict)
-    if type(program) is dspy.ReAct:
+    if type(program) in _OF_A_SIGNATURE:
         return cast("type[dspy.Signature]", program.signature)
-    if type(program) is dspy.BestOfN:
+    if type(program) in (dspy.BestOfN, dspy.Refine):
         return read_contract(program.module)
     if type(program).__module__ == _Ensemble.__module__:
         return _ensemble_contract(program)

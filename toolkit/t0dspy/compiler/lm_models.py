@@ -63,7 +63,7 @@ def map_lms(program: dspy.Module, models: Models, functions: Mapping[str, dspy.M
 
 class _Mapping:
     def __init__(self, program: dspy.Module, models: Models, functions: Mapping[str, dspy.Module]) -> None:
-        self.models = models
+        self.models, self.modules = models, functions
         live = {path: own_lm(module) for path, module in functions.items()}
         self.lms = {lm.identity: lm for lm in find_lms(program, live.items())}
         self.functions = {path: None if lm is None else identity_of(lm) for path, lm in live.items()}
@@ -177,12 +177,19 @@ class _Mapping:
         }
         own = {path: None if identity is None else names[identity] for path, identity in self.functions.items()}
         models = {path: self.by_path.get(path) or entries[name or ""].model for path, name in own.items()}
-        reasons = [(lm.identity, why_not_carried(lm.live)) for lm in self.lms.values() if lm.live is not None]
+        calls: list[tuple[str, Any, Mapping[str, Any]]]
+        calls = [(f"LM {lm.identity}", lm.live, {}) for lm in self.lms.values() if lm.live is not None]
+        calls += [
+            (path, own_lm(module), module.config)
+            for path, module in self.modules.items()
+            if isinstance(module, dspy.Predict) and own_lm(module) is not None and module.config
+        ]
+        reasons = [(location, why_not_carried(lm, config)) for location, lm, config in calls]
         remedy = (
             "Use an LM that DSPy's own engine (lm15) supports, such as dspy.LM('openai/NAME', engine='lm15'); "
             "tensorzero.toml can name any provider for it."
         )
-        not_carried = [Refusal(f"LM {identity}", f"{reason}.", remedy) for identity, reason in reasons if reason]
+        not_carried = [Refusal(location, f"{reason}.", remedy) for location, reason in reasons if reason]
         return MappedLms(entries, own, models, tuple(self.notes), not_carried)
 
 

@@ -66,7 +66,7 @@ class Redirect:
 
 def lm_key(model: str, model_type: str, address: str | None) -> str:
     """Return a short text that is different for LMs with different names, types or addresses."""
-    return digest(f"{model}\n{model_type}\n{(address or '').rstrip('/')}")[:12]
+    return digest(f"{model}\n{model_type}\n{address or ''}")[:12]
 
 
 @contextmanager

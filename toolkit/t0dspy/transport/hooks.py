@@ -48,6 +48,13 @@ class _Base:
     def __init__(self, name: str, module: dspy.Module, deployment: Deployment, bound: Bound | None) -> None:
         self.name, self.deployment, self.bound = name, deployment, bound
         self._module = weakref.ref(module)
+        previous = vars(module).get(name)
+        self._replaced: Callable[..., Any] | None = previous._replaced if isinstance(previous, _Base) else previous
+        """The method that the program had put on the instance, as KNNFewShot does."""
+
+    def method(self, module: dspy.Module) -> Callable[..., Any]:
+        """Return the method that the hook stands for."""
+        return self._replaced or types.MethodType(getattr(type(module), self.name), module)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if dspy.settings.caller_modules:
@@ -130,14 +137,14 @@ class _Hook(_Base):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         module = self.module()
         with self.active(module, kwargs) as active:
-            return active.mark(_method(module, self.name)(*args, **active.kwargs))
+            return active.mark(self.method(module)(*args, **active.kwargs))
 
 
 class _AsyncHook(_Base):
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         module = self.module()
         with self.active(module, kwargs) as active:
-            return active.mark(await _method(module, self.name)(*args, **active.kwargs))
+            return active.mark(await self.method(module)(*args, **active.kwargs))
 
 
 class _Plain:
@@ -149,10 +156,6 @@ class _Plain:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         module = _calling_module(self) or (dspy.settings.caller_modules or [None])[-1]
         return getattr(type(module), self.name)(module, *args, **kwargs)
-
-
-def _method(module: dspy.Module, name: str) -> Callable[..., Any]:
-    return types.MethodType(getattr(type(module), name), module)
 
 
 def _calling_module(hook: Any) -> dspy.Module | None:
