@@ -187,15 +187,21 @@ def reward(args: Any, prediction: Any) -> float:
     return 1.0
 
 
+def names_of(program: dspy.Module) -> list[str]:
+    """The names of inputs and outputs."""
+    contract = read_contract(program)
+    return [*contract.input_fields, *contract.output_fields]
+
+
 def test_contracts_of_dspys_own_modules() -> None:
     """ReAct, BestOfN and a majority of equal programs promise what their signatures say."""
     react = dspy.ReAct("question -> answer: int", tools=[tool])
-    assert list(read_contract(react).fields) == ["question", "answer"]
+    assert names_of(react) == ["question", "answer"]
     best = dspy.BestOfN(dspy.ChainOfThought("question -> answer"), 2, reward, 1.0)
-    assert list(read_contract(best).fields) == ["question", "reasoning", "answer"]
+    assert names_of(best) == ["question", "reasoning", "answer"]
     programs = [dspy.Predict("question -> answer") for _ in range(2)]
     ensemble = dspy.Ensemble(reduce_fn=dspy.majority).compile(programs)
-    assert list(read_contract(ensemble).fields) == ["question", "answer"]
+    assert names_of(ensemble) == ["question", "answer"]
     for unclear in (
         dspy.Ensemble(reduce_fn=None).compile(programs),
         dspy.Ensemble(reduce_fn=dspy.majority).compile([*programs, dspy.Predict("question -> other")]),
@@ -208,7 +214,7 @@ def test_contracts_of_dspys_own_modules() -> None:
 def test_a_given_signature_is_the_contract() -> None:
     """`--signature` settles what the code leaves open."""
     assert program_contract(ReturnsComputed(), dspy.Signature("spec -> count: int")).output_fields.keys() == {"count"}
-    assert program_contract(Kwargs(), Review) is Review
+    assert program_contract(Kwargs(), Review).inputs is Review
 
 
 MISFITS = [
@@ -266,9 +272,9 @@ def test_a_given_signature_is_completed_from_the_code() -> None:
     assert contract.input_fields["style"].default == "plain"
     assert contract.input_fields["size"].default == 3
     assert contract.input_fields["topic"].is_required()
-    types = {name: info.annotation for name, info in contract.fields.items()}
+    types = {name: info.annotation for name, info in contract.inputs.fields.items()}
     assert types == {"topic": str, "style": str, "size": int, "text": str, "score": int, "more": dict[str, Any]}
-    schema = compile_program(Styled(), form=PromptForm(), model=MODEL, signature=contract).contract.inputs
+    schema = compile_program(Styled(), form=PromptForm(), model=MODEL, signature=contract.inputs).contract.inputs
     assert schema["required"] == ["topic"]
 
 

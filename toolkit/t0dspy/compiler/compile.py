@@ -15,6 +15,7 @@ from t0dspy.compiler.keep import paths_of
 from t0dspy.compiler.lenient import lenient_output_schema
 from t0dspy.compiler.lm_models import Models, map_lms, own_lm
 from t0dspy.compiler.notes import notes_of
+from t0dspy.compiler.program_signature import ProgramSignature
 from t0dspy.compiler.schema import input_schema, output_schema
 from t0dspy.compiler.template import arguments_template, finished
 from t0dspy.errors import CompileError
@@ -105,14 +106,17 @@ def _adapter_options(form: PromptForm) -> dict[str, Any]:
     return adapters.adapter_options(configured) if adapters.form_of(configured) == form else {}
 
 
-def _compile_contract(signature: type[dspy.Signature], *, direct: bool) -> ProgramContract:
-    refusals = list(refused_fields("the program", signature, prints_inputs=direct))
+def _compile_contract(signature: ProgramSignature, *, direct: bool) -> ProgramContract:
+    refusals = list(refused_fields("the program", signature.inputs, prints_inputs=direct))
+    if signature.outputs is not signature.inputs:
+        refusals += refused_fields("the program", signature.outputs, prints_inputs=direct)
     if refusals:
         raise CompileError(refusals)
-    inputs = input_schema(signature)
-    outputs = output_schema(signature)[0] if direct else lenient_output_schema(signature)
+    inputs = input_schema(signature.inputs)
+    outputs = output_schema(signature.outputs)[0] if direct else lenient_output_schema(signature.outputs)
     return ProgramContract(inputs, outputs, finished(arguments_template(inputs)))
 
 
-def _is_contract_of(predictor: Predictor, contract: type[dspy.Signature]) -> bool:
-    return _compile_contract(contract, direct=True) == _compile_contract(predictor.signature, direct=True)
+def _is_contract_of(predictor: Predictor, contract: ProgramSignature) -> bool:
+    own = ProgramSignature.of(predictor.signature)
+    return _compile_contract(contract, direct=True) == _compile_contract(own, direct=True)

@@ -14,12 +14,13 @@ from t0dspy.compiler.function_source import Uncertain
 from t0dspy.compiler.given import completed
 from t0dspy.compiler.introspect import signature_of
 from t0dspy.compiler.made_at_run_time import parsed, resolve
+from t0dspy.compiler.program_signature import ProgramSignature
 from t0dspy.compiler.suggestion import signature_flag
 from t0dspy.errors import ContractError
 
 
-def program_contract(program: dspy.Module, given: type[dspy.Signature] | None) -> type[dspy.Signature]:
-    """Return the contract of `program` as a signature: `given`, or else the one that its code implies.
+def program_contract(program: dspy.Module, given: type[dspy.Signature] | None) -> ProgramSignature:
+    """Return the contract of `program`: `given`, or else the one that its code implies.
 
     A given signature is completed from the code: an input has the default of its parameter, and a field that is
     written without a type has the type that the code shows.
@@ -34,7 +35,7 @@ def program_contract(program: dspy.Module, given: type[dspy.Signature] | None) -
             "export its predictors alone with --stages-only."
         )
     if given is not None:
-        return completed(given, program, _reader(program))
+        return ProgramSignature.of(completed(given, program, _reader(program)))
     try:
         return read_contract(program)
     except Uncertain as why:
@@ -76,18 +77,18 @@ _OF_A_SIGNATURE = (dspy.ReAct, dspy.ReActV2, dspy.RLM, dspy.CodeAct, dspy.Progra
 """DSPy modules that take the inputs of their signature and return its outputs."""
 
 
-def read_contract(program: dspy.Module) -> type[dspy.Signature]:
+def read_contract(program: dspy.Module) -> ProgramSignature:
     """Return the contract of `program`, from DSPy's own modules or from the source of `forward`.
 
     Raises:
         Uncertain: if the contract cannot be read.
     """
     if isinstance(program, dspy.Predict):
-        return signature_of(program)
+        return ProgramSignature.of(signature_of(program))
     if type(program) is dspy.ChainOfThought:
-        return signature_of(program.predict)
+        return ProgramSignature.of(signature_of(program.predict))
     if type(program) in _OF_A_SIGNATURE:
-        return cast("type[dspy.Signature]", program.signature)
+        return ProgramSignature.of(cast("type[dspy.Signature]", program.signature))
     if type(program) in (dspy.BestOfN, dspy.Refine):
         return read_contract(program.module)
     if type(program).__module__ == _Ensemble.__module__:
@@ -100,14 +101,14 @@ def read_contract(program: dspy.Module) -> type[dspy.Signature]:
     return ForwardReader(program, _called_contract).contract()
 
 
-def _called_contract(module: dspy.Module) -> type[dspy.Signature]:
+def _called_contract(module: dspy.Module) -> ProgramSignature:
     """Return the keyword inputs and the outputs of `module` when a program calls it."""
     if type(module) is dspy.MultiChainComparison:  # it also takes the drafts, by position
-        return signature_of(module.predict)
+        return ProgramSignature.of(signature_of(module.predict))
     return read_contract(module)
 
 
-def _ensemble_contract(program: dspy.Module) -> type[dspy.Signature]:
+def _ensemble_contract(program: dspy.Module) -> ProgramSignature:
     reduce = inspect.getclosurevars(cast("FunctionType", vars(type(program))["forward"])).nonlocals.get("reduce_fn")
     if reduce is not dspy.majority:
         raise Uncertain("an Ensemble returns whatever its reduce_fn makes of several predictions")
@@ -117,9 +118,9 @@ def _ensemble_contract(program: dspy.Module) -> type[dspy.Signature]:
     return contracts[0]
 
 
-def _shape(signature: type[dspy.Signature]) -> list[tuple[str, Any, Any]]:
-    inputs = signature.input_fields
-    return [(name, info.annotation, name in inputs) for name, info in signature.fields.items()]
+def _shape(contract: ProgramSignature) -> list[tuple[str, Any]]:
+    fields = [*contract.input_fields.items(), *contract.output_fields.items()]
+    return [(name, info.annotation) for name, info in fields] + [("", len(contract.input_fields))]
 
 
 _OTHER_WAYS = {"__call__", "acall", "aforward", "__getattribute__"}

@@ -16,6 +16,7 @@ from t0dspy.compiler.entry import entry_function, entry_parameters
 from t0dspy.compiler.expressions import FunctionReader
 from t0dspy.compiler.function_source import ContractOf, Uncertain
 from t0dspy.compiler.inferred import NOTHING, Inferred, Typed, Unknown
+from t0dspy.compiler.program_signature import ProgramSignature
 
 Fields = dict[str, tuple[Any, FieldInfo]]
 """Name -> (type, field), as `dspy.make_signature` takes them."""
@@ -42,15 +43,16 @@ class ForwardReader:
         self.reader = FunctionReader(function, program, contract_of)
         self.name = function.__name__
 
-    def contract(self) -> type[dspy.Signature]:
-        """Return the inputs and outputs as a signature. Raises Uncertain."""
+    def contract(self) -> ProgramSignature:
+        """Return the inputs and outputs. Raises Uncertain."""
         inputs = self.inputs()
         outputs = self.outputs(inputs)
-        clash = sorted(inputs.keys() & outputs.keys())
-        if clash:
-            raise Uncertain(f"{clash[0]!r} is an input and an output")
-        fields = copy.deepcopy({**inputs, **outputs})
-        return dspy.make_signature(fields, signature_name=type(self.program).__name__)
+        if inputs.keys() & outputs.keys():
+            return ProgramSignature(self._signature(inputs), self._signature(outputs))
+        return ProgramSignature.of(self._signature({**inputs, **outputs}))
+
+    def _signature(self, fields: Fields) -> type[dspy.Signature]:
+        return dspy.make_signature(copy.deepcopy(fields), signature_name=type(self.program).__name__)
 
     def inputs(self) -> Fields:
         """Return the input fields. Raises Uncertain."""
@@ -102,7 +104,7 @@ class ForwardReader:
                     if info is not None:
                         yield info
 
-    def _calls(self) -> Iterator[tuple[type[dspy.Signature], ast.Call]]:
+    def _calls(self) -> Iterator[tuple[ProgramSignature, ast.Call]]:
         """Yield the calls of submodules with the contracts of these."""
         for node in self.reader.walk():
             for module in self.reader.called_modules(node) if isinstance(node, ast.Call) else ():

@@ -10,9 +10,10 @@ import dspy
 
 from t0dspy.compiler.inferred import Inferred, Typed, Unknown
 from t0dspy.compiler.made_at_run_time import parsed, resolve
+from t0dspy.compiler.program_signature import ProgramSignature
 from t0dspy.compiler.statements import assigned_names
 
-ContractOf = Callable[[dspy.Module], type[dspy.Signature]]
+ContractOf = Callable[[dspy.Module], ProgramSignature]
 
 
 class Uncertain(Exception):  # noqa: N818

@@ -13,6 +13,8 @@ import dspy
 import pydantic
 from pydantic.fields import FieldInfo
 
+from t0dspy.compiler.program_signature import ProgramSignature
+
 
 @dataclass(frozen=True)
 class Unknown:
@@ -59,7 +61,7 @@ NESTED = dict[str, Any]
 """The type of a prediction that is a field of another one."""
 
 
-def output_record(signature: type[dspy.Signature]) -> Record:
+def output_record(signature: ProgramSignature) -> Record:
     """Return the prediction of a module whose contract is `signature`."""
     return Record({name: Typed(info.annotation, info, name) for name, info in signature.output_fields.items()})
 

@@ -27,9 +27,10 @@ def program_types(program: dspy.Module, name: str) -> FieldTypes:
     configured = load_settings().programs.get(name)
     try:
         given = load_signature(configured.signature, program) if configured and configured.signature else None
-        return signature_types(program_contract(program, given))
+        contract = program_contract(program, given)
     except T0dspyError:
         return FieldTypes(_hints(program))
+    return FieldTypes(_field_types(contract.input_fields), _field_types(contract.output_fields))
 
 
 def signature_types(signature: type[dspy.Signature]) -> FieldTypes:
