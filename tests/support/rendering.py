@@ -17,6 +17,7 @@ from t0dspy.compiler.next_version import DEADLINES, Origin, next_version
 from t0dspy.gateway import Gateway, input_messages
 from t0dspy.model import PromptForm
 from t0dspy.testing import ScriptedUpstream
+from t0dspy.transport.inputs import call_inputs
 
 MODEL = "openai::gpt-4o-mini"
 CHAT = PromptForm("chat", "turns")
@@ -49,7 +50,7 @@ class Served:
     def messages(self, path: str, signature: type[dspy.Signature], inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The messages that reach the provider for `inputs`, Python values as our runtime sends them."""
         text = self.manifest.versions["v1"].predictors[path].texts[0]
-        arguments, _ = Arguments(signature, text).render(inputs)
+        arguments, _ = Arguments(signature, text).render(call_inputs(dspy.Predict(signature), inputs))
         messages: list[dict[str, Any]] = self.request(path, arguments)["messages"]
         return messages
 
