@@ -208,6 +208,58 @@ def test_a_hand_edit_is_named(run: Callable[..., Any], path: str, change: str) -
         assert edited.exists() == (change == "edit")
 
 
+TWO_LMS = """
+import dspy
+
+class Two(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.draft = dspy.Predict("question -> answer")
+        self.draft.lm = dspy.LM("openai/cheap", api_base="http://127.0.0.1:9/v1")
+        self.final = dspy.Predict("answer -> text")
+        self.final.lm = dspy.LM("openai/large")
+
+    def forward(self, question: str):
+        return self.final(answer=self.draft(question=question).answer)
+
+program = Two()
+"""
+
+
+def test_models_and_kept_predictors_by_flag(shop: Path, run: Callable[..., Any]) -> None:
+    """One model for two LMs is refused with the flags; the printed flags work."""
+    (shop / "two.py").write_text(TWO_LMS)
+    command = ("export", "two:program", "--name", "two", "--no-verify")
+    ran = run(*command, "--model", "openai::x")
+    assert ran.code == 1
+    flags = ("--model", "openai/cheap@http://127.0.0.1:9/v1=openai::x", "--model", "openai/large=openai::large")
+    assert " ".join(flags) in ran.err
+    ran = run(*command, *flags, "--keep", "final")
+    assert ran.code == 0, ran.err
+    assert "in Python   final" in ran.out
+    assert "note: final is kept in Python and runs through DSPy. It could also be compiled." in ran.err
+    manifest = json.loads(Path("configs/programs/two/manifest.json").read_text())
+    assert manifest["versions"]["v1"]["lms"]["cheap"]["model"] == "openai::x"
+    assert run(*command, "--model", "a", "--model", "b").err.endswith("write NAME=MODEL to name several models.\n")
+    assert "write NAME=MODEL, such as" in run(*command, "--model", "draft=").err
+
+
+def test_models_and_kept_predictors_by_setting(shop: Path, run: Callable[..., Any]) -> None:
+    """A flag overrides the program's table, which overrides that of the project."""
+    (shop / "two.py").write_text(TWO_LMS)
+    (shop / "t0dspy.toml").write_text(
+        "[models]\n'openai/cheap' = 'openai::a'\n'openai/other' = 'openai::b'\n"
+        "[programs.two]\nprogram = 'two:program'\nkeep = ['draft']\nmodels = { final = 'openai::c' }\n"
+    )
+    assert run("export", "two", "--no-verify", "--model", "openai/large=openai::d").code == 0
+    version = json.loads(Path("configs/programs/two/manifest.json").read_text())["versions"]["v1"]
+    assert {path: (stage["model"], stage["kept"]) for path, stage in version["predictors"].items()} == {
+        "final": ("openai::c", False),
+        "draft": ("openai::a", True),
+    }
+    assert version["lms"]["large"]["model"] == "openai::d"
+
+
 @pytest.mark.usefixtures("shop")
 def test_traffic_that_cannot_be(run: Callable[..., Any]) -> None:
     """A share that no version can have is refused, on the first export too."""

@@ -29,6 +29,7 @@ def test_json_tells_the_same(project: Project, run: Run) -> None:
         "fits": True,
         "fits_why": "",
         "awaits_review": False,
+        "kept": [],
         "code_changed": "",
         "live": {},
         "fallbacks": {"calls": 0, "repeated": 0},

@@ -126,6 +126,8 @@ def _print(result: "Export", applied: "Applied | None", *, verbose: bool) -> Non
     print(f"{verb} {version} to {result.directory}")
     served = {"gateway": "the gateway alone", "programs": "our program server", None: "its predictors' functions only"}
     print(f"  served by   {served[result.served_by]}")
+    if result.kept:
+        print(f"  in Python   {', '.join(result.kept)}")
     if result.parity is not None:
         output.print_parity(result.parity, verbose=verbose)
     else:
@@ -150,6 +152,7 @@ def _as_json(result: "Export", applied: "Applied | None") -> dict[str, Any]:
         "written": result.written,
         "serving": applied is not None,
         "served_by": result.served_by,
+        "kept": list(result.kept),
         "shares": dict(result.shares),
         "notes": list(result.notes),
         "diff": result.diff,

@@ -120,6 +120,9 @@ def _print_status(status: "ProgramStatus") -> None:
     print("* the incumbent: the largest written share")
     if any(version.fallbacks and version.fallbacks.repeated for version in status.versions):
         print("asked again: calls of a predictor whose answer DSPy could not parse, so that it asked for JSON")
+    for version in status.versions:
+        if version.kept:
+            print(f"{version.version} runs in Python: {', '.join(version.kept)}")
     for change in status.history[-5:]:
         print(f"  {change.time}  {_step(change)}  {change.reason}")
 

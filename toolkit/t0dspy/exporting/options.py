@@ -79,5 +79,7 @@ class Export:
     """`gateway` or `programs`; None if only the stages were exported."""
     notes: Sequence[str]
     written: bool
+    kept: Sequence[str] = ()
+    """The paths of the predictors and modules that stay in Python."""
     hand_edited: bool = False
     """Whether a generated file of the version, or one that all versions share, was edited by hand."""

@@ -195,6 +195,7 @@ class ExportStep:
             served_by=entry.served_by,
             notes=tuple(notes),
             written=written,
+            kept=[path for path, predictor in entry.predictors.items() if predictor.kept],
             hand_edited=any(edit.version in (None, planned.version) for edit in find_hand_edits(self.before)),
         )
 

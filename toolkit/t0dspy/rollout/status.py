@@ -39,6 +39,8 @@ class VersionStatus:
     fit: Fit
     awaits_review: bool = False
     """Whether a retrain exported it without traffic and the history has no decision about it yet."""
+    kept: Sequence[str] = ()
+    """The paths of the predictors and modules that stay in Python."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def program_status(
             age=max(0.0, (now - datetime.fromisoformat(entry.created)).total_seconds()),
             fit=fits.of(version),
             awaits_review=version in awaiting,
+            kept=[path for path, predictor in entry.predictors.items() if predictor.kept],
         )
         for version, entry in reversed(list(manifest.versions.items()))
     ]
