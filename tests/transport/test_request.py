@@ -92,6 +92,17 @@ def test_messages_that_the_gateway_would_change_are_written_again() -> None:
     assert "/messages" in exact(kept_request("f", json_object, "v1"))
 
 
+def test_the_address_of_an_image_is_not_given_to_the_gateway() -> None:
+    """The gateway would fetch it; the provider gets it."""
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}
+    inline = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    body = Body("m", [{"role": "user", "content": [{"type": "text", "text": "a"}, image, inline]}], {})
+    sent = kept_request("f", body, "v1")
+    parts = sent["messages"][0]["content"]
+    assert parts == [{"type": "text", "text": "a"}, {"type": "text", "text": "https://example.org/cat.png"}, inline]
+    assert exact(sent)["/messages"] == body.messages
+
+
 def test_a_translated_request_refuses_what_the_gateway_cannot_translate() -> None:
     """The option is named."""
     body = Body("claude", MESSAGES, {"temperature": 0.5, "stop": ["x"]})

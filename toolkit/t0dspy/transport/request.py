@@ -60,9 +60,10 @@ def compiled_request(
 def kept_request(function: str, body: Body, variant: str) -> dict[str, Any]:
     """Return the request for a kept predictor, whose function has no templates."""
     exact = _exact(body.options, [*_WRITTEN_FOR_TOOLS, "response_format"])
-    if _changes_messages(body):
+    messages = [_without_addresses(message) for message in body.messages]
+    if messages != body.messages or _changes_messages(body):
         exact.append({"pointer": "/messages", "value": body.messages})
-    request = _request(function, variant, body.messages, body.options, exact)
+    request = _request(function, variant, messages, body.options, exact)
     shown = {key: body.options[key] for key in ("tools", "tool_choice") if key in body.options}
     return {**request, **shown}  # so that the stored row shows them
 
@@ -120,6 +121,24 @@ def _escaped(key: str) -> str:
 
 def _template(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "tensorzero::template", "name": name, "arguments": dict(arguments)}
+
+
+# Workaround (tensorzero 2026.6): the gateway fetches the file behind an address to store it, and fails if it cannot;
+# remove when it passes addresses on without fetching them.
+def _without_addresses(message: Message) -> Message:
+    """Return `message` with the addresses of files as text; the provider gets the original message."""
+    content = message["content"]
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": [_without_address(part) for part in content]}
+
+
+def _without_address(part: Mapping[str, Any]) -> dict[str, Any]:
+    value = part.get(part["type"])
+    address = value.get("url") or value.get("file_url") if isinstance(value, Mapping) else None
+    if isinstance(address, str) and not address.startswith("data:"):
+        return {"type": "text", "text": address}
+    return dict(part)
 
 
 # Workaround (tensorzero 2026.6): the OpenAI route drops or rewrites parts of messages, such as the name of a message,
