@@ -113,7 +113,7 @@ def test_passages_in_an_untyped_field_print_as_in_stock(recorder: ScriptedUpstre
         for passages in PASSAGES:
             inputs = {"context": passages, "question": "q"}
             got = gateway.messages("self", predict.signature, inputs)
-            assert got == formatted(adapters.stock_adapter(CHAT), predict.signature, [], inputs)
+            assert got == formatted(adapters.served_adapter(CHAT), predict.signature, [], inputs)
 
 
 class Node(pydantic.BaseModel):

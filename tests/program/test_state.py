@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from support.rendering import MODEL, formatted, tree_of
 from support.strategies import PURE, anything
-from t0dspy.compiler.adapters import stock_adapter
+from t0dspy.compiler.adapters import served_adapter
 from t0dspy.compiler.compile import compile_program
 from t0dspy.errors import CompileError, StateError
 from t0dspy.model import PromptForm
@@ -90,7 +90,7 @@ def optimized(program: dspy.Module) -> dspy.Module:
 def messages(program: dspy.Module) -> dict[str, Any]:
     """What stock DSPy would send for each predictor, without inputs."""
     return {
-        path: formatted(stock_adapter(FORM), predict.signature, predict.demos, {})
+        path: formatted(served_adapter(FORM), predict.signature, predict.demos, {})
         for path, predict in program.named_predictors()
     }
 

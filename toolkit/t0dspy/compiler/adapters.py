@@ -46,12 +46,6 @@ def make_adapter(form: PromptForm, options: Mapping[str, Any]) -> dspy.Adapter:
     return adapter
 
 
-def stock_adapter(form: PromptForm) -> dspy.Adapter:
-    """Return DSPy's own adapter for `form`, without the second call that it makes after a bad answer."""
-    options = {} if form.adapter == "json" else {"use_json_adapter_fallback": False}
-    return make_adapter(PromptForm(form.adapter, "turns"), options)
-
-
 def adapters_of(form: PromptForm, options: Mapping[str, Any]) -> list[dspy.Adapter]:
     """Return the adapters that write a program's prompts: that of `form`, then that of the JSON fallback if it asks."""
     adapter = make_adapter(form, options)
