@@ -31,7 +31,7 @@ EXPORT = ("export", "review:program", "--name", "review", "--model", "openai::gp
         ["export"],
         ["export", "a:b", "c:d"],
         ["export", "a:b", "--adaptor", "chat"],
-        ["export", "a:b", "--adapter", "xml"],
+        ["export", "a:b", "--adapter", "yaml"],
         ["export", "a:b", "--traffic", "much"],
         ["verify", "x", "--inputs", "0"],
     ],

@@ -77,15 +77,18 @@ class _Search:
 
     def _values(self, place: str, value: Any) -> Iterator[tuple[str, Any]]:
         """Yield the LMs that `value` is or holds, with the place of each."""
-        if isinstance(value, BaseLM):
-            yield place, value
-        elif isinstance(value, FunctionType | dspy.Tool):
-            function = value.func if isinstance(value, dspy.Tool) else value
-            self.functions += [(function, None)] if isinstance(function, FunctionType) else []
-        elif id(value) not in self.seen and not isinstance(value, str | bytes | int | float | type | dspy.Module):
-            self.seen.add(id(value))
-            for step, inner in self._inner(value):
-                yield from self._values(f"{place}{step}", inner)
+        waiting = [(place, value)]  # not by recursion, because demos may be nested more deeply than calls may be
+        while waiting:
+            place, value = waiting.pop()
+            if isinstance(value, BaseLM):
+                yield place, value
+            elif isinstance(value, FunctionType | dspy.Tool):
+                function = value.func if isinstance(value, dspy.Tool) else value
+                self.functions += [(function, None)] if isinstance(function, FunctionType) else []
+            elif id(value) not in self.seen and not isinstance(value, str | bytes | int | float | type | dspy.Module):
+                self.seen.add(id(value))
+                inner = [(f"{place}{step}", item) for step, item in self._inner(value)]
+                waiting += reversed(inner)
 
     def _inner(self, value: Any) -> Iterable[tuple[str, Any]]:
         if isinstance(value, Mapping):
