@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 import t0dspy
 from t0dspy import parity
 from t0dspy.artifact.exported import ExportedProgram
-from t0dspy.parity.report import ParityReport
+from t0dspy.parity.report import JSON_FALLBACK, ParityReport
 
 T = TypeVar("T")
 
@@ -231,3 +231,26 @@ def test_an_example_that_the_gateway_cannot_send_is_a_mismatch(tmp_path: Path) -
     report = t0dspy.verify("hard", configs=tmp_path, program=program, examples=[{"question": 7}], inputs=0)
     assert not report.equal
     assert report.mismatches[0][1].arguments == {"question": 7}
+
+
+def test_an_lm_with_an_api_of_its_own_is_compared_by_its_messages(tmp_path: Path) -> None:
+    """The gateway translates for such a provider, which needs the same prompt."""
+    program = dspy.Predict("question, facts: dict[str, str] -> answer: int")
+    program.demos = [{"question": "?", "facts": {"b": "1", "a": "2"}, "answer": 3}]
+    with dspy.context(lm=dspy.LM("anthropic/claude-3-5-haiku-20241022", max_tokens=100)):
+        report = t0dspy.export(program, tmp_path, name="hard").parity
+    assert report is not None
+    assert report.requests > 20
+    assert report.equal, parity.explain(report, "anthropic")
+
+
+def test_options_that_variants_have_no_key_for_reach_plain_clients(tmp_path: Path) -> None:
+    """They are sent by `extra_body`, also in the exact form that DSPy writes."""
+    lm = dspy.LM("openai/gpt-4o-mini", temperature=0.7, logit_bias={"1": 2}, stop=["x"])
+    for name, adapter in (("first", dspy.JSONAdapter()), ("second", t0dspy.ServedAdapter("xml"))):
+        with dspy.context(lm=lm, adapter=adapter):
+            export = t0dspy.export(dspy.Predict("question -> answer: int"), tmp_path, name=name)
+        assert export.parity is not None
+        (predictor,) = export.parity.predictors
+        assert predictor.plain_requests
+        assert set(predictor.unlike_plain) <= {JSON_FALLBACK}

@@ -57,9 +57,7 @@ def variants_of(
 
 
 def _candidate(predictor: CompiledPredictor, version: str, prefix: str, *, retries: bool) -> Variant:
-    settings = {} if predictor.kept else {**predictor.sampling, **predictor.json_mode}
-    if retries:  # other clients call it
-        settings |= _extra_body(predictor)
+    settings = {} if predictor.kept else {**predictor.sampling, **predictor.json_mode, **_extra_body(predictor)}
     text = next(iter(predictor.templates), None)
     return Variant(version, predictor.model, settings, template_files(predictor, prefix, text), retries)
 

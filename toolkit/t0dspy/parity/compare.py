@@ -1,17 +1,20 @@
 """Compare the requests of predictors in DSPy with those that arrive through the gateway, input by input."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import dspy
+from dspy._vendor.lm15.registry import lookup
 
 from localkit.scripted_upstream import RecordedRequest, ScriptedUpstream
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.manifest import VersionEntry
 from t0dspy.compiler.adapters import make_adapter
-from t0dspy.compiler.introspect import signature_of
+from t0dspy.compiler.introspect import lm_of, signature_of
+from t0dspy.compiler.sampling import CONNECTION_KEYS
 from t0dspy.parity import wire
 from t0dspy.parity.answers import answers_for
 from t0dspy.parity.inputs import Given, inputs_of
@@ -98,7 +101,23 @@ def _pairs(
     served_predictors = dict(served.named_predictors())
     for path, predict in plain.named_predictors():
         if path in entry.predictors and not entry.predictors[path].kept:
-            yield _Pair(path, predict, served_predictors[path], entry, deployment, recorder)
+            translated = _has_own_api(lm_of(predict))
+            if translated:
+                predict.lm = _with_openai_api(lm_of(predict))
+            yield _Pair(path, predict, served_predictors[path], entry, deployment, recorder, translated=translated)
+
+
+def _has_own_api(lm: Any) -> bool:
+    """Return whether the provider of `lm` has an API other than OpenAI's, into which the gateway translates."""
+    provider = str(getattr(lm, "model", "")).partition("/")[0]
+    definition = None if provider == "openai" else lookup(provider)
+    return definition is not None and definition.dialect != "openai-chat"
+
+
+def _with_openai_api(lm: Any) -> dspy.LM:
+    """Return an LM with the same options whose requests the recorder can read; only its messages are compared."""
+    options = {name: value for name, value in lm.kwargs.items() if name not in CONNECTION_KEYS}
+    return dspy.LM(f"openai/{lm.model}", model_type=lm.model_type, cache=False, num_retries=0, **options)
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,13 @@ class _Sent:
     requests: Sequence[RecordedRequest]
     outcome: Outcome
 
-    def texts(self) -> list[str]:
+    def is_text(self) -> bool:
+        messages = [message for request in self.requests for message in request.body["messages"]]
+        return all(isinstance(message["content"], str) for message in messages)
+
+    def texts(self, *, translated: bool) -> list[str]:
+        if translated:
+            return [json.dumps(request.body.get("messages")) for request in self.requests]
         return [request_text(request) for request in self.requests]
 
 
@@ -123,7 +148,10 @@ class _Pair:
         entry: VersionEntry,
         deployment: Deployed,
         recorder: ScriptedUpstream,
+        *,
+        translated: bool,
     ) -> None:
+        self.translated = translated
         self.path, self.plain, self.served, self.recorder = path, plain, served, recorder
         self.form = entry.form
         self.adapter = make_adapter(entry.form, entry.adapter)
@@ -163,11 +191,13 @@ class _Pair:
         if not direct.requests and not served.requests:
             self._compare_unsent(given, direct, served)
             return
+        if self.translated and not direct.is_text():
+            return  # the gateway translates text that looks like DSPy's marker of custom types as text
         self.accepted = self.accepted or given.values
         self.report.requests += len(direct.requests)
-        if direct.texts() != served.texts():
+        if direct.texts(translated=self.translated) != served.texts(translated=self.translated):
             self.report.mismatches.append(_mismatch(given.values, direct, served))
-        elif self.client.wants(given):
+        elif self.client.wants(given) and not self.translated:
             filled = call_inputs(self.plain, given.values)
             self.client.compare(given.values, filled, direct.requests[0].body)
 
@@ -181,7 +211,7 @@ class _Pair:
 
     def compare_answers(self) -> None:
         """Replay answers both ways and compare the outcomes."""
-        if self.accepted is None:
+        if self.accepted is None or self.translated:
             return
         for text in self._answers():
             self.recorder.script = text

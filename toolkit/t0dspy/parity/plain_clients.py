@@ -1,6 +1,5 @@
 """Compare what a client other than our runtime makes the gateway send with what DSPy sends."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,7 +91,7 @@ class PlainClient:
         for key in sorted(given.keys() - sent.keys() - sampling - {"response_format"}):
             report.unlike_plain[f"the option {key!r} of its LM, which no variant can have"] += 1
             del given[key]
-        if json.dumps(given.get("response_format")) != json.dumps(sent.get("response_format")):
+        if not wire.same_format(given, sent):
             report.unlike_plain[RESPONSE_FORMAT] += 1
             given.pop("response_format", None)
             sent.pop("response_format", None)

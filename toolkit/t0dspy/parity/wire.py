@@ -43,10 +43,27 @@ def _sorted_text(body: Mapping[str, Any]) -> str:
     return json.dumps(body, sort_keys=True)
 
 
+def same_format(direct: Mapping[str, Any], served: Mapping[str, Any]) -> bool:
+    """Return whether both bodies ask for the same form of the answer, with the fields in the same order."""
+    left, right = direct.get("response_format"), served.get("response_format")
+    return _sorted_text({"": left}) == _sorted_text({"": right}) and _schema_text(direct) == _schema_text(served)
+
+
 def _schema_text(body: Mapping[str, Any]) -> str:
-    """Return the response schema as text, because a model writes its keys in the order of the schema."""
+    """Return the response schema as text, because a model writes its keys in the order of the schema.
+
+    Only the order of properties counts: the gateway's TOML parser moves tables behind the other keys of a table.
+    """
     response_format = body.get("response_format") or {}
-    return json.dumps(response_format.get("json_schema", {}).get("schema"), ensure_ascii=False)
+    return json.dumps(_ordered(response_format.get("json_schema", {}).get("schema")), ensure_ascii=False)
+
+
+def _ordered(schema: Any, *, keep: bool = False) -> Any:
+    if isinstance(schema, list):
+        return [_ordered(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _ordered(schema[key], keep=key == "properties") for key in (schema if keep else sorted(schema))}
 
 
 def _lines(body: Mapping[str, Any]) -> list[str]:
