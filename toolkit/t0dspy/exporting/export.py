@@ -15,6 +15,7 @@ from t0dspy.compiler import adapters
 from t0dspy.compiler.compile import compile_program
 from t0dspy.compiler.lm_models import Models
 from t0dspy.compiler.naming import validate_name
+from t0dspy.compiler.narrowing import with_documented_contract
 from t0dspy.compiler.next_version import contract_differences
 from t0dspy.errors import CompileError, ContractError
 from t0dspy.exporting.options import Export, ExportOptions
@@ -71,6 +72,7 @@ def export(
     compiled = _compile(live, reference, options, Path(configs))
     check_storage(compiled, Path(configs))
     programs = program_directory(Path(configs), name).parent
+    compiled = _with_documented_contract(compiled, programs / name)
     name = _free_name(programs, name, compiled, options)
     start = partial(ExportStep, live, compiled, programs / name, options, reference)
     work = start()
@@ -139,6 +141,14 @@ def _free_name(programs: Path, name: str, compiled: CompiledProgram, options: Ex
         count += 1
         candidate = f"{name}_{count}"
     return candidate
+
+
+def _with_documented_contract(compiled: CompiledProgram, directory: Path) -> CompiledProgram:
+    if not (directory / MANIFEST).exists():
+        return compiled
+    exported = ExportedProgram.from_directory(directory)
+    known = exported.name in exported.manifest.functions
+    return with_documented_contract(compiled, *exported.schemas(exported.name)) if known else compiled
 
 
 def _contract_changes(exported: ExportedProgram, compiled: CompiledProgram) -> list[str]:
