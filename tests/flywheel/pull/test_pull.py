@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from support.production import LONG, Production, now
-from support.served import chat
+from support.served import chat, system
 from support.stack import wait_until
 from t0dspy.flywheel.example import PulledExample
 from t0dspy.gateway import HttpGateway
@@ -124,6 +124,32 @@ def test_feedback_on_a_stage_is_the_stages(production: Production) -> None:
     assert (plan.metrics, list(plan.comments)) == ({"good": False}, ["thin"])
     assert (plan.outputs, plan.demonstration) == ({"outline": "a better one"}, True)
     assert (write.metrics, write.demonstration) == ({}, False)
+
+
+def test_a_stage_that_was_asked_again_for_json(production: Production, scripted: ScriptedUpstream) -> None:
+    """DSPy's second call belongs to the version, and its answer is read as JSON; the first answer does not parse."""
+
+    def prose_first(request: RecordedRequest) -> str:
+        asks_for_json = "JSON object" in request.body["messages"][-1]["content"]
+        if "`outline` (str)" in system(request) and "[[ ## topic ## ]]" in request.body["messages"][-1]["content"]:
+            return '{"outline": "three parts"}' if asks_for_json else "I think three parts."
+        return chat(text="a tale")
+
+    scripted.script = prose_first
+    production.infer("tales", topic="cats")
+    (found,), summary = production.pull("tales", versions=("v1",))
+    plan, write = found.stages
+    assert (plan.predictor, plan.inputs, plan.outputs) == ("plan", {"topic": "cats"}, {"outline": "three parts"})
+    assert plan.variant == write.variant == found.variant
+    assert summary.drops == {"stage_unread_answer": 1}
+
+
+def test_a_deployed_call_of_a_function_without_python(production: Production) -> None:
+    """Our runtime's variants count for their version, and a text value is pulled as the value behind it."""
+    text = {"t0dspy::text": "who?", "t0dspy::value": "who?"}
+    production.infer("question", options={"variant_name": "v1__main"}, question=text)
+    (found,), _ = production.pull("question", versions=("v1",), include=("pinned",))
+    assert (found.variant, found.inputs) == ("v1", {"question": "who?"})
 
 
 def test_a_streamed_run(production: Production) -> None:
