@@ -237,10 +237,11 @@ def test_a_direct_function_has_variants_of_its_own_for_the_runtime() -> None:
     assert [name for name, variant in variants.items() if "retries" in variant] == ["v1"]
 
 
-def test_without_the_json_fallback_there_is_one_text() -> None:
-    """The option of the configured adapter is part of the version."""
+@pytest.mark.parametrize("place", ["turns", "system"])
+def test_without_the_json_fallback_there_is_one_text(place: str) -> None:
+    """The option of the configured adapter is part of the version, wherever the demos are."""
     with dspy.context(adapter=dspy.ChatAdapter(use_json_adapter_fallback=False)):
-        planned = after(EMPTY, Two())
+        planned = after(EMPTY, Two(), "chat", place)
     assert list(_variants(planned, "app__plan")) == ["v1"]
     assert planned.manifest.versions["v1"].adapter == {"use_json_adapter_fallback": False}
 

@@ -101,9 +101,10 @@ def _keep_flags(predictors: Sequence[Predictor]) -> str:
 
 
 def _adapter_options(form: PromptForm) -> dict[str, Any]:
-    """Return the options of the configured adapter if it writes `form`; another adapter is made with its defaults."""
-    configured = dspy.settings.adapter
-    return adapters.adapter_options(configured) if adapters.form_of(configured) == form else {}
+    """Return the options of the configured adapter if it writes the text of `form`; else the defaults apply."""
+    configured = adapters.form_of(dspy.settings.adapter)
+    same_text = configured is not None and configured.adapter == form.adapter
+    return adapters.adapter_options(dspy.settings.adapter) if same_text else {}
 
 
 def _compile_contract(signature: ProgramSignature, *, direct: bool) -> ProgramContract:
