@@ -23,6 +23,7 @@ from t0dspy.testing import ScriptedUpstream
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="rewrite the golden trees of tests/programs")
+    parser.addoption("--every-run", action="store_true", help="run every input of the corpus with every kind of answer")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -33,6 +34,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             for one in (value for name, value in report.user_properties if name == "parity"):
                 counts += Counter({"programs": 1, **{key: one[key] for key in ("predictors", "requests", "answers")}})
                 skipped += Counter(one["skipped"])
+    _summarize_corpus(terminalreporter)
     if counts:
         terminalreporter.section("wire equality")
         terminalreporter.line(
@@ -42,6 +44,20 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         )
         for reason, count in skipped.most_common():
             terminalreporter.line(f"  {count} skipped: {reason}")
+
+
+def _summarize_corpus(terminalreporter: Any) -> None:
+    outcomes, counts = Counter[str](), Counter[str]()
+    for report in terminalreporter.getreports("passed"):
+        for result in (value for name, value in report.user_properties if name == "corpus"):
+            outcomes[result["outcome"]] += 1
+            counts += Counter({"runs": result["runs"], "requests": result["requests"]})
+    if outcomes:
+        terminalreporter.section("run equality")
+        found = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+        terminalreporter.line(
+            f"{outcomes.total()} programs: {found}; {counts['runs']} runs, {counts['requests']} requests"
+        )
 
 
 @pytest.fixture(autouse=True)

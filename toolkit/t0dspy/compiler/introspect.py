@@ -118,14 +118,14 @@ def refused_fields(location: str, signature: type[dspy.Signature], *, prints_inp
     Args:
         location: the predictor, or the program.
         signature: its signature.
-        prints_inputs: whether a template prints the inputs, so that they must be text.
+        prints_inputs: whether a prompt holds the fields, so that they must be text; else they are JSON only.
     """
     for name, info in signature.fields.items():
         field = f"{location}, field {name!r}"
         if name in UNLOADABLE_NAMES or not name.isascii() or name.startswith("_"):
             yield Refusal(field, "is a name the gateway's templates cannot use.", "Rename the field.")
         else:
-            yield from _refused_type(field, info, text=prints_inputs or name in signature.output_fields)
+            yield from _refused_type(field, info, text=prints_inputs)
 
 
 def _taken_names(path: str, signature: type[dspy.Signature]) -> Iterator[Refusal]:
@@ -243,11 +243,14 @@ def _inside_unservable(program: dspy.Module) -> set[int]:
 
 
 def _made_while_running(program: dspy.Module) -> Iterator[Problem]:
+    paths = {id(module): path for path, module in paths_of(program).items()}
     for path, module in modules_of(program):
         if not type(module).__module__.startswith("dspy."):
             location = path.removeprefix("self.") if path != "self" else type(module).__name__
             for creation in creations_in(module):
-                yield Problem(path.removeprefix("self."), module, Refusal(location, creation.reason, creation.remedy))
+                refusal = Refusal(location, creation.reason, creation.remedy)
+                part = creation.predictor if id(creation.predictor) in paths else module
+                yield Problem(paths[id(part)], cast("dspy.Module", part), refusal)
 
 
 def _refused_type(field: str, info: FieldInfo, *, text: bool) -> Iterator[Refusal]:

@@ -24,6 +24,8 @@ class Creation:
 
     reason: str
     remedy: str
+    predictor: dspy.Predict | None = None
+    """The predictor of the program whose prompt the line replaces."""
 
 
 def creations_in(module: dspy.Module) -> Iterator[Creation]:
@@ -159,7 +161,7 @@ def _creation(names: dict[str, Any], function: FunctionType, call: ast.Call) -> 
     replaced = [word.arg for word in call.keywords if word.arg in _REPLACING and not _is_own(word, predict, names)]
     if replaced:
         reason = f"`{function.__name__}` calls a predictor with its own {replaced[0]!r} at {line}."
-        yield Creation(reason, "Create a second predictor in `__init__` for the other prompt.")
+        yield Creation(reason, "Create a second predictor in `__init__` for the other prompt.", predict)
 
 
 def _is_own(word: ast.keyword, predict: dspy.Predict, names: dict[str, Any]) -> bool:

@@ -86,6 +86,11 @@ class Bench:
         redirect.on_call = self._note_call
         self._calls = 0
 
+    @property
+    def upstream_url(self) -> str:
+        """Return the address of the scripted provider, without a path."""
+        return self.redirect.url
+
     def run(self, script: Script, inputs: Inputs, side: Side) -> Ran:
         """Run a fresh copy of the program, with the answers of `script`."""
         program = side.prepare(self.program.deepcopy())
