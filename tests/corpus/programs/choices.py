@@ -100,7 +100,7 @@ class LmMadeInForward(dspy.Module):
             return self.ask(question=question)
 
 
-@case(Q, expected="refused at the call", because="calls the LM 'openai/gpt-5-How'")
+@case(Q, expected="refused at the call", because="calls the LM 'openai/gpt-5-Who'")
 class UnknownLm(dspy.Module):
     """The LM is made in `forward`, from a name that nothing at export shows."""
 
