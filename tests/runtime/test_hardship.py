@@ -38,6 +38,11 @@ from t0dspy.transport.served_version import served_version
 NAUGHTY = "naughty/v1"
 
 
+def workers_of(server: ProgramServer, program: str) -> list[int]:
+    """The processes that became ready for a program, in this order."""
+    return [one["worker"] for one in server.events("worker ready") if one["program"] == program]
+
+
 def test_a_hung_run_is_cut_and_takes_nobody_down(served: Served) -> None:
     """It fails at its deadline; the others of its worker finish; a fresh worker takes over."""
     with ProgramServer(served, "--workers=1") as server:
@@ -51,7 +56,7 @@ def test_a_hung_run_is_cut_and_takes_nobody_down(served: Served) -> None:
         assert answer(slow) == {"text": "text of outline of nap"}
         assert answer(server.run("tales/v1", arguments={"topic": "after"}))
         wait_until(lambda: server.events("worker retires"))
-        ready = [one["worker"] for one in server.events("worker ready")]
+        ready = workers_of(server, "naughty")
         assert len(set(ready)) == 2
         wait_until(lambda: not os.path.exists(f"/proc/{ready[0]}"))
 
@@ -232,15 +237,15 @@ def test_sighup_reads_the_programs_again(served: Served, scripted: ScriptedUpstr
 
         first, _ = at_once([lambda: server.run("tales/v1", arguments={"topic": "before"}), reload])
         assert answer(first) == {"text": "text of outline of before"}
-        wait_until(lambda: len(server.events("worker ready")) == 2)
-        before, after = (one["worker"] for one in server.events("worker ready"))
+        wait_until(lambda: len(workers_of(server, "tales")) == 2)
+        before, after = workers_of(server, "tales")
         wait_until(lambda: not os.path.exists(f"/proc/{before}"))
         assert answer(server.run("tales/v1", arguments={"topic": "after"})) == {"text": "text of outline of after"}
         assert os.path.exists(f"/proc/{after}")
 
 
 def test_workers_that_cannot_start_are_started_less_and_less_often(served: Served, tmp_path: Path) -> None:
-    """A program that ends the process at import leaves the server alive, not ready, and not busy with it."""
+    """A program that ends its process at import leaves the server ready for others, and not busy with it."""
     (tmp_path / "fatal.py").write_text(
         "import os, dspy\nif os.environ.get('FATAL'):\n    os._exit(3)\nfatal = dspy.ChainOfThought('a -> b')\n"
     )
@@ -255,7 +260,11 @@ def test_workers_that_cannot_start_are_started_less_and_less_often(served: Serve
         first, second, third = (datetime.fromisoformat(one["time"]) for one in server.events("worker died")[:3])
         assert (second - first).total_seconds() >= 0.5
         assert (third - second).total_seconds() >= 1.0
-        assert (server.get("/live").status_code, server.get("/ready").status_code) == (200, 503)
+        wait_until(lambda: server.get("/ready").status_code == 200, 60, server.said)
+        programs = server.get("/ready").json()["programs"]
+        reasons = {name: entry["cannot_run"] for name, entry in programs.items()}
+        assert reasons.pop("asker/v1") == "its worker ended while it loaded the program (exit code 3)."
+        assert set(reasons.values()) == {""}
     finally:
         server.__exit__()
 

@@ -255,12 +255,12 @@ class Pool:
     def _on_ready(self, worker: Process) -> None:
         loss = "" if worker.on_trial else self._loss_by(worker)
         if loss:  # it replaces a worker that died, and imported code that changed since and is broken
-            log("error", "worker not used", worker=worker.pid, why=loss)
+            log("error", "worker not used", program=self.program, worker=worker.pid, why=loss)
             self._retire(worker, replace=False)
             self._respawn_later()
             return
         self._deaths, self.broken = 0, ""
-        log("info", "worker ready", worker=worker.pid, programs=_runnable(worker))
+        log("info", "worker ready", program=self.program, worker=worker.pid, programs=_runnable(worker))
         self._news.set()
         self._dispatch()
 
@@ -333,7 +333,7 @@ class Pool:
         """Assign no more runs to `worker`, and end it after its other runs have ended."""
         if not worker.retiring:
             worker.retiring = True
-            log("info", "worker retires", worker=worker.pid, runs=len(worker.runs))
+            log("info", "worker retires", program=self.program, worker=worker.pid, runs=len(worker.runs))
             if replace:
                 self._spawn()
         self._end_if_idle(worker)
