@@ -176,3 +176,27 @@ def test_a_path_of_nothing_is_refused(tmp_path: Path) -> None:
         CompileError, match=r"--keep eye: is no predictor or module of the program\. There are self, see, tell"
     ):
         exported(See(), tmp_path, ["eye"])
+
+
+class OwnLm(dspy.Module):
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+        self.ask.lm = dspy.LM("openai/cheap", **options)
+        self.say = dspy.Predict("answer -> text")
+
+    def forward(self, question: str) -> dspy.Prediction:
+        return self.say(answer=self.ask(question=question).answer)
+
+
+def test_the_own_lm_of_a_predictor_belongs_to_the_version(tmp_path: Path) -> None:
+    """It is that of the code, and that of a saved state if the state has another one."""
+    tree = exported(OwnLm(temperature=0.9), tmp_path / "code", [])
+    live = OwnLm(temperature=0.9)
+    loaded: Any = with_version(live, tree, "v1")
+    assert loaded.ask.lm is live.ask.lm
+    assert loaded.say.lm is None
+    OwnLm(temperature=0.1).save(tmp_path / "state.json")
+    state = exported(OwnLm(temperature=0.9), tmp_path / "state", [], state=tmp_path / "state.json")
+    loaded = with_version(live, state, "v1")
+    assert (loaded.ask.lm.model, loaded.ask.lm.kwargs["temperature"]) == ("openai/cheap", 0.1)

@@ -89,6 +89,8 @@ class Predictor:
     """The predictors in a kept module, or the kept predictor itself."""
     sends_files: bool = False
     """Whether a kept predictor has images, sounds or files among its fields."""
+    lm_state: Mapping[str, Any] | None = None
+    """The name, type and sampling settings of an LM that belongs to the predictor itself; None if it has none."""
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,15 @@ def _compile(predictor: Predictor, adapters: Sequence[dspy.Adapter], lm: Any, mo
 
 
 def predictor_state(predictor: Predictor) -> dict[str, Any]:
-    """Return `predictor` as the state that `Predict.load_state` reads, without traces, LM and unknown fields."""
+    """Return `predictor` as the state that `Predict.load_state` reads, without traces, secrets and unknown fields."""
     demos = [{name: _as_json(value) for name, value in demo.items()} for demo in predictor.demos]
-    return {"traces": [], "train": [], "demos": demos, "signature": predictor.signature.dump_state(), "lm": None}
+    return {
+        "traces": [],
+        "train": [],
+        "demos": demos,
+        "signature": predictor.signature.dump_state(),
+        "lm": predictor.lm_state,
+    }
 
 
 def _as_json(value: Any) -> Any:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from t0dspy.artifact.lms import ADDRESS_KEYS
 from t0dspy.compiler.keep import Kept, paths_of
 from t0dspy.compiler.made_at_run_time import creations_in
-from t0dspy.compiler.sampling import sampling_of
+from t0dspy.compiler.sampling import lm_state_of, sampling_of
 from t0dspy.compiler.schema import is_text_output
 from t0dspy.errors import CompileError, Refusal
 from t0dspy.model import Predictor
@@ -138,7 +138,8 @@ def _taken_names(path: str, signature: type[dspy.Signature]) -> Iterator[Refusal
 def _predictor(path: str, predict: dspy.Predict) -> Predictor:
     sampling = sampling_of(lm_of(predict), predict.config)
     demos = tuple(_demo(demo, signature_of(predict)) for demo in predict.demos)
-    return Predictor(path, signature_of(predict), demos, None, sampling.keys, extra=sampling.extra)
+    lm_state = None if predict.lm is None else lm_state_of(predict.lm)
+    return Predictor(path, signature_of(predict), demos, None, sampling.keys, extra=sampling.extra, lm_state=lm_state)
 
 
 def _kept(program: dspy.Module, path: str, module: dspy.Module) -> Predictor:

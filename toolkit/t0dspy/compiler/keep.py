@@ -45,3 +45,8 @@ def paths_of(program: dspy.Module) -> dict[str, dspy.Module]:
     own = {id(predict): path for path, predict in program.named_predictors()}
     modules = cast("list[tuple[str, dspy.Module]]", list(program.named_sub_modules(dspy.Module)))
     return {own.get(id(module), location.removeprefix("self.")): module for location, module in modules}
+
+
+def predictors_in(program: dspy.Module) -> dict[str, dspy.Predict]:
+    """Return path -> predictor for all predictors of `program`, frozen and hidden ones included."""
+    return {path: module for path, module in paths_of(program).items() if isinstance(module, dspy.Predict)}

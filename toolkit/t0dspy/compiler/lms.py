@@ -15,6 +15,9 @@ from t0dspy.artifact.lms import ADDRESS_KEYS, LmIdentity, identity_of
 from t0dspy.compiler.introspect import modules_of
 from t0dspy.compiler.made_at_run_time import parsed, resolve
 
+_OF_A_PREDICTOR = frozenset(("lm", "demos", "traces", "train", "config", "signature", "stage"))
+"""Attributes of a dspy.Predict that hold no further LM."""
+
 _FOREIGN = ("dspy", "builtins", "typing")
 
 
@@ -72,12 +75,12 @@ class _Search:
 
     def attributes(self, prefix: str, holder: Any) -> Iterator[tuple[str, Any]]:
         for name, value in list(getattr(holder, "__dict__", {}).items()):
-            if name not in ("lm", "_compiled") or not isinstance(holder, dspy.Predict):
+            if not isinstance(holder, dspy.Predict) or name not in _OF_A_PREDICTOR:
                 yield from self._values(f"{prefix}{name}", value)
 
     def _values(self, place: str, value: Any) -> Iterator[tuple[str, Any]]:
         """Yield the LMs that `value` is or holds, with the place of each."""
-        waiting = [(place, value)]  # not by recursion, because demos may be nested more deeply than calls may be
+        waiting = [(place, value)]  # not by recursion, because values may be nested more deeply than calls may be
         while waiting:
             place, value = waiting.pop()
             if isinstance(value, BaseLM):

@@ -95,6 +95,12 @@ def sampling_of(lm: Any, config: Mapping[str, Any]) -> Sampling:
     return Sampling(keys, extra, tuple(omitted))
 
 
+def lm_state_of(lm: Any) -> dict[str, Any]:
+    """Return the name, type and sampling settings of `lm` as DSPy saves them, without anything to reach a provider."""
+    settings = {name: value for name, value in lm.kwargs.items() if name in VARIANT_KEYS and _fits_variant(name, value)}
+    return {"model": lm.model, "model_type": lm.model_type, **settings}
+
+
 def connection_keys(lm: Any, config: Mapping[str, Any]) -> list[str]:
     """Return the names, never the values, of connection settings that the export omits."""
     quiet = {"cache", "num_retries", "rollout_id"}

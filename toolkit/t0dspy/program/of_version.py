@@ -1,11 +1,17 @@
 """Turn exported versions into live programs: the user's code with a version's instructions and demos."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import dspy
 
 from t0dspy.artifact.exported import ExportedProgram
+from t0dspy.artifact.lms import entry_identity, identity_of
+from t0dspy.artifact.manifest import PredictorEntry, VersionEntry
+from t0dspy.compiler.keep import predictors_in
+from t0dspy.compiler.sampling import sampling_of
 from t0dspy.errors import ProgramError, StateError
+from t0dspy.model import canonical
 from t0dspy.program.fits import differences
 from t0dspy.program.load import load_program
 from t0dspy.program.state import with_state
@@ -34,12 +40,39 @@ def input_names(exported: ExportedProgram, live: dspy.Module) -> list[str]:
 
 
 def with_version(live: dspy.Module, exported: ExportedProgram, version: str) -> dspy.Module:
-    """Return a copy of the live program with the instructions and demos of `version`.
+    """Return a copy of the live program with the instructions, the demos and the predictors' own LMs of `version`.
 
     Raises:
         BundleError: if there is no such version, or one of its files is missing or damaged.
         ProgramError: if the code no longer fits the version.
     """
+    program, entry = _with_prompts(live, exported, version), exported.version(version)
+    own = {path: predict.lm for path, predict in predictors_in(live).items()}
+    for path, predict in predictors_in(program).items():
+        if predict.lm is not None:  # the version has it, without its address and key
+            predict.lm = _own_lm(own.get(path), predict, entry.predictors.get(path), entry)
+    return program
+
+
+def _own_lm(own: Any, predict: dspy.Predict, stage: PredictorEntry | None, version: VersionEntry) -> Any:
+    """Return the LM in the code if it is that of the version, or else a new one.
+
+    They differ if the version was exported with a saved state, which may have LMs of its own.
+    """
+    saved = version.lms.get((stage.lm if stage else None) or "")
+    if stage is None or saved is None:
+        return own or predict.lm
+    if own is not None and identity_of(own) == entry_identity(saved):
+        sampling = sampling_of(own, predict.config)
+        if canonical({**sampling.keys, **sampling.extra}) == canonical(dict(stage.sampling)):
+            return own
+    options: dict[str, Any] = {**_to_dspy(stage.sampling), "model_type": saved.type}
+    if saved.address:
+        options["api_base"] = saved.address
+    return dspy.LM(saved.lm, **options)
+
+
+def _with_prompts(live: dspy.Module, exported: ExportedProgram, version: str) -> dspy.Module:
     exported.version(version)
     name = f"{exported.name} {version}"
     try:
@@ -59,12 +92,12 @@ def runnable_version(live: dspy.Module, exported: ExportedProgram, version: str)
         BundleError: if there is no such version, or one of its files is missing or damaged.
         ProgramError: if the code no longer fits the version.
     """
-    program = with_version(live, exported, version)
-    models = {path: predict.lm for path, predict in live.named_predictors()}
+    program = _with_prompts(live, exported, version)
+    own = {path: predict.lm for path, predict in predictors_in(live).items()}
     entries = exported.version(version).predictors
-    for path, predict in program.named_predictors():
-        predict.lm = predict.lm or models[path]
-        if predict.lm is None:
+    for path, predict in predictors_in(program).items():
+        predict.lm = own.get(path)
+        if predict.lm is None and path in entries:  # else it is inside a kept module
             predict.config = {**_to_dspy(entries[path].sampling), **predict.config}
     return program
 
