@@ -334,6 +334,22 @@ class BranchesAlike(Steps):
             return dspy.Prediction(verdict=None)
 
 
+class BestOfList(Steps):
+    def forward(self, spec: str):
+        plans = []
+        for depth in range(3):
+            plans.append(self.plan(spec=spec, depth=depth))
+        best = max(plans, key=lambda plan: len(plan.steps))
+        return dspy.Prediction(steps=best.steps, all=[plan.steps for plan in plans])
+
+
+class AppendsToUnknown(Steps):
+    def forward(self, spec: str):
+        texts = [unknown(spec)]
+        texts.append("more")
+        return dspy.Prediction(texts=texts, first=sorted(texts)[0])
+
+
 class Unsendable(Steps):
     def forward(self, spec: str, callback: Callable[[str], None] | None = None, marker: object = Plain()):
         return self.all[0](spec=spec)
@@ -395,10 +411,13 @@ CERTAIN = [
     (MayReturnNothing, ["spec: str"], ["verdict: bool = None"]),
     (BranchesAlike, ["spec: str"], ["verdict: typing.Optional[bool]"]),
     (AssignedTwice, ["spec: str"], ["verdict: bool = None", "steps: list[str] = None"]),
+    (AssignedInLoop, ["spec: str"], ["verdict: bool"]),
     (Walrus, ["spec: str"], ["steps: list[str] = None", "verdict: bool = None"]),
     (Changed, ["spec: str"], ["verdict: str"]),
     (ChangedByItem, ["spec: str"], ["verdict: bool", "more: int"]),
     (ByHelper, ["spec: str"], ["first: list[str]", "plan: dict[str, typing.Any]"]),
+    (BestOfList, ["spec: str"], ["steps: list[str]", "all: list[list[str]]"]),
+    (AppendsToUnknown, ["spec: str"], ["texts: list[typing.Any]", "first: Any"]),
     (AnnotatedText, ["spec: str"], ["answer: str"]),
     (AnnotatedModel, ["spec: str"], ["answer: Answer"]),
     (AnnotatedParts, ["spec: str"], ["left: str", "right: int = None"]),
@@ -418,7 +437,7 @@ def test_contracts_that_forward_says(kind: Any, inputs: list[str], outputs: list
 
 
 UNCERTAIN = [
-    *(Args, SpreadsUnknown, KwargsElsewhere, PredictionOrText, AssignedInLoop, ByWith, ChangedByMethod, Deleted),
+    *(Args, SpreadsUnknown, KwargsElsewhere, PredictionOrText, ByWith, ChangedByMethod, Deleted),
     *(BadHint, Generator, Decorated, OwnCall, HandedOn, Excepted, ReturnsNothing),
 ]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from types import FunctionType
-from typing import Any
+from typing import Any, get_origin
 
 import dspy
 
@@ -28,7 +28,7 @@ from t0dspy.compiler.inferred import (
     type_of_item,
 )
 from t0dspy.compiler.made_at_run_time import resolve
-from t0dspy.compiler.statements import always_leaves, assigned_names, changes, names_in, stored_fields
+from t0dspy.compiler.statements import always_leaves, appended_items, assigned_names, changes, names_in, stored_fields
 
 _RESULTS = {
     **dict.fromkeys(("str", "repr", "ascii", "chr", "format", "input"), str),
@@ -55,6 +55,8 @@ class _Assignments:
     sources: list[Callable[[], Inferred]] = field(default_factory=list)
     fields: list[tuple[str, ast.expr, bool]] = field(default_factory=list)
     """Assignments to a field: its name, the value, and whether every run does it."""
+    appended: list[ast.expr] = field(default_factory=list)
+    """The values that it appends to a list."""
     changed: str = ""
     """Why other code may have changed the fields; empty if none did."""
 
@@ -95,6 +97,8 @@ class FunctionReader(FunctionSource):
         for node in self.walk():
             for name, source in self._sources(node):
                 of(name).sources.append(source)
+            for name, item in appended_items(node):
+                of(name).appended.append(item)
             for name, stored, value in stored_fields(node):
                 of(name).fields.append((stored, value, node in self.tree.body))
             for name, reason in changes(node, self.called_modules(node) if isinstance(node, ast.Call) else []):
@@ -168,13 +172,12 @@ class FunctionReader(FunctionSource):
         return Typed(_generic(tuple, *(as_field(self.value(item)).annotation for item in node.elts)))
 
     def _list(self, node: ast.List | ast.Set) -> Inferred:
-        items = join([as_field(self.value(item)) for item in node.elts]) if node.elts else Typed(Any)
-        return Typed(_generic(list, as_field(items).annotation))
+        return _list_of([self.value(item) for item in node.elts])
 
     _set = _list
 
     def _listcomp(self, node: ast.ListComp | ast.SetComp) -> Inferred:
-        return Typed(_generic(list, as_field(self.value(node.elt)).annotation))
+        return _list_of([self.value(node.elt)])
 
     _setcomp = _listcomp
 
@@ -192,6 +195,9 @@ class FunctionReader(FunctionSource):
         try:
             values = [value for value in (source() for source in known.sources) if value != Unknown("")]
             whole = join([*given, *values])
+            if known.appended and isinstance(whole, Typed) and get_origin(whole.annotation) is list:
+                before = [] if whole.is_empty else [self._item(whole)]
+                return _list_of([*before, *(self.value(item) for item in known.appended)])
             return self._changed(whole, known) if isinstance(whole, Record) else whole
         finally:
             self._active.discard(name)
@@ -237,6 +243,8 @@ class FunctionReader(FunctionSource):
         return self._item(owner)
 
     def _item(self, value: Inferred) -> Inferred:
+        if isinstance(value, Typed) and value.items is not None:
+            return value.items
         if isinstance(value, Typed):
             kind = type_of_item(value.annotation)
             unknown = kind in (Any, NESTED)  # an item may be a prediction, whose fields are not followed
@@ -305,9 +313,10 @@ class FunctionReader(FunctionSource):
         if name in _RESULTS:
             return Typed(_RESULTS[name])
         if name in ("list", "sorted", "set", "tuple", "reversed") and node.args:
-            item = self._item(self.value(node.args[0]))
-            return Typed(_generic(list, as_field(item).annotation))
+            return _list_of([self._item(self.value(node.args[0]))])
         if name in ("max", "min", "sum", "round", "abs"):
+            if name in ("max", "min") and len(node.args) == 1:
+                return self._item(self.value(node.args[0]))
             numbers = [self.value(argument) for argument in node.args]
             whole = name == "round" and len(numbers) == 1
             known = [Typed(number.annotation) for number in numbers if isinstance(number, Typed)]
@@ -348,6 +357,14 @@ class FunctionReader(FunctionSource):
             return reader.returned()
         except Uncertain as why:
             return Unknown(f"it returns the result of {target.__name__}(), and {why}")
+
+
+def _list_of(values: list[Inferred]) -> Typed:
+    """Return a list whose items are some of `values`."""
+    whole = join(values) if values else Unknown("it returns an item of a list")
+    kind = join([as_field(value) for value in values]) if values else Typed(Any)
+    items = whole if isinstance(whole, Record) else None
+    return Typed(_generic(list, as_field(kind).annotation), items=items, is_empty=not values)
 
 
 def _generic(kind: Any, *arguments: Any) -> Any:

@@ -32,6 +32,10 @@ class Typed:
     """The predictor's output field that the value comes from unchanged."""
     name: str | None = None
     """The name of that field."""
+    items: Record | None = None
+    """The predictions that a list holds, if they are known."""
+    is_empty: bool = False
+    """Whether it is written as `[]`."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ def join_types(first: Typed, second: Typed) -> Typed:
     """Return the type of a value that is one of two."""
     name = first.name if first.name == second.name else None
     if first.annotation == second.annotation:
-        return Typed(first.annotation, first.info if first.info == second.info else None, name)
+        items = first.items if first.items == second.items else None
+        return Typed(first.annotation, first.info if first.info == second.info else None, name, items)
     if Any in (first.annotation, second.annotation):
         return Typed(Any, None, name)
     return Typed(Union[first.annotation, second.annotation], None, name)  # noqa: UP007 - types may be strings

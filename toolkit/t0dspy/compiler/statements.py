@@ -62,6 +62,14 @@ def stored_fields(node: ast.AST) -> Iterator[tuple[str, str, ast.expr]]:
                 yield owner.id, str(target.slice.value), node.value
 
 
+def appended_items(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yield (variable, item) for a call such as `results.append(result)`."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or len(node.args) != 1:
+        return
+    if node.func.attr == "append" and isinstance(node.func.value, ast.Name):
+        yield node.func.value.id, node.args[0]
+
+
 def changes(node: ast.AST, modules: list[dspy.Module]) -> Iterator[tuple[str, str]]:
     """Yield the variables whose fields `node` may change in a way that is not followed, and the reason."""
     for target in node.targets if isinstance(node, ast.Delete) else ():
