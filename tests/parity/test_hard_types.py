@@ -91,6 +91,13 @@ class Mixed(BaseModel):
     code: str = Field(default="AB-123", pattern=r"^[A-Z]{2}-\d{3,5}$")
 
 
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    z: int = 0
+    a: Leaf | None = None
+
+
 class Rights(IntFlag):
     READ = 1
     WRITE = 2
@@ -116,6 +123,8 @@ TYPES = {
     "a list of tagged unions": list[Tree],
     "a recursive dataclass": Chain,
     "a mixed model": Mixed,
+    "an open model with defaults": Open,
+    "open models in a list": list[Open],
     "flags": Rights,
     "keys that are flags": dict[Rights, str],
     "keys that are numbers": dict[int, Leaf],

@@ -58,23 +58,45 @@ def to_plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def keep_order(arguments: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """Return `arguments` with free objects whose keys are not sorted as texts, because the gateway sorts their keys.
 
+    An object that looks like a text value is sent as text too.
+
     Args:
         arguments: the inputs of a program.
         schema: its typed input schema.
     """
-    return {
-        name: text_value(json.dumps(value, ensure_ascii=False), value)
-        if _would_be_sorted(value, resolve(schema["properties"].get(name, {}), schema))
-        else value
-        for name, value in arguments.items()
-    }
+    kept = dict(arguments)
+    for name, value in arguments.items():
+        part = schema["properties"].get(name)
+        if is_text_value(value) or _would_be_sorted(value, part, schema):
+            kept[name] = text_value(json.dumps(_completed(value, part, schema), ensure_ascii=False), value)
+    return kept
 
 
-def _would_be_sorted(value: Any, part: Schema) -> bool:
+def _would_be_sorted(value: Any, part: Any, schema: Schema) -> bool:
+    """Return whether `value` has keys that `part` does not declare and that are not sorted, at any depth."""
+    part = resolve(part, schema) if isinstance(part, dict) else {}
     if isinstance(value, list):
-        return any(_would_be_sorted(item, part.get("items") or {}) for item in value)
-    is_free = isinstance(value, Mapping) and TEXT not in value and "properties" not in part and "$ref" not in part
-    return is_free and (list(value) != sorted(value) or any(_would_be_sorted(item, {}) for item in value.values()))
+        return any(_would_be_sorted(item, part.get("items"), schema) for item in value)
+    if not isinstance(value, Mapping):
+        return False
+    declared, rest = part.get("properties", {}), part.get("additionalProperties")
+    free = [key for key in value if key not in declared]
+    return free != sorted(free) or any(
+        _would_be_sorted(item, declared.get(key, rest), schema) for key, item in value.items()
+    )
+
+
+def _completed(value: Any, part: Any, schema: Schema) -> Any:
+    """Return `value` as the template prints it: declared keys first, with their defaults."""
+    part = resolve(part, schema) if isinstance(part, dict) else {}
+    if isinstance(value, list):
+        return [_completed(item, part.get("items"), schema) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    declared, rest = part.get("properties", {}), part.get("additionalProperties")
+    first = {name: value.get(name, each.get("default")) for name, each in declared.items()}
+    present = {name: item for name, item in first.items() if name in value or "default" in declared[name]}
+    return {name: _completed(item, declared.get(name, rest), schema) for name, item in {**present, **value}.items()}
 
 
 def accept_text(schema: Schema) -> Schema:

@@ -1,8 +1,8 @@
 """Print typed values in a prompt, by a rule that depends on the input schema.
 
 `template` implements the same rule in MiniJinja. The text equals that of stock DSPy except for the order of keys,
-because the gateway sorts the keys of objects. Objects that declare their keys are printed in the declared order; in
-all others the keys stay sorted.
+because the gateway sorts the keys of objects. Keys that an object declares are printed first, in the declared order;
+all others stay sorted.
 """
 
 import json
@@ -53,7 +53,7 @@ class Printer(SchemaWalk):
 
     def _reorder_object(self, value: dict[str, Any], part: Schema) -> dict[str, Any]:
         rest = part.get("additionalProperties")
-        declared: dict[str, Schema] = part["properties"] if rest is False else {}
+        declared: dict[str, Schema] = part.get("properties", {})
         defaults = {name: schema["default"] for name, schema in declared.items() if "default" in schema}
         value = {**defaults, **value}
         names = [name for name in declared if name in value] + sorted(value.keys() - declared.keys())

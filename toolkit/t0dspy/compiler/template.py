@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from dspy import Signature
@@ -147,7 +148,7 @@ class _TemplateWalk(SchemaWalk):
             return False
         inner = [part.get("items"), part.get("additionalProperties"), *part.get("anyOf", [])]
         below = (self._declares_keys(child, (*above, part)) for child in inner if isinstance(child, dict))
-        return part.get("additionalProperties") is False or any(below)
+        return part.get("additionalProperties") is False or bool(part.get("properties")) or any(below)
 
     def _as_json(self, part: Schema, expression: str, depth: int = 0) -> str:
         if not self._declares_keys(part):
@@ -158,8 +159,6 @@ class _TemplateWalk(SchemaWalk):
             return self._alternatives(part, expression, depth)
         if part["type"] == "array":
             return self._array(part, expression, depth)
-        if part["additionalProperties"] is not False:
-            return self._map(part, expression, depth)
         return self._object(part, expression, depth)
 
     def _macro_of(self, part: Schema) -> str:
@@ -187,16 +186,24 @@ class _TemplateWalk(SchemaWalk):
         inner = self._as_json(part["items"], item, depth + 1)
         return f"[{{% for {item} in {expression} %}}{inner}{{{{ ', ' if not loop.last }}}}{{% endfor %}}]"
 
-    def _map(self, part: Schema, expression: str, depth: int) -> str:
-        item = f"_x{depth}"
-        pair = f"{self._call('_json', '_k')}: {self._as_json(part['additionalProperties'], item, depth + 1)}"
-        loop = f"{{% for _k, {item} in {expression}|items %}}{pair}{{{{ ', ' if not loop.last }}}}{{% endfor %}}"
-        return f"{{{{ '{{' }}}}{loop}}}"
-
     def _object(self, part: Schema, expression: str, depth: int) -> str:
-        pairs = []
-        for name, schema in part["properties"].items():
+        """Print the declared keys of an object in their order, then the other keys in that of the gateway."""
+        declared = ", ".join(self._pairs(part, expression, depth))
+        return f"{{{{ '{{' }}}}{declared}{self._rest(part, expression, depth)}}}"
+
+    def _pairs(self, part: Schema, expression: str, depth: int) -> Iterator[str]:
+        for name, schema in part.get("properties", {}).items():
             key, item = escape(json.dumps(name, ensure_ascii=False)), f"{expression}[{json.dumps(name)}]"
             item = f"{item}|default({_literal(schema['default'])})" if "default" in schema else item
-            pairs.append(f"{key}: {self._as_json(schema, item, depth)}")
-        return "{{ '{' }}" + ", ".join(pairs) + "}"
+            yield f"{key}: {self._as_json(schema, item, depth)}"
+
+    def _rest(self, part: Schema, expression: str, depth: int) -> str:
+        rest, item = part["additionalProperties"], f"_x{depth}"
+        if rest is False:
+            return ""
+        pair = f"{self._call('_json', '_k')}: {self._as_json(rest if isinstance(rest, dict) else {}, item, depth + 1)}"
+        names = list(part.get("properties", {}))
+        if names:
+            others = f"{expression}|items if _k not in {_literal(names)}"
+            return f"{{% for _k, {item} in {others} %}}, {pair}{{% endfor %}}"
+        return f"{{% for _k, {item} in {expression}|items %}}{pair}{{{{ ', ' if not loop.last }}}}{{% endfor %}}"
