@@ -15,7 +15,7 @@ from t0dspy.errors import CompileError
 from t0dspy.exporting.export import export
 from t0dspy.parity.run_equality import compare_runs
 from t0dspy.parity.run_report import explain_runs
-from t0dspy.parity.runs import Plain, bench
+from t0dspy.parity.runs import Plain, Side, bench
 from t0dspy.parity.served import deployed
 from t0dspy.program.of_version import with_version
 
@@ -200,3 +200,31 @@ def test_the_own_lm_of_a_predictor_belongs_to_the_version(tmp_path: Path) -> Non
     state = exported(OwnLm(temperature=0.9), tmp_path / "state", [], state=tmp_path / "state.json")
     loaded = with_version(live, state, "v1")
     assert (loaded.ask.lm.model, loaded.ask.lm.kwargs["temperature"]) == ("openai/cheap", 0.1)
+
+
+class Live(Side):
+    """Deploys a program whose prompts are not those of the version."""
+
+    in_runs = True
+
+    def __init__(self, served: Side, make: Callable[[], dspy.Module]) -> None:
+        self.served, self.make = served, make
+
+    def prepare(self, program: dspy.Module) -> dspy.Module:
+        return self.served.prepare(self.make())
+
+
+@pytest.mark.parametrize("keep", [["inner"], ["inner.predict"]])
+def test_a_deployed_program_has_the_prompts_of_the_version(keep: list[str], tmp_path: Path) -> None:
+    """Also in kept predictors, whose prompts DSPy writes."""
+
+    def make() -> Any:
+        return Around(dspy.ChainOfThought("question -> answer"))
+
+    optimized = make()
+    optimized.inner.predict.signature = optimized.inner.predict.signature.with_instructions("Optimized.")
+    optimized.inner.predict.demos = [{"question": "a", "reasoning": "b", "answer": "c"}]
+    tree = exported(optimized, tmp_path, keep)
+    with bench(optimized) as both, deployed(optimized, tree, "v1", both.upstream.url.removesuffix("/v1")) as served:
+        report = compare_runs(both, Plain(), Live(served, make), [QUESTION], ["good"], stages=False)
+    assert report.equal, explain_runs(report, "kept")

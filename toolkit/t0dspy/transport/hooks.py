@@ -81,6 +81,12 @@ class _Base:
             return None
         return run.served.predictors.get(self.bound.path)
 
+    def _with_state(self, predictor: ServedPredictor, module: dspy.Module, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the keywords with the version's state; a method that the program put on the instance gets its own."""
+        if self.bound is None or self._replaced is not None:
+            return kwargs
+        return with_version_state(self.bound, predictor, module, kwargs)
+
     @contextmanager
     def active(self, module: dspy.Module, kwargs: dict[str, Any]) -> Iterator["_Active"]:
         """Set DSPy's settings for one call, and yield the call; translate errors at its end."""
@@ -91,11 +97,13 @@ class _Base:
         call, changes = None, settings_for(run.served) if top else {}
         predictor = self._predictor(run)
         if self.bound is not None and predictor is not None:
-            kwargs = with_version_state(self.bound, predictor, module, kwargs)
+            kwargs = self._with_state(predictor, module, kwargs)
             call = PredictorCall(predictor, call_inputs(module, kwargs))
             changes[calls.SETTING] = call
         elif top:
             changes[calls.SETTING] = None
+        elif self.bound is not None and self.bound.path in run.served.covered:
+            kwargs = self._with_state(run.served.covered[self.bound.path], module, kwargs)
         changes |= default_settings(run.served, call.predictor if call else None)
         with dspy.context(**{runs.SETTING: run, **changes}):
             try:

@@ -39,6 +39,8 @@ class ServedVersion:
     itself; None if only the runtime calls the functions."""
     adapter: Mapping[str, Any] = field(default_factory=dict)
     """The options of the adapter that the version was exported with."""
+    covered: Mapping[str, ServedPredictor] = field(default_factory=dict)
+    """Path -> the predictors inside kept modules, for their instructions and demos."""
 
     def __str__(self) -> str:
         return f"{self.program} {self.version}"

@@ -10,6 +10,7 @@ from t0dspy.artifact.manifest import PredictorEntry, VersionEntry
 from t0dspy.compiler.adapters import fallback_adapter, make_adapter
 from t0dspy.compiler.arguments import Arguments
 from t0dspy.compiler.introspect import lm_of, signature_of
+from t0dspy.compiler.keep import Kept, paths_of, predictors_in
 from t0dspy.compiler.static_text import static_text
 from t0dspy.errors import BundleError
 from t0dspy.transport.default_lm import default_lm
@@ -46,7 +47,25 @@ def served_version(exported: ExportedProgram, version: str, program: dspy.Module
         entry.lms,
         direct_lm,
         entry.adapter,
+        _covered(entry, program),
     )
+
+
+def _with_state(path: str, stage: PredictorEntry, predict: dspy.Predict) -> ServedPredictor:
+    """Return a predictor whose prompt DSPy writes, with the instructions and demos of the version."""
+    return ServedPredictor(path, stage, (), signature_of(predict), list(predict.demos))
+
+
+def _covered(entry: VersionEntry, program: dspy.Module) -> dict[str, ServedPredictor]:
+    """Return the predictors inside the kept modules."""
+    modules = paths_of(program)
+    return {
+        path: _with_state(path, stage, predict)
+        for kept, stage in entry.predictors.items()
+        if stage.kept and kept in modules
+        for path, predict in predictors_in(program).items()
+        if path not in entry.predictors and Kept(program, [kept]).covers(predict)
+    }
 
 
 def _serve(
@@ -57,7 +76,8 @@ def _serve(
     predictors: Mapping[str, dspy.Predict],
 ) -> ServedPredictor:
     if stage.kept:
-        return ServedPredictor(path, stage)
+        module = predictors.get(path)
+        return _with_state(path, stage, module) if module is not None else ServedPredictor(path, stage)
     if not stage.texts:
         raise BundleError(
             f"{exported.name} was exported by an older t0dspy, whose versions cannot be run by this one. Export the "
