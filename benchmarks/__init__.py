@@ -2,7 +2,6 @@
 
 import os
 import statistics
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,11 +13,6 @@ class Row(NamedTuple):
     figure: str
     target: str
     met: bool
-
-
-def wall() -> float:
-    """Seconds on the wall."""
-    return time.perf_counter()
 
 
 def processor() -> float:
