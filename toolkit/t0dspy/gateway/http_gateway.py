@@ -15,7 +15,11 @@ import httpx
 
 from t0dspy.errors import GatewayError, GatewayUnreachableError
 from t0dspy.gateway.call import Call, Completion, Inference
+from t0dspy.gateway.connections import Connections
 from t0dspy.gateway.program_failures import program_failure
+
+COMPLETIONS = "/openai/v1/chat/completions"
+"""The gateway's OpenAI route; unlike `/inference`, it takes messages in the form in which DSPy writes them."""
 
 
 class HttpGateway:
@@ -37,7 +41,8 @@ class HttpGateway:
         self._background = _Background(
             lambda: httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(**connections), **options)
         )
-        self._finalizer = weakref.finalize(self, _close_all, self._http, self._background)
+        self._connections = Connections(f"{self.url}{COMPLETIONS}", headers, socket)
+        self._finalizer = weakref.finalize(self, _close_all, self._http, self._background, self._connections)
 
     def infer(self, call: Call, timeout: float | None = None) -> Inference:
         """Make an inference.
@@ -66,15 +71,14 @@ class HttpGateway:
             GatewayError: if the answer was lost, or did not arrive within `timeout` seconds.
         """
         with _translate_http_errors(self.url, timeout):
-            return _completion(
-                self._http.post(COMPLETIONS, content=_encode(body), headers=_JSON, timeout=_within(timeout))
-            )
+            return _completion(*self._connections.post(_encode(body), timeout))
 
     async def acomplete(self, body: Mapping[str, Any], timeout: float | None = None) -> Completion:
         """Post `body` like `complete`, on any event loop."""
         with _translate_http_errors(self.url, timeout):
             request = self._background.post(COMPLETIONS, _encode(body), _within(timeout))
-            return _completion(await asyncio.wrap_future(request))
+            response = await asyncio.wrap_future(request)
+            return _completion(response.status_code, response.content)
 
     def feedback(self, body: Mapping[str, Any]) -> str:
         """Send `body` to TensorZero's `/feedback` and return the id of the feedback.
@@ -145,22 +149,20 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-def _close_all(http: httpx.Client, background: _Background) -> None:
+def _close_all(http: httpx.Client, background: _Background, connections: Connections) -> None:
     http.close()
+    connections.close()
     background.close()
 
 
 _JSON = {"Content-Type": "application/json"}
 
-COMPLETIONS = "/openai/v1/chat/completions"
-"""The gateway's OpenAI route; unlike `/inference`, it takes messages in the form in which DSPy writes them."""
 
-
-def _completion(response: httpx.Response) -> Completion:
-    body = response.json()
+def _completion(status: int, content: bytes) -> Completion:
+    body = json.loads(content)
     if not isinstance(body, dict):
         raise ValueError("not an object")
-    return Completion(response.status_code, body)
+    return Completion(status, body)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

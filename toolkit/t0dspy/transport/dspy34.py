@@ -18,6 +18,7 @@ from typing import Any
 import dspy
 from dspy._vendor.lm15.registry import lookup
 from dspy._vendor.lm15.transports import AsyncTransportResponse, ReadError, TransportRequest, TransportResponse
+from dspy.adapters import utils
 from dspy.clients import execution
 from dspy.clients.backend_selection import CLIENT_KEYS, select_backend
 from dspy.clients.engines.lm15_engine import AsyncLM15Engine, LM15Engine, timeouts_for
@@ -38,6 +39,8 @@ _stock_select: Any = execution._select_engine
 _stock_cached: Any = execution._cached
 _stock_store: Any = execution._store
 _stock_system: Any = dspy.Adapter.format_system_message
+_stock_serialize: Any = utils.serialize_for_json
+_PLAIN = (str, int, bool, type(None))
 _stock_demos: Any = dspy.Adapter.format_demos
 _TEXTS: dict[type, Text] = {dspy.ChatAdapter: "chat", dspy.JSONAdapter: "json", dspy.XMLAdapter: "xml"}
 
@@ -68,6 +71,7 @@ def install(*, required: bool = False) -> None:
     execution._store = _store
     base: Any = dspy.Adapter
     base.format_system_message, base.format_demos = _system, _demos
+    utils.serialize_for_json = _serialize
 
 
 def _select(lm: Any, call: Any, asynchronous: bool) -> Any:
@@ -164,6 +168,12 @@ def _store(lm: Any, call: Any, result: Any, asynchronous: bool) -> None:
 def _may_cache() -> bool:
     run = current_run()
     return run is None or run.cache  # the gateway does not log an answer that DSPy's cache gives
+
+
+# Workaround (dspy 3.4): `serialize_for_json` builds a pydantic adapter for each value, which is slow; remove when it
+# returns plain values unchanged.
+def _serialize(value: Any) -> Any:
+    return value if type(value) in _PLAIN else _stock_serialize(value)
 
 
 def _system(self: Any, signature: Any) -> str:
