@@ -21,7 +21,8 @@
     ├── OptimizeError           no result: the model does not answer, or all scores are 0
     ├── RolloutError            the gateway does not serve the written config
     │   └── UnconfirmedError    the config is written, but no gateway confirmed it
-    └── WireInequalityError     exit 4: the gateway would send other requests than DSPy
+    ├── WireInequalityError     exit 4: the gateway would send other requests than DSPy
+    └── RunInequalityError      exit 4: the served program would run differently than in DSPy
 
 Exceptions of other libraries are converted to one of these, with the original as `__cause__`.
 """
@@ -170,5 +171,11 @@ class UnconfirmedError(RolloutError):
 
 class WireInequalityError(T0dspyError):
     """The gateway would send other requests to the provider than DSPy."""
+
+    exit_code = 4
+
+
+class RunInequalityError(T0dspyError):
+    """The served program would make other requests, or end differently, than the program in DSPy."""
 
     exit_code = 4

@@ -58,6 +58,8 @@ class ProgramSettings:
     """The adapter text of its prompts."""
     demos: DemoPlace | None = None
     """Where its prompts have the demos."""
+    run_proof: bool = True
+    """Whether an export runs the program, in DSPy and served, which executes its code."""
     stages_only: bool = False
     """Whether exports omit the program function."""
     stage_timeout: float | None = None
@@ -134,7 +136,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _NUMBERS = ("stage_timeout", "run_timeout", "timeout")
 _LISTS = {"command": "['kubectl', 'rollout', ...]", "keep": "['see', 'chat']"}
 """Key of a list of strings -> an example."""
-_SWITCHES = ("stages_only", "strict", "review")
+_SWITCHES = ("stages_only", "run_proof", "strict", "review")
 _COUNTS = ("min_examples", "min_feedback", "min_holdout", "max_demos")
 _RANGES = {"confidence": (0.5, 1.0), "min_improvement": (0.0, math.inf), "metric_threshold": (-math.inf, math.inf)}
 _MODELS = ("task_model", "prompt_model", "judge_model")

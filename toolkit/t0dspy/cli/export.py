@@ -62,7 +62,8 @@ def export(
     ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Apply the config to the gateway at once.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes without writing them.")] = False,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not verify the prompts.")] = False,
+    examples: options.Examples = None,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not verify the prompts and runs.")] = False,
     configs: options.Configs = None,
     gateway_url: options.GatewayUrl = None,
     clickhouse_url: options.ClickhouseUrl = None,
@@ -97,6 +98,7 @@ def export(
         breaking=breaking,
         dry_run=dry_run,
         verify=not no_verify,
+        examples=options.read_inputs(examples),
     )
     reference, given = options.with_program_settings(program, given, settings)
     with output.progress(quiet) as progress:
@@ -132,6 +134,8 @@ def _print(result: "Export", applied: "Applied | None", *, verbose: bool) -> Non
         output.print_parity(result.parity, verbose=verbose)
     else:
         print("  prompts     not verified")
+    if result.runs is not None:
+        output.print_runs(result.runs)
     shares = "  ".join(f"{version} {share:.0%}" for version, share in result.shares.items())
     print(
         f"  traffic     {shares or 'none'}" + ("" if result.version in result.shares else f"  ({result.version} none)")
@@ -157,4 +161,5 @@ def _as_json(result: "Export", applied: "Applied | None") -> dict[str, Any]:
         "notes": list(result.notes),
         "diff": result.diff,
         "parity": result.parity.as_json() if result.parity else None,
+        "runs": result.runs.as_json() if result.runs else None,
     }

@@ -113,6 +113,19 @@ def prepare_apply(settings: Settings, quiet: bool) -> "Callable[[str], Applied]"
     return lambda action: apply_written(place, action, before)
 
 
+Examples = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Your own inputs as JSON lines: objects of fields, or output of `pull`."),
+]
+
+
+def read_inputs(file: Path | None) -> list[dict[str, Any]]:
+    """Return the inputs in the file of `--examples`; empty if it is not given."""
+    from t0dspy.flywheel.split.user_lines import read_examples
+
+    return list(read_examples(file)) if file else []
+
+
 def parse_models(flags: Sequence[str]) -> tuple[str | None, dict[str, str]]:
     """Return the model for every LM, None if no flag names it, and the models by name, from the values of `--model`.
 
@@ -163,6 +176,7 @@ def with_program_settings(program: str, given: "ExportOptions", settings: Settin
         "models": {**known_settings.models, **given.models},
         "lms": settings.models,
         "keep": given.keep or known_settings.keep,
+        "run_proof": given.run_proof and known_settings.run_proof,
         "stages_only": given.stages_only or known_settings.stages_only,
         "stage_timeout": known_settings.stage_timeout,
         "run_timeout": known_settings.run_timeout,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from t0dspy.parity.report import ParityReport
+    from t0dspy.parity.run_report import RunReport
 
 
 def escape_unencodable() -> None:
@@ -57,6 +58,16 @@ def print_parity(report: "ParityReport", *, verbose: bool = False) -> None:
         print(f"  clients     {_plain_clients(report)}")
     for line in _counts(report) if verbose else ():
         print(f"              {line}")
+
+
+def print_runs(report: "RunReport") -> None:
+    """Print how many runs of the whole program were compared, or why none was."""
+    if report.skipped:
+        print(f"  runs        not compared: {report.skipped}")
+        return
+    print(f"  runs        equal: {count(report.runs, 'run')} in DSPy and served, {count(report.requests, 'request')}")
+    for reason, number in report.not_provable.items():
+        print(f"              not provable: {reason} ({number})")
 
 
 def _compare_to_stock(report: "ParityReport") -> str:

@@ -1,20 +1,25 @@
 """`t0dspy verify`: verify that the gateway sends the same requests as DSPy."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from t0dspy.cli import options, output
 
+if TYPE_CHECKING:
+    from t0dspy.parity.run_report import RunReport
+
 
 def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An exported program.")],
     version: Annotated[str | None, typer.Option(metavar="VERSION", help="Such as v2 (default: the newest).")] = None,
-    examples: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Your own inputs as JSON lines: objects of fields, or output of `pull`."),
-    ] = None,
+    examples: options.Examples = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Also run the whole program in DSPy and served, which executes its code."),
+    ] = False,
     inputs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Generated inputs for each predictor (default: 200).")
     ] = 200,
@@ -38,22 +43,39 @@ def verify(
         return
     check_dspy()
     from t0dspy import parity
-    from t0dspy.errors import WireInequalityError
-    from t0dspy.flywheel.split.user_lines import read_examples
+    from t0dspy.errors import RunInequalityError, WireInequalityError
+    from t0dspy.parity.run_report import explain_runs
     from t0dspy.parity.verify import verify as verify_version
 
-    given = list(read_examples(examples)) if examples else []
+    given = options.read_inputs(examples)
     with output.progress(quiet) as progress:
         report = verify_version(
             name, version, settings.configs_dir, examples=given, inputs=inputs, progress=progress.show_count
         )
+        runs = _run_program(name, report.version, settings.configs_dir, given, progress.show) if full else None
     if json:
-        output.print_json(report.as_json())
+        output.print_json({**report.as_json(), **({"runs": runs.as_json()} if runs else {})})
     elif report.equal and not quiet:
         print(f"{name} {report.version}: the gateway sends what DSPy sends")
         output.print_parity(report, verbose=verbose)
+        if runs is not None and runs.equal:
+            output.print_runs(runs)
     if not report.equal:
         raise WireInequalityError(parity.explain(report, f"{name} {report.version}"))
+    if runs is not None and not runs.equal:
+        raise RunInequalityError(explain_runs(runs, f"{name} {report.version}"))
+
+
+def _run_program(
+    name: str, version: str, configs: Path, examples: list[dict[str, Any]], progress: Callable[[str], None]
+) -> "RunReport":
+    from t0dspy.artifact.exported import ExportedProgram
+    from t0dspy.parity.prove_runs import prove_runs
+    from t0dspy.program.of_version import import_program, with_version
+
+    exported = ExportedProgram.read(configs, name)
+    program = with_version(import_program(exported), exported, version)
+    return prove_runs(program, exported, version, examples=examples, full=True, progress=progress)
 
 
 def _is_other_dspy(name: str, version: str | None, configs: Path, *, quiet: bool) -> bool:

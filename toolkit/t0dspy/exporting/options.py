@@ -9,6 +9,7 @@ import dspy
 
 from t0dspy.model import DemoPlace, Text
 from t0dspy.parity.report import ParityReport
+from t0dspy.parity.run_report import RunReport
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class ExportOptions:
     """Do everything except writing."""
     verify: bool = True
     """Verify wire equality before writing."""
+    run_proof: bool = True
+    """Also run the program in DSPy and served, on its demos and `examples`, which executes its code."""
+    examples: Sequence[Mapping[str, Any]] = ()
+    """Inputs of the program for the proof, flat objects of fields."""
     stage_timeout: float | None = None
     """The time limit of a predictor's call, in seconds."""
     run_timeout: float | None = None
@@ -75,6 +80,8 @@ class Export:
     """Version -> share of the traffic, after this export is applied."""
     parity: ParityReport | None
     """The report of the verification; None if it was not requested or nothing is new."""
+    runs: RunReport | None
+    """The report on whole runs; None if the program was not run."""
     served_by: str | None
     """`gateway` or `programs`; None if only the stages were exported."""
     notes: Sequence[str]

@@ -15,10 +15,12 @@ from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.hand_edits import Kind, find_hand_edits, hand_edit_notes
 from t0dspy.artifact.manifest import Change, Manifest, parse_manifest, review_reason
 from t0dspy.compiler.next_version import DEADLINES, NextVersion, Origin, next_version, render_rollout
-from t0dspy.errors import BundleError, CompileError, HandEditedError, WireInequalityError
+from t0dspy.errors import BundleError, CompileError, HandEditedError, RunInequalityError, WireInequalityError
 from t0dspy.exporting.options import Export, ExportOptions
 from t0dspy.model import CompiledProgram, digest
+from t0dspy.parity.prove_runs import prove_runs
 from t0dspy.parity.report import ParityReport
+from t0dspy.parity.run_report import RunReport, explain_runs
 from t0dspy.program.fits import differences
 
 Progress = Callable[[str], None]
@@ -57,18 +59,19 @@ class ExportStep:
                 notes.append(
                     f"--traffic only applies to new versions; the shares of {planned.version} are in {ROLLOUT}."
                 )
-            return self._result(planned, {}, None, notes, written=False)
+            return self._result(planned, {}, None, None, notes, written=False)
         files = self._files(planned)
         clashes.check(self.directory.parent.parent, self.directory, planned.manifest, self.compiled)
         bundle.check_writable(self.directory, files)
-        report = None
+        report = runs = None
         if self.options.verify:
             progress("verifying that the gateway sends what DSPy sends")
             report = self._verify(planned, {**self.before.files, **files}, parity_progress)
+            runs = self._run_program(planned, {**self.before.files, **files}, progress)
         if not self.options.dry_run:
             self._check_unchanged()
             bundle.write_tree(self.directory, files)
-        return self._result(planned, files, report, notes, written=not self.options.dry_run)
+        return self._result(planned, files, report, runs, notes, written=not self.options.dry_run)
 
     def _previous(self, files: Mapping[str, str]) -> Manifest:
         deadlines = _deadlines(self.options)
@@ -171,11 +174,24 @@ class ExportStep:
             raise WireInequalityError(parity.explain(report, f"{self.directory.name} {planned.version}"))
         return report
 
+    def _run_program(
+        self, planned: NextVersion, files: Mapping[str, str], progress: Callable[[str], None]
+    ) -> RunReport:
+        if not self.options.run_proof:
+            return RunReport(skipped="run_proof is off")
+        manifest = parse_manifest(files[MANIFEST], str(self.directory / MANIFEST))
+        exported = ExportedProgram(self.directory, manifest, files)
+        report = prove_runs(self.live, exported, planned.version, examples=self.options.examples, progress=progress)
+        if not report.equal:
+            raise RunInequalityError(explain_runs(report, f"{self.directory.name} {planned.version}"))
+        return report
+
     def _result(
         self,
         planned: NextVersion,
         files: Mapping[str, str],
         report: ParityReport | None,
+        runs: RunReport | None,
         notes: Sequence[str],
         *,
         written: bool,
@@ -192,6 +208,7 @@ class ExportStep:
             diff=bundle.diff(self.before.files, files, planned.version, self.before.manifest.newest),
             shares=shares,
             parity=report,
+            runs=runs,
             served_by=entry.served_by,
             notes=tuple(notes),
             written=written,

@@ -49,6 +49,33 @@ class RunReport:
         """Return whether every compared run made the same requests and had the same outcome."""
         return not self.mismatches and not self.refusals
 
+    def plus(self, other: "RunReport") -> "RunReport":
+        """Return the sum of two reports."""
+        return RunReport(
+            self.runs + other.runs,
+            self.requests + other.requests,
+            [*self.mismatches, *other.mismatches],
+            self.refusals + other.refusals,
+            self.not_provable + other.not_provable,
+            self.skipped or other.skipped,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        mismatches = [
+            {"part": each.part, "inputs": json.loads(json.dumps(each.inputs, default=repr)), "answers": each.answers}
+            for each in self.mismatches
+        ]
+        return {
+            "equal": self.equal,
+            "runs": self.runs,
+            "requests": self.requests,
+            "mismatches": mismatches,
+            "refused": dict(self.refusals),
+            "not_provable": dict(self.not_provable),
+            "skipped": self.skipped,
+        }
+
     def count(self, plain: Ran) -> None:
         """Count a compared run."""
         self.runs += 1
