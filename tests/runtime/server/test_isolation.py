@@ -1,5 +1,7 @@
 """Programs in one server share nothing: not DSPy's settings, not the globals of modules, not a broken import."""
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +83,21 @@ def test_programs_do_not_see_each_other(server: ProgramServer) -> None:
     assert answer(server.run("first/v1", arguments={"question": "q"})) == seen_by("first", "ChatAdapter")
     assert answer(server.run("second/v1", arguments={"question": "q"})) == seen_by("second", "JSONAdapter")
     assert [line["program"] for line in server.events("worker died") if line["how"] == "exit code 4"] == ["first"]
+
+
+def process_status(pid: int) -> list[str]:
+    """The state of a process and the id of its parent; an ended process that nobody waits for is a zombie, too."""
+    path = Path(f"/proc/{pid}/stat")
+    return path.read_text().rpartition(")")[2].split() if path.exists() else ["Z", "0"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forks only on Linux")
+def test_a_killed_template_is_replaced(server: ProgramServer) -> None:
+    """Its workers end with it, and new ones of a new template take over."""
+    before = [line["worker"] for line in server.events("worker ready")]
+    (template,) = {int(process_status(pid)[1]) for pid in before}
+    assert template != server.process.pid
+    os.kill(template, signal.SIGKILL)
+    wait_until(lambda: len(server.events("worker ready")) >= 4, 60, server.said)
+    assert [pid for pid in before if process_status(pid)[0] != "Z"] == []
+    assert answer(server.run("first/v1", arguments={"question": "q"})) == seen_by("first", "ChatAdapter")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from t0dspy.artifact.bundle import MANIFEST
 from t0dspy.artifact.exported import program_directory
+from t0dspy.runtime.server.forks import Forks
 from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.process import Process
@@ -62,7 +63,8 @@ class Busy(Exception):  # noqa: N818 - becomes a response
 class Pool:
     """Keeps the configured number of workers of a program alive and assigns runs to them."""
 
-    def __init__(self, program: str, configs: Path, gateway_url: str, size: Size) -> None:
+    def __init__(self, forks: Forks, program: str, configs: Path, gateway_url: str, size: Size) -> None:
+        self._forks = forks
         self.program, self._configs, self._gateway_url, self.size = program, configs, gateway_url, size
         self._workers: list[Process] = []
         self._waiting: deque[Job] = deque()
@@ -231,7 +233,9 @@ class Pool:
 
     async def _start(self, *, on_trial: bool = False) -> Process:
         calls = self._on_ready, self._on_outcome, self._on_gone
-        worker = await Process.start(self.program, self._configs, self._gateway_url, *calls, on_trial=on_trial)
+        worker = await Process.start(
+            self._forks, self.program, self._configs, self._gateway_url, *calls, on_trial=on_trial
+        )
         self._workers.append(worker)
         return worker
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from t0dspy.artifact.exported import ExportedProgram, program_directories
 from t0dspy.errors import T0dspyError
+from t0dspy.runtime.server.forks import Forks
 from t0dspy.runtime.server.logs import log
 from t0dspy.runtime.server.messages import Offer, Order, Outcome
 from t0dspy.runtime.server.pool import Pool, Size
@@ -27,6 +28,7 @@ class Pools:
         self._pools: dict[str, Pool] = {}
         self._versions: dict[str, list[str]] = {}
         self._changing = asyncio.Lock()
+        self._forks = Forks()
         self.reloads = 0
         """The number of finished reloads, accepted or refused."""
 
@@ -105,6 +107,7 @@ class Pools:
     async def close(self) -> None:
         """End all workers."""
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await self._forks.close()
 
     async def _start_exported(self) -> None:
         async with self._changing:
@@ -114,7 +117,7 @@ class Pools:
         self._versions = self._served()
         share = self._share(len(self._versions))
         new = {
-            name: Pool(name, self._configs, self._gateway_url, share)
+            name: Pool(self._forks, name, self._configs, self._gateway_url, share)
             for name in self._versions
             if name not in self._pools
         }

@@ -4,19 +4,19 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from t0dspy.runtime.server.forks import Child, Forks
 from t0dspy.runtime.server.messages import Offer, Order, Outcome, frame, read_frame
 
 
 class Process:
     """A worker, made by `start`. It calls the pool back when it is ready, when a run ends, and when it exits."""
 
-    def __init__(self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter, *, on_trial: bool) -> None:
+    def __init__(self, process: Child, writer: asyncio.StreamWriter, *, on_trial: bool) -> None:
         self._process, self._writer = process, writer
         self.on_trial = on_trial
         """Whether it gets no runs yet, because its reloaded code was not yet compared with that of other workers."""
@@ -29,6 +29,7 @@ class Process:
     @classmethod
     async def start(
         cls,
+        forks: Forks,
         program: str,
         configs: Path,
         gateway_url: str,
@@ -41,6 +42,7 @@ class Process:
         """Start a worker process and read its messages until it exits.
 
         Args:
+            forks: starts the process.
             program: the exported program that it runs. A worker has one program, because DSPy's settings and the
                 globals of modules belong to the process.
             configs: the directory of TensorZero's config.
@@ -51,19 +53,14 @@ class Process:
             on_trial: whether the worker gets no runs yet.
         """
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "t0dspy.runtime.server.worker", "--program", program]
-        command += ["--configs", str(configs), "--gateway-url", gateway_url]
-        command += ["--fd", str(theirs.fileno()), "--parent-pid", str(os.getpid())]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            pass_fds=[theirs.fileno()],
-            # Workaround (dspy 3.4): `dspy.Parallel` draws a progress bar to stderr, which is the server's log; remove
-            # when the bar is off by default.
-            env={**os.environ, "TQDM_DISABLE": "1"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        theirs.close()
+        arguments = ["--program", program, "--configs", str(configs), "--gateway-url", gateway_url]
+        try:
+            process = await forks.start(arguments, theirs.fileno())
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
         worker = cls(process, writer, on_trial=on_trial)
         worker._reading = asyncio.create_task(worker._read(reader, ready, done, gone))
