@@ -39,7 +39,7 @@ def fail(reason: str) -> str:
     raise ValueError(f"no {reason}")
 
 
-@case(Q, {"question": {"b": 1, "a": 2}}, unprovable=True)  # a traceback is in the prompt, and a replay changes it
+@case(Q, {"question": {"b": 1, "a": 2}})
 class ReactWithTools(dspy.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -166,6 +166,15 @@ class Gathered(dspy.Module):
         calls = (self.ask.acall(question=question, part=n) for n in range(3))
         answers: list[Any] = await asyncio.gather(*calls, return_exceptions=True)  # so that no call is cancelled
         return {"answers": [getattr(answer, "answer", "failed") for answer in answers]}
+
+
+@case(Q)
+class GatheredUntilOneFails(Gathered):
+    """The first failure cancels the other calls, so that chance decides which requests are sent."""
+
+    async def aforward(self, question: str) -> dict[str, Any]:
+        answers = await asyncio.gather(*(self.ask.acall(question=question, part=n) for n in range(3)))
+        return {"answers": [answer.answer for answer in answers]}
 
 
 @case(Q, options={"signature": "question: str -> answer: str"})

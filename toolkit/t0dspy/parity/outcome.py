@@ -22,6 +22,8 @@ class Outcome:
     """The value, or class and message of the exception."""
     refusal: str | None = None
     """The message of t0dspy's own error, if that is how the run ended."""
+    failed: bool = False
+    """Whether the run raised an exception."""
 
 
 def returned(value: Any) -> Outcome:
@@ -33,7 +35,7 @@ def raised(error: BaseException) -> Outcome:
     """Return the outcome of a run that raised `error`."""
     own = next((cause for cause in _causes(error) if isinstance(cause, T0dspyError)), None)
     text = f"{type(error).__name__}: {_URL.sub('URL', str(error))}"
-    return Outcome(text, str(own) if own is not None else None)
+    return Outcome(text, str(own) if own is not None else None, failed=True)
 
 
 def printed(value: Any) -> str:

@@ -23,7 +23,7 @@ class _Recorded:
 
     def replay(self) -> Any:
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)
         return _copied(self.result)
 
 

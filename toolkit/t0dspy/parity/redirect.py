@@ -6,6 +6,7 @@ DSPy runs as it is: only the address and the key of each call change, DSPy's cac
 import asyncio
 import dataclasses
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -38,11 +39,12 @@ class Redirect:
         self.in_runs = False
         """Whether every call must be part of a deployed run, as in the program server."""
         self.on_call: Callable[[], None] = lambda: None
-        self._others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+        # The threads themselves, because a new thread may get the number of one that has ended.
+        self._others = weakref.WeakSet(set(threading.enumerate()) - {threading.current_thread()})
 
     def applies(self) -> bool:
         """Return whether the calling thread belongs to the run: it began it, or was started during it."""
-        return threading.get_ident() not in self._others
+        return threading.current_thread() not in self._others
 
     def note(self) -> None:
         """Note the calling thread and task."""

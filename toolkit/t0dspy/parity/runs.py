@@ -161,6 +161,11 @@ def same(first: Ran, second: Ran) -> bool:
     return same_requests(first, second) and first.outcome.text == second.outcome.text
 
 
+def is_racy(run: Ran) -> bool:
+    """Return whether chance decides which requests a run sends: a failure stops the other calls of its moment."""
+    return run.concurrent and run.outcome.failed
+
+
 def sends_part_of(served: Ran, plain: Ran) -> bool:
     """Return whether all that `served` sent is what `plain` sent too, up to where `served` stopped."""
     if served.requests == plain.requests[: len(served.requests)]:
