@@ -132,10 +132,16 @@ class _Front:
             if fork is not None:
                 fork.end(message["code"])
             return
-        fork = self._forks[message["pid"]] = _Fork(message["pid"])
         asked = self._asked.get(message["id"])
-        if asked is not None and not asked.done():
+        fork = _Fork(message["pid"]) if "pid" in message else None
+        if fork is not None:
+            self._forks[fork.pid] = fork
+        if asked is None or asked.done():
+            return
+        if fork is not None:
             asked.set_result(fork)
+        else:
+            asked.set_exception(OSError(0, message["error"]))
 
     def _forget(self) -> None:
         """Close the socket, which ends the template; its workers end with it."""

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from t0dspy.runtime.server import worker
@@ -45,11 +46,19 @@ class _Template:
 
     def _start(self) -> bool:
         """Fork a worker if the front process asks for one; return False if it closed the socket."""
-        data, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE, 1)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE, 1)
+        except ConnectionError:
+            return False
         if not data:
             return False
         order = json.loads(data)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # processes or memory are used up, perhaps temporarily
+            os.close(descriptors[0])
+            self._send({"id": order["id"], "error": error.strerror})
+            return True
         if pid == 0:
             self._become_worker([*order["arguments"], "--fd", str(descriptors[0])])
         os.close(descriptors[0])
@@ -79,7 +88,8 @@ class _Template:
             self._send({"pid": pid, "code": os.waitstatus_to_exitcode(status)})
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._control.send(json.dumps(message).encode())
+        with suppress(OSError):  # the front process is gone, which the next read of the socket shows
+            self._control.send(json.dumps(message).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
