@@ -33,6 +33,10 @@ class Shop(dspy.Module):
         self.plan = dspy.Predict(dspy.Signature(plan, instructions))
         self.reply = dspy.ChainOfThought("plan -> reply")
 
+    def forward(self, order: str) -> dspy.Prediction:
+        prediction: dspy.Prediction = self.reply(plan=self.plan(order=order).plan)
+        return prediction
+
 
 def _export(configs: Path, program: dspy.Module, **more: bool) -> Export:
     options = {"name": "shop", "model": "openai::gpt-4o-mini", "signature": "order -> reply", "verify": False}

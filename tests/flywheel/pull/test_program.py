@@ -44,7 +44,7 @@ def test_stages_of_predictors_that_are_gone(production: Production, configs: Pat
     [
         ("topic: Optional[str] -> text: str", True),
         ("topic: int -> text: str", False),
-        ("topic: str -> text: str, mood: str", False),
+        ("topic: str -> text: str, nonsense: int", False),
         ("topic: str -> text: Literal['a', 'b']", False),
     ],
 )

@@ -12,6 +12,7 @@ from t0dspy.parity.run_report import RunReport
 from t0dspy.parity.runs import Plain, bench
 from t0dspy.parity.scripts import KINDS
 from t0dspy.parity.served import deployed
+from t0dspy.transport.adapter import settings_for
 from t0dspy.transport.default_lm import default_lm
 
 AT_EXPORT = 2
@@ -59,8 +60,10 @@ def prove_runs(
         entry = exported.version(version)
         plain = Plain({path: default_lm(entry.lms, stage) for path, stage in entry.predictors.items()})
         report = RunReport()
+        settings = settings_for(served.deployment.served)  # the export may have chosen another adapter
         for number, given in enumerate(inputs, 1):
             progress(f"running the program in DSPy and served: input {number} of {len(inputs)}")
-            compared = compare_runs(runs, plain, served, [given], KINDS if full else EXPORT_KINDS, stages=full)
+            with dspy.context(**settings):
+                compared = compare_runs(runs, plain, served, [given], KINDS if full else EXPORT_KINDS, stages=full)
             report = report.plus(compared)
         return report
