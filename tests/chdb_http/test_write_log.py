@@ -40,6 +40,7 @@ def test_whoever_reads_sees_what_was_acknowledged(shared: Server, function: str,
     for number in range(1, 6):
         assert was_kept(send(shared, table, ROWS[table](function)))
         found = inferences(shared, function) if table == "ChatInference" else calls(shared, function)
+        assert found
         assert found == dict.fromkeys(found, number)
 
 
@@ -203,7 +204,7 @@ def test_a_stop_waits_for_no_insertion(data: Path, function: str) -> None:
     with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=server.url, timeout=60) as http:
         slow = "INSERT INTO tensorzero.slow (id) FORMAT TSV\n" + "1\n" * 120
         pending = pool.submit(http.post, "/", params=patient, content=slow)
-        time.sleep(1)
+        server.wait_until_running("INSERT INTO tensorzero.slow")
         assert was_kept(send(server, "ChatInference", chat(function)))
         began = time.monotonic()
         assert server.stop()[0] == 0

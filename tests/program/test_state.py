@@ -392,6 +392,6 @@ def test_no_secret_reaches_an_error(name: str) -> None:
     program = Two()
     program.plan.lm = dspy.LM("openai/gpt-4o-mini")
     program.plan.lm.kwargs |= {name: CANARY, "temperature": {"secret": CANARY}}
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(CompileError) as caught:
         compile_program(program, form=FORM, model=MODEL)
     assert CANARY not in str(caught.value)

@@ -94,6 +94,7 @@ def test_no_prompt_holds_a_sealed_item(better: ScriptedUpstream) -> None:
     found = run(models_of(better), data=Data(TRAIN, VALIDATION, {"self": [leaks]}, sealed))
     gold = [one.answer for one in (*VALIDATION, *holdout)]
     asked = [one.question for one in holdout]
+    assert prompts(better)
     for text in [*prompts(better), str(prompts_of(found.program))]:
         assert not any(secret in text for secret in (*gold, *asked))
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from tensorzero import TensorZeroError
 
 from support.production import LONG, Production, now
 from support.served import chat, system
@@ -174,7 +175,7 @@ def test_a_cached_run(production: Production) -> None:
 def test_a_failed_run(production: Production) -> None:
     """It leaves stages without a program's inference: they are counted."""
     before = production.pull("naughty", tags={})[1].drops["stage_alone"]
-    with pytest.raises(Exception, match="502"):
+    with pytest.raises(TensorZeroError, match="502"):
         production.infer("naughty", topic="raise")
     assert production.pull("naughty", tags={})[1].drops["stage_alone"] == before + 1
     found, summary = production.pull("naughty")  # whose tags nobody knows

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from chdb_http import row_events
 from support.clickhouse import Server
+from support.stack import wait_until
 from t0dspy.stack.gateway import listener, row_watcher
 from t0dspy.stack.gateway.row_watcher import ClickHouse, RowWatcher
 from t0dspy.stack.processes import ports
@@ -215,7 +216,7 @@ def test_who_waits_is_told_when_nobody_speaks_any_more(server: Server, monkeypat
             waiting = asyncio.create_task(
                 watcher._listener.wait_for_event(new_episode(), ("ChatInference", "JsonInference"))
             )
-            await asyncio.sleep(0.1)
+            await asyncio.to_thread(wait_until, lambda: watcher._listener._waiting)
             await asyncio.to_thread(server.stop)
             async with asyncio.timeout(10):
                 assert await waiting is False
@@ -230,7 +231,7 @@ def test_nothing_is_waited_for_while_others_write(server: Server) -> None:
         await in_thread(server.run, "CREATE TABLE default.own (n UInt8) ENGINE = Memory")
         async with watcher_of(server.url) as (watcher, _):
             slow = asyncio.create_task(in_thread(server.run, "INSERT INTO default.own SELECT sleep(3)"))
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.wait_until_running, "INSERT INTO default.own")
             for _ in range(3):
                 id = await in_thread(inference, server)
                 began = time.monotonic()
