@@ -22,6 +22,9 @@ from t0dspy.transport.run import current_run
 
 _CLIENT_ADDRESSES = ("api_base", "base_url")
 
+_REPLACED = ("_select_engine", "_cached", "_store", "_delay", "_result")
+"""Functions of `dspy.clients.execution`."""
+
 
 class NotRedirectedError(Exception):
     """A program calls an LM that DSPy's own engines do not carry, so that its requests cannot be scripted."""
@@ -34,6 +37,8 @@ class Redirect:
         self.url = url
         self.callers: set[tuple[int, int]] = set()
         """The threads and tasks that made calls: more than one means that the order of requests may vary."""
+        self.answers: list[str] = []
+        """What DSPy was told about each answer beside its text: why it ended, and its tokens."""
         self.refused: list[str] = []
         """Why calls could not be redirected; a program may have caught the exceptions."""
         self.in_runs = False
@@ -79,7 +84,7 @@ def redirected(url: str) -> Iterator[Redirect]:
     """
     redirect = Redirect(url)
     install()
-    before = {name: getattr(execution, name) for name in ("_select_engine", "_cached", "_store", "_delay")}
+    before = {name: getattr(execution, name) for name in _REPLACED}
 
     def select(lm: Any, call: Any, asynchronous: bool) -> Any:
         if not redirect.applies():
@@ -96,11 +101,16 @@ def redirected(url: str) -> Iterator[Redirect]:
         if not redirect.applies():
             before["_store"](lm, call, result, asynchronous)
 
+    def result(lm: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        if redirect.applies():
+            redirect.answers.append(f"{response.finish_reason} {response.usage}")
+        return before["_result"](lm, response, *args, **kwargs)
+
     def delay(error: Exception, attempt: int) -> float:
         return 0.0 if redirect.applies() else before["_delay"](error, attempt)
 
     try:
-        _replace({"_select_engine": select, "_cached": cached, "_store": store, "_delay": delay})
+        _replace(dict(zip(_REPLACED, (select, cached, store, delay, result), strict=True)))
         yield redirect
     finally:
         _replace(before)

@@ -112,4 +112,6 @@ def _mismatch(case: Case, plain: Ran, served: Ran) -> RunMismatch:
     label = f"{case.kind}{stage}"
     if not same_requests(plain, served):
         return RunMismatch("requests", dict(case.inputs), label, plain.requests, served.requests)
+    if plain.outcome.text == served.outcome.text:
+        return RunMismatch("answers", dict(case.inputs), label, plain.answers, served.answers)
     return RunMismatch("outcome", dict(case.inputs), label, (plain.outcome.text,), (served.outcome.text,))

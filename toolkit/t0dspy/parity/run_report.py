@@ -16,7 +16,7 @@ SHOWN = 400
 class RunMismatch:
     """A run whose requests or outcome differ."""
 
-    part: Literal["requests", "outcome"]
+    part: Literal["requests", "answers", "outcome"]
     inputs: dict[str, Any]
     answers: str
     """The kind of the scripted answers."""

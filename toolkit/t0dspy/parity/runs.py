@@ -72,6 +72,8 @@ class Ran:
     outcome: Outcome
     concurrent: bool
     """Whether several threads or tasks sent requests, so that their order may vary."""
+    answers: tuple[str, ...] = ()
+    """Why each answer ended, and its tokens, as DSPy was told."""
     unprovable: str | None = None
     """Why the run says nothing about the program."""
 
@@ -99,6 +101,7 @@ class Bench:
         self.upstream.requests.clear()
         self.redirect.callers.clear()
         self.redirect.refused.clear()
+        self.redirect.answers.clear()
         self.recordings.begin()
         self._calls = 0
         callbacks = [*(dspy.settings.callbacks or []), self.questions]
@@ -106,7 +109,8 @@ class Bench:
             outcome, unprovable = self._call(program, inputs)
         refused = self.redirect.refused[0] if self.redirect.refused else None
         requests = tuple(request_text(request) for request in self.upstream.requests)
-        return Ran(requests, outcome, len(self.redirect.callers) > 1, unprovable or refused)
+        answers = tuple(sorted(self.redirect.answers))
+        return Ran(requests, outcome, len(self.redirect.callers) > 1, answers, unprovable or refused)
 
     def _call(self, program: dspy.Module, inputs: Inputs) -> tuple[Outcome, str | None]:
         try:
@@ -157,8 +161,10 @@ def same_requests(first: Ran, second: Ran) -> bool:
 
 
 def same(first: Ran, second: Ran) -> bool:
-    """Return whether both runs sent the same and ended the same."""
-    return same_requests(first, second) and first.outcome.text == second.outcome.text
+    """Return whether both runs sent the same, were answered the same and ended the same."""
+    return (
+        same_requests(first, second) and first.answers == second.answers and first.outcome.text == second.outcome.text
+    )
 
 
 def is_racy(run: Ran) -> bool:

@@ -87,20 +87,24 @@ class _Scripted:
         self.entry, self.version, self.url = entry, version, upstream_url
         self.identities: dict[str, LmIdentity] = {}
 
-    def model_of(self, function: str, variant: str) -> str:
-        """Return the name of the model for a variant, and remember it."""
+    def model_of(self, function: str, variant: str, model: str | None) -> str:
+        """Return the name of the scripted model for a variant, whose model is `model`, and remember it."""
         predictor = next((each for each in self.entry.predictors.values() if each.function == function), None)
-        identity = self._identity(predictor, variant) if predictor else None
+        identity = self._identity(predictor, variant, model) if predictor else None
         if identity is None:
             return OTHER
         name = f"t0dspy_{lm_key(identity.model, identity.type, identity.address)}"
         self.identities[name] = identity
         return name
 
-    def _identity(self, predictor: PredictorEntry, variant: str) -> LmIdentity | None:
+    def _identity(self, predictor: PredictorEntry, variant: str, model: str | None) -> LmIdentity | None:
         if version_of(variant) != self.version:
             return None
-        lm = self.entry.lms.get(lm_of_variant(variant) or predictor.lm or "")
+        name = lm_of_variant(variant) or predictor.lm
+        lm = self.entry.lms.get(name or "")
+        recorded = {lm.model if lm else None, predictor.model if name == predictor.lm else None}
+        if model not in recorded:  # another model was written by hand
+            return None
         return LmIdentity(lm.lm, lm.type, lm.address) if lm else LmIdentity(dspy_name_of(predictor.model))
 
     def models(self) -> dict[str, Any]:
@@ -135,7 +139,7 @@ def _with_models(text: str, path: str, scripted: _Scripted) -> str:
         raise BundleError(f"{path}: not valid TOML: {error}. {advice}.") from error
     for function, table in config.get("functions", {}).items():
         for name, variant in table.get("variants", {}).items():
-            variant["model"] = scripted.model_of(function, name)
+            variant["model"] = scripted.model_of(function, name, variant.get("model"))
     for model in config.get("models", {}).values():
         model["providers"] = dict.fromkeys(model["providers"], scripted.provider(LmIdentity("openai/other")))
     return tomlkit.dumps(config)
