@@ -35,8 +35,10 @@ _FIXED = {
     "output_format_schema": "",
     "input_format_record_errors_file_path": "",
     "s3_retry_attempts": "0",
+    "http_max_tries": "1",
 }
-"""Fixed settings, with which a statement could otherwise name a file or a host, or read this process."""
+"""Fixed settings, with which a statement could otherwise name a file or a host, read this process, or hold a worker
+for half a minute with retries of a request that the confinement refuses each time."""
 
 
 def query_memory() -> int:
