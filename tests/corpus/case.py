@@ -28,8 +28,8 @@ class Case:
     """Options of `t0dspy.export`."""
     refused: Sequence[int] = ()
     """The indices of inputs that are refused at the call although the others are not."""
-    unprovable: bool = False
-    """Whether two plain runs differ."""
+    unprovable: bool | None = False
+    """Whether two plain runs differ; None if they may."""
 
 
 CASES: list[Case] = []

@@ -39,7 +39,8 @@ def fail(reason: str) -> str:
     raise ValueError(f"no {reason}")
 
 
-@case(Q, {"question": {"b": 1, "a": 2}})
+# The prompt has the traceback of a tool, which may differ when the exception is replayed.
+@case(Q, {"question": {"b": 1, "a": 2}}, unprovable=None)
 class ReactWithTools(dspy.Module):
     def __init__(self) -> None:
         super().__init__()
