@@ -138,7 +138,7 @@ def test_a_stage_that_was_asked_again_for_json(production: Production, scripted:
 
     scripted.script = prose_first
     production.infer("tales", topic="cats")
-    (found,), summary = production.pull("tales", versions=("v1",))
+    (found,), summary = production.pull("tales")
     plan, write = found.stages
     assert (plan.predictor, plan.inputs, plan.outputs) == ("plan", {"topic": "cats"}, {"outline": "three parts"})
     assert plan.variant == write.variant == found.variant
