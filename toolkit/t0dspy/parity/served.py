@@ -102,7 +102,7 @@ class _Scripted:
             return None
         name = lm_of_variant(variant) or predictor.lm
         lm = self.entry.lms.get(name or "")
-        recorded = {lm.model if lm else None, predictor.model if name == predictor.lm else None}
+        recorded = {lm.model if lm else predictor.model, predictor.model if name == predictor.lm else None}
         if model not in recorded:  # another model was written by hand
             return None
         return LmIdentity(lm.lm, lm.type, lm.address) if lm else LmIdentity(dspy_name_of(predictor.model))
