@@ -316,6 +316,22 @@ def test_no_gateway(served: Served) -> None:
         program(topic="cats")
 
 
+def test_an_outage_of_the_gateway_fails_a_program_that_catches_it(served: Served) -> None:
+    """A tool or a handler that swallows the exception does not make an answer of it."""
+    from stories import Stories
+
+    class Swallowing(Stories):
+        def forward(self, topic: str) -> dspy.Prediction:
+            try:
+                return super().forward(topic)
+            except Exception:
+                return dspy.Prediction(text="swallowed")
+
+    program = t0dspy.deploy(Swallowing(), "tales", configs=served.configs, gateway_url="http://127.0.0.1:9")
+    with pytest.raises(GatewayUnreachableError, match="no gateway answers"):
+        program(topic="cats")
+
+
 def test_a_thread_of_ones_own_is_a_call_of_its_own(tales: Any) -> None:
     """DSPy's settings do not reach it, so it has an episode of its own."""
     found: list[Any] = []

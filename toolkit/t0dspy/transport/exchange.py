@@ -7,7 +7,7 @@ import dspy
 
 from t0dspy.artifact.lms import find_lm
 from t0dspy.artifact.variants import variant_name
-from t0dspy.errors import GatewayUnreachableError, ProgramError, T0dspyError
+from t0dspy.errors import ProgramError, T0dspyError
 from t0dspy.gateway import Completion
 from t0dspy.transport.answer import Answer, read_answer, read_inference
 from t0dspy.transport.body import Body, parse_body
@@ -51,8 +51,7 @@ class Exchange:
             raise self._fail(error) from error
 
     def _fail(self, error: T0dspyError) -> T0dspyError:
-        if not isinstance(error, GatewayUnreachableError):
-            self.run.end(error)  # so that the run fails even if the program catches the exception, as ReAct does
+        self.run.end(error)  # so that the run fails even if the program catches the exception, as ReAct does
         return error
 
     def _request(self, body: Body) -> tuple[PredictorCall, dict[str, Any]]:
