@@ -112,12 +112,16 @@ class _Route:
     config: RouterConfig
 
 
+_SECRETS = frozenset(("api_key", "headers", "extra_headers", "azure_ad_token_provider"))
 _ROUTES: dict[Any, _Route] = {}
 
 
 def _route(run: Run, lm: dspy.LM, options: Mapping[str, Any]) -> _Route:
     """Return the route that DSPy selects for `lm` with the options of a call, which it does anew for each call."""
-    clients = tuple(sorted((key, repr(options[key])) for key in CLIENT_KEYS & options.keys()))
+    # The value of a secret does not change the route, and a program may have a new one for each call.
+    clients = tuple(
+        sorted((key, "" if key in _SECRETS else repr(options[key])) for key in CLIENT_KEYS & options.keys())
+    )
     key = (lm._engine_spec, lm.model, lm.model_type, id(lm._providers), clients)
     route = _ROUTES.get(key)
     if route is None:

@@ -1,24 +1,21 @@
 """Prepare an exported version for the transport: the texts of its prompts, and how to send inputs."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import dspy
 
 from t0dspy.artifact.exported import ExportedProgram
 from t0dspy.artifact.manifest import PredictorEntry, VersionEntry
-from t0dspy.compiler.adapters import fallback_adapter, make_adapter
+from t0dspy.compiler.adapters import adapters_of
 from t0dspy.compiler.arguments import Arguments
 from t0dspy.compiler.introspect import lm_of, signature_of
 from t0dspy.compiler.keep import Kept, paths_of, predictors_in
 from t0dspy.compiler.static_text import static_text
+from t0dspy.compiler.variants import MAIN_LM
 from t0dspy.errors import BundleError
 from t0dspy.transport.default_lm import default_lm
 from t0dspy.transport.prompt import Prompt, ServedPredictor
 from t0dspy.transport.run import ServedVersion
-
-MAIN = "main"
-"""The name of the LM in variants if no LM was known at the export."""
 
 
 def served_version(exported: ExportedProgram, version: str, program: dspy.Module) -> ServedVersion:
@@ -37,7 +34,7 @@ def served_version(exported: ExportedProgram, version: str, program: dspy.Module
     served = {path: _serve(exported, path, stage, entry, predictors) for path, stage in entry.predictors.items()}
     direct_lm = None
     if entry.served_by == "gateway":
-        direct_lm = next(iter(entry.predictors.values())).lm or MAIN
+        direct_lm = next(iter(entry.predictors.values())).lm or MAIN_LM
     return ServedVersion(
         exported.name,
         version,
@@ -85,8 +82,7 @@ def _serve(
         )
     predict = predictors[path]
     signature = signature_of(predict)
-    adapter: Any = make_adapter(version.form, version.adapter)
-    adapters = [adapter, fallback_adapter(adapter)][: len(stage.texts)]
+    adapters = adapters_of(version.form, version.adapter)
     lm = lm_of(predict) or default_lm(version.lms, stage)
     prompts = [
         Prompt(static_text(each, signature, predict.demos, lm), Arguments(signature, text))
