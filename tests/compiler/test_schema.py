@@ -16,8 +16,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
+from support.arguments import json_arguments
 from support.strategies import PURE, RandomSignature, signatures
-from t0dspy.compiler.adapters import json_arguments
 from t0dspy.compiler.schema import GREATEST_INTEGER, LEAST_INTEGER, input_schema, output_schema
 
 

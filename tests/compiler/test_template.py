@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.arguments import json_arguments
 from support.rendering import formatted, rendered, served, tree_of
 from support.strategies import AT_THE_GATEWAY, RandomSignature, floats, signatures, texts
 from t0dspy.compiler import adapters
@@ -77,7 +78,7 @@ def test_typed_inputs_reach_the_program_server_exactly(recorder: ScriptedUpstrea
     def check(data: st.DataObject, random: RandomSignature) -> None:
         schema = input_schema(random.signature)
         template = finished(arguments_template(schema))
-        arguments = adapters.json_arguments(random.signature, data.draw(random.input_values()))
+        arguments = json_arguments(random.signature, data.draw(random.input_values()))
         got = json.loads(rendered([(template, arguments, schema)], recorder)[0])
         assert _exact(got) == _exact(arguments)
 
@@ -195,7 +196,7 @@ def test_names_that_mean_something_in_templates_print_their_value(recorder: Scri
     with served(program, recorder, stages_only=True) as gateway:
         for name in WORKING:
             for inputs in _inputs(name):
-                arguments = adapters.json_arguments(_named(name), inputs)
+                arguments = json_arguments(_named(name), inputs)
                 got = gateway.request(f"steps[{name!r}]", arguments)["messages"]
                 assert got == formatted(adapters.served_adapter(CHAT), _named(name), [], {"many": [], **inputs})
 
@@ -206,7 +207,7 @@ def test_names_that_mean_something_in_templates_reach_the_program_server(recorde
     for name in WORKING:
         schema = input_schema(_named(name))
         template = finished(arguments_template(schema))
-        cases += [(template, adapters.json_arguments(_named(name), inputs), schema) for inputs in _inputs(name)]
+        cases += [(template, json_arguments(_named(name), inputs), schema) for inputs in _inputs(name)]
     got = [json.loads(text) for text in rendered(cases, recorder)]
     assert got == [arguments for _, arguments, _ in cases]
 

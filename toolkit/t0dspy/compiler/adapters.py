@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import dspy
-from dspy.adapters.utils import serialize_for_json
 
 from t0dspy.compiler.delimiters import NAMES, mark
 from t0dspy.model import DemoPlace, PromptForm, Text
@@ -77,11 +76,6 @@ def adapter_options(adapter: Any) -> dict[str, Any]:
         for name in _OPTIONS
         if name in defaults and getattr(adapter, name) != defaults[name]
     }
-
-
-def json_arguments(signature: SignatureType, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `inputs` as the JSON arguments of the exported template; unknown names are dropped, as in DSPy."""
-    return {name: serialize_for_json(inputs[name]) for name in signature.input_fields if name in inputs}
 
 
 def fold(turns: Sequence[Mapping[str, Any]]) -> str:
