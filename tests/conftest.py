@@ -1,5 +1,6 @@
 """What every test can rely on: no provider, no real home, no settings of the machine it runs on."""
 
+import copy
 import os
 import signal
 import sys
@@ -67,6 +68,15 @@ def _a_bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
         if name.endswith("_API_KEY") or name.startswith(("TENSORZERO_", "T0DSPY_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(autouse=True)
+def _default_settings_of_dspy() -> Iterator[None]:
+    """No `dspy.configure` of a program that a test imports reaches another test."""
+    yield
+    if (settings := sys.modules.get("dspy.dsp.utils.settings")) is not None:
+        settings.main_thread_config.clear()
+        settings.main_thread_config.update(copy.deepcopy(settings.DEFAULT_CONFIG))
 
 
 @pytest.fixture(scope="session")
