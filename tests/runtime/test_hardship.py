@@ -192,7 +192,7 @@ def test_the_gateway_restarts_under_eight_runs(parts: Parts, scripted: ScriptedU
         if response.status_code == 200:
             assert answer(response) == {"text": f"text of outline of {topics[at]}"}
     assert sum(one.status_code == 200 for one in found.values()) >= 6
-    assert_answered_once(parts.served)
+    assert_answered_once(parts.served, "restart")
 
 
 def test_an_async_stage_waits_out_a_restart(parts: Parts) -> None:
@@ -223,7 +223,7 @@ def test_an_async_stage_waits_out_a_restart(parts: Parts) -> None:
 
     parts.end(signal.SIGTERM)
     assert asyncio.run(across_a_restart()).variant == "v1"
-    assert_answered_once(parts.served)
+    assert_answered_once(parts.served, "patience")
 
 
 def test_sighup_reads_the_programs_again(served: Served, scripted: ScriptedUpstream) -> None:
@@ -292,14 +292,14 @@ def test_the_gateway_is_killed_under_eight_runs(parts: Parts, scripted: Scripted
     restarting.join()
     for response in responses:
         assert response.status_code == 200 or "was lost before it answered" in failure(response)[2], response.text
-    assert_answered_once(parts.served)
+    assert_answered_once(parts.served, "killed")
 
 
-def assert_answered_once(served: Served) -> None:
-    """No stage of a run has two rows."""
+def assert_answered_once(served: Served, topic: str) -> None:
+    """No stage of a run about a topic has two rows; runs of other tests may, because they ask again on purpose."""
     rows = served.rows(
         "SELECT max(times) FROM (SELECT count() AS times FROM ChatInference"
-        " WHERE function_name LIKE 'tales\\_\\_%' GROUP BY episode_id, function_name)"
+        f" WHERE function_name LIKE 'tales\\_\\_%' AND input LIKE '%{topic}%' GROUP BY episode_id, function_name)"
     )
     assert rows == [["1"]]
 
